@@ -1,0 +1,1 @@
+"""The one place that says yes or no: accounts, sessions, tokens, policy, view records."""

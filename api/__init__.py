@@ -1,0 +1,1 @@
+"""The only door: FastAPI, one module per resource; serves the web console."""

@@ -1,0 +1,1 @@
+"""Processes and the command line: what composes the floors below into running programs."""

@@ -1,0 +1,1 @@
+"""Bytes: devices, streams, live view, simulator."""

@@ -1,0 +1,226 @@
+"""Settings: one YAML file, overridden by `CAMERA_HUB_*` environment variables.
+
+Unknown keys are refused with the nearest known name, so that a typing mistake
+never becomes a silent default. No value is a template or a command.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from core.errors import InvalidInputError
+
+ENV_PREFIX = "CAMERA_HUB_"
+DEFAULT_DATA_DIR = Path("~/.local/share/camera-hub")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class ServerSettings(_Section):
+    """The HTTP server."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8480, ge=0, le=65535)
+    public_url: str = Field(default="", description="Address that browsers use, for Origin checks")
+    secure_cookies: bool = Field(default=False, description="Set when served over HTTPS")
+
+
+class DatabaseSettings(_Section):
+    """The store: SQLite embedded, PostgreSQL scaled."""
+
+    url: str = Field(default="", description="Empty: SQLite file in the data directory")
+    busy_timeout_s: float = Field(default=15.0, gt=0)
+
+
+class MediaSettings(_Section):
+    """Reading of cameras."""
+
+    workers: int = Field(default=1, ge=0, le=64, description="Media worker processes on this node")
+    open_timeout_s: float = Field(default=5.0, gt=0)
+    read_timeout_s: float = Field(default=2.0, gt=0, description="A stall shows after about twice")
+    offline_after_s: float = Field(default=10.0, gt=0, description="Then a fault is raised")
+    backoff_max_s: float = Field(default=30.0, gt=0)
+
+
+class AnalyticsSettings(_Section):
+    """Detection."""
+
+    enabled: bool = True
+    model: str = Field(
+        default="auto", description="auto, a name from `camera-hub models list`, or a path"
+    )
+    backend: Literal["auto", "openvino", "onnxruntime", "ultralytics"] = "auto"
+    max_fps: float = Field(default=5.0, gt=0, le=60, description="Detections per camera and second")
+    deadline_ms: int = Field(default=500, gt=0, description="Older frames are dropped and counted")
+    confidence: float = Field(default=0.4, ge=0.01, le=0.99)
+    threads: int = Field(default=0, ge=0, description="Inference threads; 0 means all cores")
+
+
+class GovernanceSettings(_Section):
+    """The closed loop."""
+
+    acknowledge_within_s: dict[str, float] = Field(
+        default={"extreme": 30, "severe": 60, "moderate": 300, "minor": 1800, "unknown": 300},
+        description="Seconds until an incident nobody acknowledged rings again, by CAP severity",
+    )
+    handle_within_s: float = Field(
+        default=1800, gt=0, description="From acknowledgement to feedback"
+    )
+
+
+class LogSettings(_Section):
+    """Log output."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class Settings(_Section):
+    """All settings of one node."""
+
+    data_dir: Path = Field(default=DEFAULT_DATA_DIR)
+    models_dir: Path | None = Field(
+        default=None, description="Empty: `models` in the data directory"
+    )
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    media: MediaSettings = MediaSettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()
+    governance: GovernanceSettings = GovernanceSettings()
+    log: LogSettings = LogSettings()
+
+    @field_validator("data_dir", "models_dir")
+    @classmethod
+    def _expand(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the store (async driver)."""
+        return self.database.url or f"sqlite+aiosqlite:///{self.data_dir / 'camera-hub.db'}"
+
+    @property
+    def run_dir(self) -> Path:
+        """Sockets, tokens and heartbeat files of this node's processes."""
+        return self.data_dir / "run"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Signals that wait to be posted."""
+        return self.data_dir / "spool"
+
+    @property
+    def attachments_dir(self) -> Path:
+        """Pictures of incidents, named by their SHA-256."""
+        return self.data_dir / "attachments"
+
+    @property
+    def models_path(self) -> Path:
+        """Detection models pulled or optimised on this node."""
+        return self.models_dir or self.data_dir / "models"
+
+    @property
+    def secret_key_file(self) -> Path:
+        """Key that encrypts camera credentials at rest."""
+        return self.data_dir / "secret.key"
+
+
+class SettingsError(InvalidInputError):
+    """The settings file or environment is wrong; the message names key and place."""
+
+    code = "settings"
+
+
+def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
+    """Return the keys that may stand at `path` below `model`."""
+    for part in path:
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    lines = []
+    for item in error.errors():
+        path = [str(part) for part in item["loc"]]
+        name = ".".join(path)
+        if item["type"] == "extra_forbidden":
+            known = _known_keys(Settings, path[:-1])
+            near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}."
+            lines.append(f"{source}: unknown key '{name}'; {hint}")
+        else:
+            lines.append(f"{source}: '{name}': {item['msg']}.")
+    return "\n".join(lines)
+
+
+def _from_environment(environ: dict[str, str]) -> dict[str, Any]:
+    """Return nested values from `CAMERA_HUB_SECTION__KEY` variables; values are YAML scalars."""
+    values: dict[str, Any] = {}
+    for name, text in sorted(environ.items()):
+        if not name.startswith(ENV_PREFIX) or name == f"{ENV_PREFIX}CONFIG":
+            continue
+        *parents, key = name.removeprefix(ENV_PREFIX).lower().split("__")
+        target = values
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[key] = yaml.safe_load(text) if text else text
+    return values
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = (
+            _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        )
+    return merged
+
+
+def load_settings(
+    path: Path | None = None,
+    environ: dict[str, str] | None = None,
+    overrides: dict[str, Any] | None = None,
+) -> Settings:
+    """Read settings from `path` (or `$CAMERA_HUB_CONFIG`), then the environment, then `overrides`.
+
+    Raises:
+        SettingsError: unreadable file, unknown key or wrong value; names file and key.
+    """
+    environ = dict(os.environ) if environ is None else environ
+    if path is None and environ.get(f"{ENV_PREFIX}CONFIG"):
+        path = Path(environ[f"{ENV_PREFIX}CONFIG"])
+    from_file: Any = {}
+    if path is not None:
+        try:
+            from_file = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except OSError as error:
+            raise SettingsError(
+                f"Cannot read the settings file {path}: {error.strerror}."
+            ) from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path} is not valid YAML: {error}") from error
+        if not isinstance(from_file, dict):
+            raise SettingsError(
+                f"{path} must hold a mapping of settings, not a {type(from_file).__name__}."
+            )
+        _validate(from_file, str(path))
+    from_env = _from_environment(environ)
+    _validate(from_env, "environment")
+    return _validate(_merge(_merge(from_file, from_env), overrides or {}), "settings")
+
+
+def _validate(values: dict[str, Any], source: str) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, source)) from error

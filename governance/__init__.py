@@ -1,0 +1,1 @@
+"""Work for people: signals, incidents, timers, outbox."""
