@@ -1,0 +1,1 @@
+"""Cameras: what they are, how they are reached, who reads them, and how they are."""

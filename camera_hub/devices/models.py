@@ -1,0 +1,85 @@
+"""Tables of cameras, their streams, their states, and the media workers that read them."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Boolean, Float, ForeignKey, Index, Integer, String, Text, Uuid
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.database import Base, JsonValue, UtcDateTime
+
+
+class Camera(Base):
+    """A camera that somebody added. A deleted one stays, for history, and is never listed."""
+
+    __tablename__ = "camera"
+    __table_args__ = (Index("ix_camera_area_id", "area", "id"),)
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    name: Mapped[str] = mapped_column(String(120))
+    area: Mapped[str] = mapped_column(String(255))
+    place_kind: Mapped[str] = mapped_column(String(20))
+    source_kind: Mapped[str] = mapped_column(String(10))
+    address: Mapped[str] = mapped_column(String(500))
+    username: Mapped[str] = mapped_column(String(120), default="")
+    password_sealed: Mapped[str] = mapped_column(Text, default="")
+    enabled: Mapped[bool] = mapped_column(Boolean, default=True)
+    analyse: Mapped[bool] = mapped_column(Boolean, default=True)
+    device: Mapped[dict[str, Any] | None] = mapped_column(JsonValue, default=None)
+    clock_offset_s: Mapped[float | None] = mapped_column(Float, default=None)
+    version: Mapped[int] = mapped_column(Integer, default=1)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+
+    streams: Mapped[list["CameraStream"]] = relationship(
+        back_populates="camera",
+        lazy="selectin",
+        cascade="all, delete-orphan",
+        order_by="CameraStream.role",
+    )
+    status: Mapped["CameraStatus | None"] = relationship(
+        lazy="selectin", cascade="all, delete-orphan"
+    )
+
+
+class CameraStream(Base):
+    """One stream of a camera: `main` to look at and record, `sub` to analyse and show small."""
+
+    __tablename__ = "camera_stream"
+
+    camera_id: Mapped[UUID] = mapped_column(ForeignKey("camera.id"), primary_key=True)
+    role: Mapped[str] = mapped_column(String(8), primary_key=True)
+    profile_token: Mapped[str] = mapped_column(String(120), default="")
+    url: Mapped[str] = mapped_column(String(1000))  # never holds credentials
+    codec: Mapped[str] = mapped_column(String(20), default="")
+    width: Mapped[int] = mapped_column(Integer, default=0)
+    height: Mapped[int] = mapped_column(Integer, default=0)
+    fps: Mapped[float] = mapped_column(Float, default=0.0)
+    snapshot_url: Mapped[str] = mapped_column(String(1000), default="")
+
+    camera: Mapped[Camera] = relationship(back_populates="streams")
+
+
+class CameraStatus(Base):
+    """The state of a camera, written when it changes; counters live in memory only."""
+
+    __tablename__ = "camera_status"
+
+    camera_id: Mapped[UUID] = mapped_column(ForeignKey("camera.id"), primary_key=True)
+    state: Mapped[str] = mapped_column(String(20))
+    reason_code: Mapped[str] = mapped_column(String(40))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class MediaWorker(Base):
+    """A media worker that has reported. Its heartbeat is written at most every few seconds."""
+
+    __tablename__ = "media_worker"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    pid: Mapped[int] = mapped_column(Integer)
+    address: Mapped[str] = mapped_column(String(255))
+    heartbeat_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    revision: Mapped[str] = mapped_column(String(64), default="")
