@@ -1,0 +1,1 @@
+"""Camera streams: reading RTSP, decoding, and the framing of the workers' sockets."""
