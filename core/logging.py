@@ -101,5 +101,5 @@ def configure_logging(
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
-    """Return a logger whose lines carry `name` under `logger`."""
-    return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(logger=name))
+    """Return a logger whose lines carry `name` under `logger_name`."""
+    return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(logger_name=name))
