@@ -1,0 +1,1 @@
+"""Accounts: who may sign in, and the roles that each one holds in areas."""

@@ -1,0 +1,34 @@
+"""Table of view records."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Uuid
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.database import Base, UtcDateTime
+
+
+class ViewRecord(Base):
+    """One viewing. Committed before the first frame; `ended_at` is written when it stops.
+
+    Camera and incident are named by id without a foreign key: a record outlives both.
+    """
+
+    __tablename__ = "view_records"
+    __table_args__ = (
+        CheckConstraint("kind IN ('live', 'snapshot', 'incident_image')", name="kind"),
+        Index("ix_view_records_area_id", "area", "id"),
+        Index("ix_view_records_camera_id_id", "camera_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"), index=True)
+    session_id: Mapped[UUID | None] = mapped_column(Uuid)
+    camera_id: Mapped[UUID] = mapped_column(Uuid)
+    area: Mapped[str] = mapped_column(String(200))
+    kind: Mapped[str] = mapped_column(String(16))
+    purpose: Mapped[str] = mapped_column(String(200))
+    incident_id: Mapped[UUID | None] = mapped_column(Uuid, index=True)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
