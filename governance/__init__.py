@@ -1,1 +1,1 @@
-"""Work for people: signals, incidents, timers, outbox."""
+"""Work for people: signals, incidents, their timers, their pictures, and the outbox."""

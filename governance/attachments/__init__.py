@@ -1,0 +1,1 @@
+"""Pictures of incidents, on disk by their SHA-256."""

@@ -1,0 +1,1 @@
+"""The work: a state machine with guards, a version and a history."""

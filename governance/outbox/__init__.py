@@ -1,0 +1,1 @@
+"""What the world must still be told, in commit order."""

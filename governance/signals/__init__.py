@@ -1,0 +1,1 @@
+"""What arrived: immutable, idempotent on (source, id)."""

@@ -1,0 +1,1 @@
+"""Deadlines as rows, so that no restart forgets one."""
