@@ -37,7 +37,16 @@ def main() -> int:
     compiled = subprocess.run(
         [
             UV,
-            *"pip compile --quiet --no-deps --no-header --no-annotate --generate-hashes -".split(),
+            *[
+                "pip",
+                "compile",
+                "--quiet",
+                "--no-deps",
+                "--no-header",
+                "--no-annotate",
+                "--generate-hashes",
+                "-",
+            ],
         ],
         cwd=ROOT,
         check=True,

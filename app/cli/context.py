@@ -1,0 +1,90 @@
+"""What every command needs: settings, an open database, and tables on the screen."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from core.logging import configure_logging
+from core.settings import Settings, load_settings
+
+T = TypeVar("T")
+
+out = Console()
+err = Console(stderr=True)
+
+
+@dataclass
+class _State:
+    """Values of the options before the command's name."""
+
+    config: Path | None = None
+    data_dir: Path | None = None
+
+
+state = _State()
+
+
+def settings(overrides: dict[str, Any] | None = None) -> Settings:
+    """Read the settings, with the command line's options over them, and start logging."""
+    values = dict(overrides or {})
+    if state.data_dir is not None:
+        values["data_dir"] = str(state.data_dir)
+    loaded = load_settings(state.config, overrides=values)
+    configure_logging(loaded.log.level, loaded.log.format)
+    return loaded
+
+
+@asynccontextmanager
+async def opened_hub() -> AsyncIterator[Any]:
+    """Open the services on this node's database, brought up to date first.
+
+    Whoever may write the data directory is its administrator: a command on the node asks no
+    password, and an action it takes is logged as done by the command line.
+    """
+    from api.hub import build_hub
+    from app.migrate import upgrade
+    from core.clock import SystemClock
+
+    loaded = settings()
+    loaded.data_dir.mkdir(parents=True, exist_ok=True)
+    hub = build_hub(loaded, SystemClock())
+    try:
+        await upgrade(hub.database)
+        yield hub
+    finally:
+        await hub.close()
+
+
+def run(main: Callable[[], Awaitable[T]]) -> T:
+    """Run an asynchronous command to its end."""
+
+    async def call() -> T:
+        return await main()
+
+    return asyncio.run(call())
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as one line of JSON."""
+    out.file.write(orjson.dumps(value, default=str).decode() + "\n")
+    out.file.flush()
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
+    """Print `rows` under `columns`, or the sentence `empty` when there are none."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    if table.row_count:
+        out.print(table)
+    else:
+        out.print(empty)

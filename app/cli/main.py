@@ -1,0 +1,49 @@
+"""Puts the commands together and turns a HubError into one readable line."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli import cameras, models, site, users
+from app.cli.context import state
+from core.errors import HubError
+from core.logging import redact_text
+
+app = typer.Typer(
+    name="camera-hub",
+    help="Cameras, one-key alarms and reports in one durable queue, handled in a closed loop.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(cameras.app, name="cameras")
+app.add_typer(models.app, name="models")
+app.add_typer(users.app, name="users")
+app.add_typer(users.tokens, name="tokens")
+site.register(app)
+
+
+@app.callback()
+def options(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="Settings file (YAML).", show_default=False),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Overrides `data_dir`.", show_default=False)
+    ] = None,
+) -> None:
+    """Options that every command shares."""
+    state.config = config
+    state.data_dir = data_dir
+
+
+def main() -> None:
+    """Entry of the console script `camera-hub`."""
+    try:
+        app()
+    except HubError as error:
+        sys.stderr.write(f"camera-hub: {redact_text(str(error))}\n")
+        sys.exit(1)

@@ -1,0 +1,92 @@
+"""One node of the product: migrate, open the port, keep the processes alive."""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import AsyncIterator
+from ipaddress import ip_address
+from pathlib import Path
+
+from app.faults import FaultReporter
+from app.process import stop_on_signals
+from app.supervisor import Supervisor, listen, prepare_directories, settings_file
+from core.clock import Clock, SystemClock
+from core.errors import HubError
+from core.logging import get_logger
+from core.settings import Settings
+
+log = get_logger("app.serve")
+
+
+async def _migrate(settings: Settings) -> None:
+    """Bring the database up to date in a process of its own, so that this one stays small."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "app.children", "migrate", str(settings_file(settings))
+    )
+    if await process.wait():
+        raise HubError(
+            "The database could not be brought up to date; the lines above say why.",
+            remedy="Nothing was started. Check `database.url`, the disk, and `camera-hub doctor`.",
+        )
+
+
+def base_url(listener: socket.socket) -> str:
+    """Return the address under which this node's own processes reach the api."""
+    host, port, *_ = listener.getsockname()
+    address = ip_address(host)
+    if address.is_unspecified:
+        address = ip_address("::1" if address.version == 6 else "127.0.0.1")
+    return f"http://[{address}]:{port}" if address.version == 6 else f"http://{address}:{port}"
+
+
+@contextlib.asynccontextmanager
+async def running_node(
+    settings: Settings, clock: Clock | None = None
+) -> AsyncIterator[tuple[str, Supervisor]]:
+    """Run the whole node while the block runs; gives its address and its supervisor.
+
+    Raises:
+        HubError: the data directory, the database or the port cannot be used.
+    """
+    clock = clock or SystemClock()
+    lock = prepare_directories(settings)
+    listener: socket.socket | None = None
+    try:
+        await _migrate(settings)
+        listener = listen(settings)
+        url = base_url(listener)
+        (settings.run_dir / "url").write_text(url)
+        faults = FaultReporter(settings, clock, url)
+        supervisor = Supervisor(settings, clock, faults.report)
+        _add_children(supervisor, settings, listener)
+        async with faults.posting():
+            await supervisor.start()
+            try:
+                yield url, supervisor
+            finally:
+                await supervisor.stop()
+    finally:
+        if listener is not None:
+            listener.close()
+        lock.close()
+
+
+def _add_children(supervisor: Supervisor, settings: Settings, listener: socket.socket) -> None:
+    """Say which processes this node has."""
+    port_fd = listener.fileno()
+    supervisor.add("api", "api", "api", str(port_fd), pass_fds=(port_fd,))
+    if settings.analytics.enabled and settings.media.workers:
+        supervisor.add("inference", "inference")
+    for number in range(settings.media.workers):
+        supervisor.add(f"media-{number}", "media", f"media-{number}")
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    with stop_on_signals(stop):
+        async with running_node(settings) as (url, _):
+            log.info("camera hub is running", url=url, data_dir=str(Path(settings.data_dir)))
+            await stop.wait()
+            log.info("stopping")

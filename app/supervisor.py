@@ -1,0 +1,247 @@
+"""Starts the node's processes, watches their pulse, restarts what dies.
+
+It holds no data and opens no database: a fault here can lose nothing. A death it
+sees becomes a `process.failed` signal through a spool of its own.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from app.process import BEAT_FD_VARIABLE
+from core.clock import Clock
+from core.errors import HubError, UnavailableError
+from core.logging import get_logger
+from core.settings import Settings
+
+HANG_AFTER_S = 15.0
+START_WITHIN_S = 60.0
+BACKOFF_FIRST_S = 0.5
+BACKOFF_MAX_S = 30.0
+HEALTHY_AFTER_S = 60.0
+STOP_WITHIN_S = 8.0
+
+log = get_logger("app.supervisor")
+
+
+@dataclass
+class Child:
+    """One supervised process and what is known of it."""
+
+    name: str
+    arguments: tuple[str, ...]
+    pass_fds: tuple[int, ...] = ()
+    process: asyncio.subprocess.Process | None = None
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    last_beat: float = 0.0
+    started_at: float = 0.0
+    restarts: int = 0
+    backoff_s: float = BACKOFF_FIRST_S
+
+
+Report = Callable[[str, str, bool], None]
+"""Called with (process name, what happened, whether it is running again)."""
+
+
+class Supervisor:
+    """Keeps a set of child processes running until told to stop."""
+
+    def __init__(self, settings: Settings, clock: Clock, report: Report) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._report = report
+        self._children: list[Child] = []
+        self._stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def children(self) -> dict[str, Child]:
+        """The supervised processes by name."""
+        return {child.name: child for child in self._children}
+
+    def add(self, name: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> None:
+        """Supervise `python -m app.children <arguments>` under `name`, from `start()` on."""
+        self._children.append(Child(name, arguments, pass_fds))
+
+    async def start(self) -> None:
+        """Start every child and return when all of them said that they are ready.
+
+        Raises:
+            UnavailableError: a child did not get ready in time; its log says why.
+        """
+        self._tasks = [asyncio.create_task(self._keep(child)) for child in self._children]
+        for child in self._children:
+            try:
+                await asyncio.wait_for(child.ready.wait(), START_WITHIN_S)
+            except TimeoutError:
+                await self.stop()
+                raise UnavailableError(
+                    f"The process '{child.name}' did not start within {START_WITHIN_S:.0f} s.",
+                    remedy="Its log lines above say why; `camera-hub doctor` looks for causes.",
+                ) from None
+
+    async def stop(self) -> None:
+        """End all children: SIGTERM, then SIGKILL for those that stay."""
+        self._stopping.set()
+        for child in reversed(self._children):
+            _send(child, signal.SIGTERM)
+        _done, late = (
+            await asyncio.wait(self._tasks, timeout=STOP_WITHIN_S) if self._tasks else ((), ())
+        )
+        for child in self._children:
+            if late:
+                _send(child, signal.SIGKILL)
+        if late:
+            await asyncio.wait(late)
+
+    async def _keep(self, child: Child) -> None:
+        """Run `child` again and again until the supervisor stops."""
+        while not self._stopping.is_set():
+            await self._run_once(child)
+            if self._stopping.is_set():
+                return
+            assert child.process is not None
+            code = child.process.returncode
+            lived = self._clock.monotonic() - child.started_at
+            if lived > HEALTHY_AFTER_S:
+                child.backoff_s = BACKOFF_FIRST_S
+            child.restarts += 1
+            what = f"killed by signal {-code}" if code is not None and code < 0 else f"exit {code}"
+            log.error("process ended", name=child.name, what=what, restart_in_s=child.backoff_s)
+            self._report(child.name, what, False)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), child.backoff_s)
+            child.backoff_s = min(child.backoff_s * 2, BACKOFF_MAX_S)
+
+    async def _run_once(self, child: Child) -> None:
+        """Start `child` and return when it has ended, by itself or killed for hanging."""
+        read_fd, write_fd = os.pipe()
+        os.set_blocking(read_fd, False)
+        environment = dict(os.environ, **{BEAT_FD_VARIABLE: str(write_fd)})
+        child.started_at = child.last_beat = self._clock.monotonic()
+        was_ready = child.ready.is_set()
+        child.ready.clear()
+        try:
+            child.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "app.children",
+                *child.arguments,
+                str(settings_file(self._settings)),
+                pass_fds=(write_fd, *child.pass_fds),
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+            )
+        finally:
+            os.close(write_fd)
+        pulse = asyncio.create_task(self._listen(child, read_fd, again=was_ready))
+        try:
+            while True:
+                try:
+                    await asyncio.wait_for(asyncio.shield(child.process.wait()), 1.0)
+                    return
+                except TimeoutError:
+                    self._kill_if_silent(child)
+        finally:
+            pulse.cancel()
+            os.close(read_fd)
+
+    async def _listen(self, child: Child, fd: int, *, again: bool) -> None:
+        """Note every word on the child's pipe."""
+        loop = asyncio.get_running_loop()
+        heard = asyncio.Event()
+        loop.add_reader(fd, heard.set)
+        try:
+            while True:
+                await heard.wait()
+                heard.clear()
+                with contextlib.suppress(BlockingIOError):
+                    words = os.read(fd, 4096)
+                    if not words:
+                        return
+                    child.last_beat = self._clock.monotonic()
+                    if b"ready" in words:
+                        child.ready.set()
+                        log.info("process ready", name=child.name, restarts=child.restarts)
+                        if again or child.restarts:
+                            self._report(child.name, "running again", True)
+        finally:
+            loop.remove_reader(fd)
+
+    def _kill_if_silent(self, child: Child) -> None:
+        limit = HANG_AFTER_S if child.ready.is_set() else START_WITHIN_S
+        silent = self._clock.monotonic() - child.last_beat
+        if silent > limit:
+            log.error("process hangs", name=child.name, silent_s=round(silent))
+            _send(child, signal.SIGKILL)
+
+
+def _send(child: Child, number: signal.Signals) -> None:
+    if child.process is not None and child.process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            child.process.send_signal(number)
+
+
+def settings_file(settings: Settings) -> Path:
+    """Where the resolved settings lie for the children."""
+    return settings.run_dir / "settings.json"
+
+
+def prepare_directories(settings: Settings) -> IO[str]:
+    """Make the data directory and its run directory; return the lock that keeps others out.
+
+    Raises:
+        HubError: the directory cannot be written, or another hub runs on it.
+    """
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        settings.run_dir.mkdir(mode=0o700, exist_ok=True)
+        settings.run_dir.chmod(0o700)
+        lock = (settings.run_dir / "lock").open("w")
+    except OSError as error:
+        raise HubError(
+            f"Cannot write to the data directory {settings.data_dir}: {error.strerror}.",
+            remedy="Choose another with `data_dir` in the settings or CAMERA_HUB_DATA_DIR.",
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise HubError(
+            f"Another Camera Hub is running on {settings.data_dir}.",
+            remedy="Stop it first, or give this one a data directory of its own.",
+        ) from error
+    descriptor = os.open(settings_file(settings), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(settings.model_dump_json())
+    return lock
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Open the listening socket that outlives restarts of the api.
+
+    Raises:
+        HubError: the address is taken or may not be used.
+    """
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise HubError(
+            f"Cannot listen on {host} port {port}: {error.strerror}.",
+            remedy="Choose another port with `server.port` or `--port`.",
+        ) from error
+    listener.listen(2048)
+    return listener

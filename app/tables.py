@@ -1,0 +1,28 @@
+"""Imports every module that defines a table, so that `Base.metadata` is whole."""
+
+import importlib
+
+from sqlalchemy import MetaData
+
+from core.database import Base
+
+TABLE_MODULES = (
+    "access.accounts.models",
+    "access.sessions.models",
+    "access.tokens.models",
+    "access.views.models",
+    "analytics.zones.models",
+    "camera_hub.devices.models",
+    "governance.attachments.models",
+    "governance.incidents.models",
+    "governance.outbox.models",
+    "governance.signals.models",
+    "governance.timers.models",
+)
+
+
+def all_tables() -> MetaData:
+    """Return the metadata of all tables of the product."""
+    for name in TABLE_MODULES:
+        importlib.import_module(name)
+    return Base.metadata
