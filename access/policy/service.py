@@ -170,7 +170,11 @@ class Policy:
         else:
             entities = [principal, target]
         result = cedarpy.is_authorized(
-            {"principal": principal["uid"], "action": _uid("Action", action), "resource": target["uid"]},
+            {
+                "principal": principal["uid"],
+                "action": _uid("Action", action),
+                "resource": target["uid"],
+            },
             self._policies,
             orjson.dumps(entities + _area_chain(resource.area)).decode(),
         )

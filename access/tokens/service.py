@@ -1,0 +1,155 @@
+"""Service tokens: `chub_` and 43 random characters, shown once when made."""
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from access.policy.areas import normalise_area
+from access.policy.service import SCOPES
+from access.policy.types import Actor, Role, RoleBinding
+from access.tokens import repository
+from access.tokens.models import ServiceToken
+from core.clock import Clock
+from core.errors import InvalidInputError, NotFoundError
+from core.ids import new_id
+
+PREFIX = "chub_"
+TOUCH_EVERY = timedelta(minutes=5)
+_MAX_TOKEN_LENGTH = 128
+
+
+def actor_of(token: ServiceToken) -> Actor:
+    """Return the program that holds `token` as somebody who asks."""
+    return Actor(
+        kind="service",
+        id=token.id,
+        name=token.name,
+        display_name=token.name,
+        bindings=(RoleBinding(Role.SERVICE, token.area),),
+        scopes=frozenset(token.scopes),
+    )
+
+
+class Tokens:
+    """Decides which tokens count."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def issue(
+        self,
+        session: AsyncSession,
+        *,
+        name: str,
+        scopes: Iterable[str],
+        area: str = "",
+        expires_at: datetime | None = None,
+        created_by: UUID | None = None,
+    ) -> tuple[ServiceToken, str]:
+        """Make a token; the second of the pair is the secret, which is stored nowhere.
+
+        Raises:
+            InvalidInputError: unknown or no scope, no name, or an expiry that has passed.
+        """
+        wanted = sorted(set(scopes))
+        unknown = [scope for scope in wanted if scope not in SCOPES]
+        if unknown or not wanted:
+            raise InvalidInputError(
+                f"There is no scope '{unknown[0][:40]}'." if unknown else "No scope was named.",
+                remedy=f"Choose from {', '.join(sorted(SCOPES))}.",
+                code="invalid-scope",
+            )
+        name = " ".join(name.split())
+        if not 1 <= len(name) <= 80 or not name.isprintable():
+            raise InvalidInputError(
+                "The token's name cannot be used.",
+                remedy="Use 1 to 80 printable characters that say what the program is.",
+                code="invalid-name",
+            )
+        now = self._clock.now()
+        if expires_at is not None and expires_at <= now:
+            raise InvalidInputError(
+                "The token would have expired already.",
+                remedy="Choose an expiry in the future, or none.",
+                code="invalid-expiry",
+            )
+        secret = PREFIX + secrets.token_urlsafe(32)
+        row = ServiceToken(
+            id=new_id(),
+            name=name,
+            token_hash=_digest(secret),
+            scopes=wanted,
+            area=normalise_area(area),
+            created_by=created_by,
+            created_at=now,
+            expires_at=expires_at,
+        )
+        await repository.add(session, row)
+        return row, secret
+
+    async def renew(self, session: AsyncSession, *, name: str, scopes: Iterable[str]) -> str:
+        """Return a new secret for the node's own service `name`; older ones of it are revoked."""
+        await repository.revoke_named(session, name, self._clock.now())
+        _, secret = await self.issue(session, name=name, scopes=scopes)
+        return secret
+
+    async def resolve(self, session: AsyncSession, secret: str) -> ServiceToken | None:
+        """Return the token with this secret if it counts, else None."""
+        if not secret.startswith(PREFIX) or len(secret) > _MAX_TOKEN_LENGTH:
+            return None
+        return self._live(await repository.by_hash(session, _digest(secret)))
+
+    async def live(self, session: AsyncSession, token_id: UUID) -> ServiceToken | None:
+        """Return the token with this id if it counts, else None; for streams that stay open."""
+        return self._live(await repository.by_id(session, token_id))
+
+    def needs_touch(self, row: ServiceToken) -> bool:
+        """Say whether the last use is old enough to be written again."""
+        return row.last_used_at is None or self._clock.now() - row.last_used_at >= TOUCH_EVERY
+
+    async def touch(self, session: AsyncSession, token_id: UUID) -> None:
+        """Write that the token is in use now."""
+        await repository.touch(session, token_id, self._clock.now())
+
+    async def get(self, session: AsyncSession, token_id: UUID) -> ServiceToken:
+        """Return a token that is not revoked.
+
+        Raises:
+            NotFoundError: there is none with this id.
+        """
+        row = await repository.by_id(session, token_id)
+        if row is None or row.revoked_at is not None:
+            raise NotFoundError(
+                "There is no such token.", remedy="Look it up in the list of tokens."
+            )
+        return row
+
+    async def revoke(self, session: AsyncSession, token_id: UUID) -> None:
+        """Revoke a token; it opens nothing from the commit on.
+
+        Raises:
+            NotFoundError: there is none with this id.
+        """
+        row = await self.get(session, token_id)
+        row.revoked_at = self._clock.now()
+
+    async def page(
+        self, session: AsyncSession, *, before: UUID | None = None, limit: int = 50
+    ) -> list[ServiceToken]:
+        """Return at most `limit` tokens that are not revoked, newest first."""
+        return await repository.page(session, before=before, limit=limit)
+
+    def _live(self, row: ServiceToken | None) -> ServiceToken | None:
+        if row is None or row.revoked_at is not None:
+            return None
+        if row.expires_at is not None and self._clock.now() >= row.expires_at:
+            return None
+        return row
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
