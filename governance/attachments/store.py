@@ -1,0 +1,169 @@
+"""Pictures on disk, named by the SHA-256 of their bytes, written before the commit that names them.
+
+A picture whose commit never came is a file that nothing names; the retry that follows finds it
+there and names it.
+"""
+
+import errno
+import hashlib
+import os
+import struct
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from core.errors import HubError, InvalidInputError, UnavailableError
+from core.ids import new_id
+
+MAX_PIXELS = 36_000_000
+"""More than an 8K frame (33.2 million)."""
+MAX_SIDE = 16_384
+
+_FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG"}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+class StorageFullError(HubError):
+    """The disk that holds the pictures is full (507)."""
+
+    status = 507
+    code = "storage-full"
+
+
+class InvalidPictureError(InvalidInputError):
+    """The bytes are not a picture that is accepted (422)."""
+
+    code = "invalid-picture"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A checked picture. `width` and `height` are in pixels, read from the bytes themselves."""
+
+    sha256: str
+    media_type: str
+    width: int
+    height: int
+    content: bytes
+
+
+def check_picture(content: bytes, media_type: str) -> Picture:
+    """Decode `content` once and return what it is.
+
+    Raises:
+        InvalidPictureError: not JPEG or PNG, not what `media_type` says, damaged or too large.
+    """
+    if media_type not in _FORMATS:
+        raise InvalidPictureError(f"'{media_type[:60]}' is not accepted.", remedy=_ACCEPTED)
+    try:
+        with Image.open(BytesIO(content), formats=list(_FORMATS.values())) as image:
+            width, height = image.size
+            # Before decoding: a few kilobytes can claim gigabytes of pixels.
+            if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+                raise InvalidPictureError(
+                    f"The picture claims {width} x {height} pixels, which is too large.",
+                    remedy=f"Send at most {MAX_PIXELS // 1_000_000} million pixels.",
+                )
+            found = image.format
+            image.load()
+    except Image.DecompressionBombError as error:
+        raise InvalidPictureError(
+            "The picture claims far more pixels than is reasonable.",
+            remedy=f"Send at most {MAX_PIXELS // 1_000_000} million pixels.",
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        raise InvalidPictureError(
+            "The picture is damaged or is no JPEG or PNG.", remedy=_ACCEPTED
+        ) from error
+    if found != _FORMATS[media_type]:
+        raise InvalidPictureError(
+            f"The picture is {found}, not {media_type}.", remedy="Name its real media type."
+        )
+    return Picture(hashlib.sha256(content).hexdigest(), media_type, width, height, content)
+
+
+_ACCEPTED = "Send a whole JPEG (image/jpeg) or PNG (image/png)."
+
+
+class PictureStore:
+    """A directory of pictures: `<root>/ab/cd/abcd…`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path(self, sha256: str) -> Path:
+        """Return where the picture `sha256` (64 hexadecimal digits) lies."""
+        return self._root / sha256[:2] / sha256[2:4] / sha256
+
+    def read(self, sha256: str) -> bytes:
+        """Return the bytes of a picture.
+
+        Raises:
+            UnavailableError: the file is missing or cannot be read.
+        """
+        try:
+            return self.path(sha256).read_bytes()
+        except OSError as error:
+            raise UnavailableError(
+                f"The picture cannot be read: {error.strerror}.",
+                remedy="Check the attachments directory, or restore it from the backup.",
+                code="picture-missing",
+            ) from error
+
+    def write(self, picture: Picture) -> None:
+        """Put `picture` on the disk; it is durable when this returns.
+
+        Raises:
+            StorageFullError: no space is left; nothing is kept.
+            UnavailableError: the directory cannot be written to.
+        """
+        target = self.path(picture.sha256)
+        try:
+            _make_directories(target.parent)
+            if not (target.exists() and target.stat().st_size == len(picture.content)):
+                _write_durably(target, picture.content)
+            _sync_directory(target.parent)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise StorageFullError(
+                    "The disk that holds the pictures is full; nothing was stored.",
+                    remedy="Free some space and send it again.",
+                ) from error
+            raise UnavailableError(
+                f"The picture cannot be stored: {error.strerror}.",
+                remedy="Check the attachments directory and send it again.",
+                code="picture-store",
+            ) from error
+
+
+def _write_durably(target: Path, content: bytes) -> None:
+    temporary = target.with_name(f".{new_id().hex}.part")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _make_directories(directory: Path) -> None:
+    missing = []
+    while not directory.is_dir():
+        missing.append(directory)
+        directory = directory.parent
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True, mode=0o750)
+        _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
