@@ -1,0 +1,1 @@
+"""Rules: from followed objects to events in zones, and from events to signals."""

@@ -1,0 +1,1 @@
+"""Tracking within one camera's view: which box of now is which box of before."""
