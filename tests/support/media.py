@@ -118,10 +118,6 @@ class RtspServer:
         """Send packets again."""
         self._send(op="resume", path=path)
 
-    def jump(self, path: str, seconds: float) -> None:
-        """Move the timestamps of `path` forward, or backward if negative."""
-        self._send(op="jump", path=path, seconds=seconds)
-
     def change_footage(self, path: str, footage: Path) -> None:
         """Go on with other footage at the next loop, on the same connection."""
         self._send(op="footage", path=path, footage=str(footage))

@@ -15,7 +15,8 @@ class FaultProxy:
 
     Attributes (may be set at any time): `delay_s` before each chunk from the camera,
     `bytes_per_s` limit from the camera (0: none), `loss` share of interleaved RTP frames
-    that vanish (0..1).
+    that vanish (0..1); `shift_s` is added to every RTP timestamp (90 kHz), and `freeze`
+    repeats the timestamp it finds, as cameras with a broken clock do.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -24,6 +25,9 @@ class FaultProxy:
         self.bytes_per_s = 0.0
         self.loss = 0.0
         self.lost = 0
+        self.shift_s = 0.0
+        self.freeze = False
+        self._frozen: int | None = None
         self.connections = 0
         self.port = 0
         self._random = random.Random(7)
@@ -110,6 +114,16 @@ class FaultProxy:
                 await writer.drain()
         writer.close()
 
+    def _retime(self, data: bytes) -> bytes:
+        stamp = int.from_bytes(data[8:12], "big")
+        if not self.freeze:
+            self._frozen = None
+        elif self._frozen is None:
+            self._frozen = stamp
+        stamp = stamp if self._frozen is None else self._frozen
+        stamp = (stamp + int(self.shift_s * 90000)) % 2**32
+        return data[:8] + stamp.to_bytes(4, "big") + data[12:]
+
     async def _from_camera(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
@@ -124,6 +138,8 @@ class FaultProxy:
                     if head[0] % 2 == 0 and self._random.random() < self.loss:
                         self.lost += 1
                         continue
+                    if head[0] == 0:
+                        data = self._retime(data)
                 await self._flow.wait()
                 wait = self.delay_s + (len(data) / self.bytes_per_s if self.bytes_per_s else 0)
                 if wait:

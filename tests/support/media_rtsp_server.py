@@ -10,6 +10,7 @@ import json
 import struct
 import sys
 import threading
+from pathlib import Path
 
 import gi
 
@@ -22,14 +23,14 @@ Gst.init(None)
 
 OTHER_KINDS = {
     "audio": "audiotestsrc is-live=true ! audioconvert ! alawenc ! rtppcmapay name=pay0 pt=8",
-    "jpeg": "videotestsrc is-live=true ! video/x-raw,format=I420,width=160,height=120,framerate=10/1 "
+    "jpeg": "videotestsrc is-live=true "
+    "! video/x-raw,format=I420,width=160,height=120,framerate=10/1 "
     "! jpegenc ! rtpjpegpay name=pay0 pt=26",
 }
 
 
 def access_units(path):
-    with open(path, "rb") as file:
-        data = file.read()
+    data = Path(path).read_bytes()
     units, at = [], 0
     while at < len(data):
         (size,) = struct.unpack_from(">I", data, at)
@@ -43,7 +44,7 @@ class Mount:
 
     def __init__(self, server, path, footage, fps, codec):
         self.units = access_units(footage)
-        self.fps, self.next, self.ticks, self.jump_s = fps, 0, 0, 0.0
+        self.fps, self.next, self.ticks = fps, 0, 0
         self.stalled = False
         self.source = None
         self.pending_units = None
@@ -78,8 +79,7 @@ class Mount:
             self.units, self.pending_units = self.pending_units, None
         buffer = Gst.Buffer.new_wrapped(self.units[self.next])
         self.next = (self.next + 1) % len(self.units)
-        seconds = self.ticks / self.fps + self.jump_s
-        buffer.pts = buffer.dts = max(0, int(seconds * Gst.SECOND))
+        buffer.pts = buffer.dts = int(self.ticks / self.fps * Gst.SECOND)
         buffer.duration = int(Gst.SECOND / self.fps)
         self.source.emit("push-buffer", buffer)
         return True
@@ -131,8 +131,6 @@ class Server:
             self.mounts[path].stalled = True
         elif op == "resume":
             self.mounts[path].stalled = False
-        elif op == "jump":
-            self.mounts[path].jump_s += command["seconds"]
         elif op == "footage":
             self.mounts[path].pending_units = access_units(command["footage"])
         elif op == "kick":
@@ -143,13 +141,18 @@ class Server:
         return {"ok": True}
 
 
+def say(answer):
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
 def main():
     port, username, password = int(sys.argv[1]), sys.argv[2], sys.stdin.readline().rstrip("\n")
     server = Server(port, username, password)
     loop = GLib.MainLoop()
 
     def answer(line):
-        print(json.dumps(server.command(json.loads(line))), flush=True)
+        say(server.command(json.loads(line)))
         return False
 
     def listen():
@@ -159,7 +162,7 @@ def main():
 
     threading.Thread(target=listen, daemon=True).start()
     ok = server.source_id != 0
-    print(json.dumps({"ok": ok, "port": server.server.get_bound_port() if ok else 0}), flush=True)
+    say({"ok": ok})
     if ok:
         loop.run()
 
