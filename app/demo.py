@@ -1,0 +1,327 @@
+"""The demo: four virtual cameras through ONVIF, and everything else as in daily use.
+
+Nothing here is a short cut into the product: the demo signs in, probes, adds cameras, draws
+zones and listens to events through the HTTP interface, as a user's browser does.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+from httpx_sse import aconnect_sse
+
+from app.serve import running_node
+from app.supervisor import Supervisor
+from core.clock import Clock, SystemClock
+from core.errors import HubError, UnavailableError, UpstreamError
+from core.settings import Settings
+
+MARKER = "this-is-a-camera-hub-demo"
+AREA = "demo/riverside/jade-garden"
+ONLINE_WITHIN_S = 60.0
+DRAIN_WITHIN_S = 20.0
+ROLES = {
+    "duty": ("duty_staff", "Duty desk", "works the queue, watches the cameras"),
+    "supervisor": ("supervisor", "Supervisor", "the same, and draws zones"),
+    "admin": ("administrator", "Administrator", "adds cameras and accounts, sees no video"),
+}
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Login:
+    """An account that the demo made; the password is random and shown once."""
+
+    username: str
+    password: str
+    role: str
+    what: str
+
+
+@dataclass
+class Tally:
+    """What the demo saw on the event stream."""
+
+    opened: int = 0
+    latencies_ms: list[float] = field(default_factory=list)
+
+    def percentile(self, q: float) -> float | None:
+        """Return the q-quantile (0..1, nearest rank) of the latencies, None without any."""
+        if not self.latencies_ms:
+            return None
+        ordered = sorted(self.latencies_ms)
+        rank = max(0, min(len(ordered) - 1, round(q * len(ordered) + 0.5) - 1))
+        return round(ordered[rank], 1)
+
+
+@dataclass
+class Demo:
+    """A running demo."""
+
+    url: str
+    logins: list[Login]
+    supervisor: Supervisor
+    clock: Clock
+    tally: Tally = field(default_factory=Tally)
+
+    def login(self, name: str) -> Login:
+        """Return the account `name`."""
+        return next(login for login in self.logins if login.username == name)
+
+
+def fresh_directory(path: Path) -> None:
+    """Empty the demo's data directory; refuse one that this demo did not make.
+
+    Raises:
+        HubError: the directory holds something else.
+    """
+    if path.exists() and any(path.iterdir()):
+        if not (path / MARKER).exists():
+            raise HubError(
+                f"{path} is not empty and was not made by the demo.",
+                remedy="Name another with --data-dir; the demo empties its directory.",
+            )
+        shutil.rmtree(path)
+    path.mkdir(parents=True, exist_ok=True)
+    (path / MARKER).touch()
+
+
+async def _make_accounts(settings: Settings, clock: Clock) -> list[Login]:
+    from access.policy.types import Role, RoleBinding
+    from api.hub import build_hub
+
+    hub = build_hub(settings, clock)
+    logins = []
+    try:
+        for username, (role, display_name, what) in ROLES.items():
+            login = Login(username, secrets.token_urlsafe(9), role, what)
+            hashed = await hub.accounts.hash_password(login.password, username=username)
+            async with hub.database.transaction() as session:
+                await hub.accounts.create(
+                    session,
+                    username=username,
+                    display_name=display_name,
+                    password=hashed,
+                    roles=[RoleBinding(Role(role), "")],
+                )
+            logins.append(login)
+    finally:
+        await hub.close()
+    return logins
+
+
+@contextlib.asynccontextmanager
+async def simulated_site(
+    footage: Path | None, cameras: int, work_dir: Path, progress: Progress
+) -> AsyncIterator[list[dict[str, Any]]]:
+    """Run the camera simulator in a process of its own; gives its cameras.
+
+    Raises:
+        HubError: the footage is no video, or the simulator did not start.
+    """
+    arguments = ["--cameras", str(cameras), "--work-dir", str(work_dir), "--json"]
+    if footage is not None:
+        arguments += ["--footage", str(footage)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "camera_hub.simulator",
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        yield await _read_site(process.stdout, progress)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), 5)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def _read_site(lines: asyncio.StreamReader, progress: Progress) -> list[dict[str, Any]]:
+    """Read the simulator's output up to the line that lists its cameras."""
+    while line := await lines.readline():
+        message = orjson.loads(line)
+        if "cameras" in message:
+            cameras: list[dict[str, Any]] = message["cameras"]
+            return cameras
+        if "error" in message:
+            raise HubError(message["error"], remedy=message.get("remedy", ""))
+        progress(message["progress"])
+    raise UnavailableError(
+        "The camera simulator ended before its cameras were ready.",
+        remedy="The lines above say why.",
+    )
+
+
+async def signed_in(url: str, login: Login) -> httpx.AsyncClient:
+    """Return a client with the session and CSRF token of `login`."""
+    client = httpx.AsyncClient(base_url=f"{url}/api/v1", timeout=30)
+    answer = await client.post(
+        "/sessions", json={"username": login.username, "password": login.password}
+    )
+    _succeeded(answer)
+    client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+    return client
+
+
+def _succeeded(answer: httpx.Response) -> None:
+    if answer.is_error:
+        problem = answer.json() if "json" in answer.headers.get("content-type", "") else {}
+        raise UpstreamError(
+            f"{answer.request.url.path} answered {answer.status_code}: {problem.get('detail', '')}",
+            remedy=problem.get("remedy", ""),
+        )
+
+
+async def _add_camera(client: httpx.AsyncClient, camera: dict[str, Any]) -> None:
+    """Add one virtual camera the way a person does: probe, add, draw the zone."""
+    source = {
+        "source_kind": "onvif",
+        "address": camera["onvif_address"],
+        "username": camera["username"],
+        "password": camera["password"],
+    }
+    probe = await client.post("/cameras/probe", json=source)
+    _succeeded(probe)
+    added = await client.post(
+        "/cameras",
+        json={
+            **source,
+            "name": camera["name"],
+            "area": AREA,
+            "place_kind": "shared_space",
+            "main_profile": probe.json()["main"],
+            "sub_profile": probe.json()["sub"],
+            "analyse": True,
+        },
+    )
+    _succeeded(added)
+    camera_id = added.json()["id"]
+    current = await client.get(f"/cameras/{camera_id}/zones")
+    _succeeded(current)
+    objects = ["person"] if camera["zone"]["people"] else ["person", "car", "truck", "bus"]
+    rules: list[dict[str, Any]] = [
+        {"kind": "intrusion", "severity": "severe", "objects": objects, "dwell_seconds": 0.0},
+        {"kind": "person_down", "severity": "extreme", "dwell_seconds": 5.0},
+    ]
+    zone = {
+        "name": camera["zone"]["name"],
+        "polygon": camera["zone"]["polygon"],
+        "rules": rules if camera["zone"]["people"] else rules[:1],
+    }
+    stored = await client.put(
+        f"/cameras/{camera_id}/zones", json={"version": current.json()["version"], "zones": [zone]}
+    )
+    _succeeded(stored)
+
+
+async def _wait_online(client: httpx.AsyncClient, wanted: int, clock: Clock) -> None:
+    """Wait until `wanted` cameras are online.
+
+    Raises:
+        UnavailableError: they are not; names each with its reason.
+    """
+    deadline = clock.monotonic() + ONLINE_WITHIN_S
+    while True:
+        cameras = (await client.get("/cameras")).json()["items"]
+        if sum(c["status"]["state"] == "online" for c in cameras) >= wanted:
+            return
+        if clock.monotonic() > deadline:
+            reasons = "; ".join(f"{c['name']}: {c['status']['reason']}" for c in cameras)
+            raise UnavailableError(f"The virtual cameras did not come online: {reasons}")
+        await asyncio.sleep(0.2)
+
+
+@contextlib.asynccontextmanager
+async def running_demo(
+    settings: Settings, footage: Path | None, cameras: int, progress: Progress
+) -> AsyncIterator[Demo]:
+    """Start the whole demo; gives it once every camera is online.
+
+    Raises:
+        HubError: footage that is no video, a port in use, a camera that does not come up.
+    """
+    clock = SystemClock()
+    progress("starting virtual cameras")
+    async with simulated_site(footage, cameras, settings.data_dir / "simulator", progress) as site:
+        progress("starting the hub")
+        async with running_node(settings, clock) as (url, supervisor):
+            demo = Demo(url, await _make_accounts(settings, clock), supervisor, clock)
+            async with await signed_in(url, demo.login("admin")) as admin:
+                for camera in site:
+                    progress(f"adding {camera['name']} through ONVIF at {camera['onvif_address']}")
+                    await _add_camera(admin, camera)
+                progress("waiting for pictures")
+                await _wait_online(admin, len(site), clock)
+            yield demo
+
+
+async def follow(demo: Demo, on_incident: Callable[[dict[str, Any]], None]) -> None:
+    """Listen to the event stream as the duty desk does, tallying latency, for ever.
+
+    The stream ends when the api restarts; it is then resumed where it stopped.
+    """
+    last_id = ""
+    async with await signed_in(demo.url, demo.login("duty")) as client:
+        while True:
+            headers = {"Last-Event-ID": last_id} if last_id else {}
+            with contextlib.suppress(httpx.TransportError):
+                async with aconnect_sse(
+                    client, "GET", "/events", headers=headers, timeout=60
+                ) as stream:
+                    async for event in stream.aiter_sse():
+                        last_id = event.id or last_id
+                        if event.event.startswith("incident."):
+                            _note(demo, event.event, orjson.loads(event.data), on_incident)
+            await asyncio.sleep(0.5)
+
+
+def _note(
+    demo: Demo, event: str, data: dict[str, Any], on_incident: Callable[[dict[str, Any]], None]
+) -> None:
+    opened = event == "incident.opened"
+    if (opened or data.get("change") == "signal.started") and data.get("observed_at"):
+        delay = demo.clock.now() - datetime.fromisoformat(data["observed_at"])
+        demo.tally.latencies_ms.append(delay.total_seconds() * 1000)
+    if opened:
+        demo.tally.opened += 1
+        on_incident(data)
+
+
+async def report(demo: Demo) -> dict[str, Any]:
+    """Return the demo's figures as one JSON object, after the spools have drained."""
+    async with await signed_in(demo.url, demo.login("admin")) as client:
+        deadline = demo.clock.monotonic() + DRAIN_WITHIN_S
+        while True:
+            system = (await client.get("/system")).json()
+            waiting = system["signals"]["emitted"] - system["signals"]["stored"]
+            if waiting <= 0 or demo.clock.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.2)
+        cameras: Sequence[dict[str, Any]] = (await client.get("/cameras")).json()["items"]
+    status = [camera["status"] for camera in cameras]
+    return {
+        "cameras_online": sum(s["state"] == "online" for s in status),
+        "frames_read": sum(s["frames_read"] for s in status),
+        "frames_analysed": sum(s["frames_analysed"] for s in status),
+        "signals_posted": system["signals"]["stored"],
+        "incidents_opened": demo.tally.opened,
+        # Workers report once a second, so that the hub may know of more signals than they said.
+        "signals_lost": max(0, waiting),
+        "alert_latency_ms": {"p50": demo.tally.percentile(0.5), "p95": demo.tally.percentile(0.95)},
+    }
