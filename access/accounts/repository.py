@@ -1,11 +1,13 @@
 """Every query on accounts."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.accounts.models import Account, AccountRole
+from access.policy.areas import in_areas
 
 
 async def by_id(session: AsyncSession, account_id: UUID) -> Account | None:
@@ -29,9 +31,20 @@ async def flush(session: AsyncSession) -> None:
     await session.flush()
 
 
-async def page(session: AsyncSession, *, after: str | None, limit: int) -> list[Account]:
-    """Return at most `limit` accounts by username, following the username `after`."""
+async def page(
+    session: AsyncSession, *, areas: Sequence[str], after: str | None, limit: int
+) -> list[Account]:
+    """Return at most `limit` accounts by username, following the username `after`.
+
+    Only those that hold a role, and every role, in `areas`; for the whole site, all.
+    """
     query = select(Account).order_by(Account.username).limit(limit)
+    if "" not in areas:
+        outside = AccountRole.account_id == Account.id, ~in_areas(AccountRole.area, areas)
+        query = query.where(
+            exists().where(AccountRole.account_id == Account.id),
+            ~exists().where(*outside),
+        )
     if after is not None:
         query = query.where(Account.username > after)
     return list(await session.scalars(query))

@@ -192,10 +192,18 @@ class Accounts:
         return account
 
     async def page(
-        self, session: AsyncSession, *, after: str | None = None, limit: int = 50
+        self,
+        session: AsyncSession,
+        *,
+        areas: Sequence[str] = ("",),
+        after: str | None = None,
+        limit: int = 50,
     ) -> list[Account]:
-        """Return at most `limit` accounts by username, following the username `after`."""
-        return await repository.page(session, after=after, limit=limit)
+        """Return at most `limit` accounts by username, following the username `after`.
+
+        Only accounts whose roles all lie in `areas`; [""] is all.
+        """
+        return await repository.page(session, areas=areas, after=after, limit=limit)
 
     async def sign_in(
         self, database: Database, *, username: str, password: str, address: str

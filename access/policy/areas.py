@@ -37,7 +37,7 @@ def ancestors(area: str) -> list[str]:
 
 def covers(above: str, area: str) -> bool:
     """Say whether `area` is `above` or lies below it."""
-    return above == "" or area == above or area.startswith(f"{above}/")
+    return above in ("", area) or area.startswith(f"{above}/")
 
 
 def widest(areas: Iterable[str]) -> list[str]:

@@ -6,6 +6,7 @@ The policies and their schema lie beside this module, so that a wheel carries th
 """
 
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,7 @@ class Policy:
             orjson.dumps(entities + _area_chain(resource.area)).decode(),
         )
         if result.diagnostics.errors:
-            # A policy that fails to evaluate counts as absent; with a schema this is a fault of ours.
+            # A policy that fails to evaluate counts as absent; so this denies.
             _log.error("policy_failed", action=action, errors=result.diagnostics.errors)
             return Decision(allowed=False)
         names = result.diagnostics.id_annotations_by_reason
@@ -263,5 +264,5 @@ def _area_chain(area: str) -> list[Entity]:
     chain = ancestors(area)
     return [
         {"uid": _uid("Area", path), "attrs": {}, "parents": [_uid("Area", above)]}
-        for path, above in zip(chain, chain[1:], strict=False)
+        for path, above in pairwise(chain)
     ] + [{"uid": _uid("Area", ""), "attrs": {}, "parents": []}]

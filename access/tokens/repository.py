@@ -1,11 +1,13 @@
 """Every query on service tokens."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from access.policy.areas import in_areas
 from access.tokens.models import ServiceToken
 
 
@@ -25,11 +27,13 @@ async def by_hash(session: AsyncSession, token_hash: str) -> ServiceToken | None
     return await session.scalar(select(ServiceToken).where(ServiceToken.token_hash == token_hash))
 
 
-async def page(session: AsyncSession, *, before: UUID | None, limit: int) -> list[ServiceToken]:
-    """Return at most `limit` tokens that are not revoked, newest first, older than `before`."""
+async def page(
+    session: AsyncSession, *, areas: Sequence[str], before: UUID | None, limit: int
+) -> list[ServiceToken]:
+    """Return at most `limit` tokens of `areas` that are not revoked, newest first."""
     query = (
         select(ServiceToken)
-        .where(ServiceToken.revoked_at.is_(None))
+        .where(ServiceToken.revoked_at.is_(None), in_areas(ServiceToken.area, areas))
         .order_by(ServiceToken.id.desc())
         .limit(limit)
     )

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -138,10 +138,15 @@ class Tokens:
         row.revoked_at = self._clock.now()
 
     async def page(
-        self, session: AsyncSession, *, before: UUID | None = None, limit: int = 50
+        self,
+        session: AsyncSession,
+        *,
+        areas: Sequence[str] = ("",),
+        before: UUID | None = None,
+        limit: int = 50,
     ) -> list[ServiceToken]:
-        """Return at most `limit` tokens that are not revoked, newest first."""
-        return await repository.page(session, before=before, limit=limit)
+        """Return at most `limit` tokens of `areas` that are not revoked, newest first."""
+        return await repository.page(session, areas=areas, before=before, limit=limit)
 
     def _live(self, row: ServiceToken | None) -> ServiceToken | None:
         if row is None or row.revoked_at is not None:

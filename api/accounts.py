@@ -1,0 +1,113 @@
+"""Accounts: listed, made, changed, switched off; for administrators."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from access.accounts.models import Account
+from access.accounts.schemas import AccountCreate, AccountOut, AccountUpdate, RoleInput
+from access.accounts.service import normalise_username, resources_of
+from access.policy.areas import normalise_area
+from access.policy.types import Actor, Resource, RoleBinding
+from api.door import permit, require
+from api.hub import Hub, HubDep
+from api.pages import Page, Paging
+
+router = APIRouter(tags=["accounts"])
+
+
+@router.get("/accounts")
+async def list_accounts(
+    page: Paging, hub: HubDep, actor: Annotated[Actor, permit("account.list")]
+) -> Page[AccountOut]:
+    """List the accounts that hold roles in the own areas only, by username."""
+    after = page.after(str)
+    async with hub.database.read() as session:
+        rows = await hub.accounts.page(
+            session,
+            areas=hub.policy.areas(actor, "account.list"),
+            after=after[0] if after else None,
+            limit=page.fetch,
+        )
+        return page.page(rows, lambda row: (row.username,), [AccountOut.of(row) for row in rows])
+
+
+@router.post("/accounts", status_code=201)
+async def create_account(
+    body: AccountCreate, hub: HubDep, actor: Annotated[Actor, permit("account.create")]
+) -> AccountOut:
+    """Make an account whose roles all lie in the own areas."""
+    roles = _bindings(body.roles)
+    for area in sorted({binding.area for binding in roles}) or [""]:
+        require(hub, actor, "account.create", Resource("account", area=area))
+    _require_grant(hub, actor, "", roles)
+    password = await hub.accounts.hash_password(
+        body.password.get_secret_value(), username=body.username
+    )
+    async with hub.database.transaction() as session:
+        account = await hub.accounts.create(
+            session,
+            username=body.username,
+            display_name=body.display_name,
+            password=password,
+            roles=roles,
+            locale=body.locale,
+        )
+        return AccountOut.of(account)
+
+
+@router.patch("/accounts/{account_id}")
+async def update_account(
+    account_id: UUID,
+    body: AccountUpdate,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("account.update")],
+) -> AccountOut:
+    """Change an account. A new password or switching it off ends its sessions.
+
+    Roles and the switch of the own account are changed by another administrator.
+    """
+    async with hub.database.read() as session:
+        before = await hub.accounts.get(session, account_id)
+        _require_all(hub, actor, "account.update", before)
+        username = before.username
+    password = None
+    if body.password is not None:
+        password = await hub.accounts.hash_password(
+            body.password.get_secret_value(), username=normalise_username(username)
+        )
+    async with hub.database.transaction() as session:
+        account = await hub.accounts.get(session, account_id)
+        _require_all(hub, actor, "account.update", account)
+        roles = None if body.roles is None else _bindings(body.roles)
+        if roles is not None or body.active is not None:
+            _require_all(hub, actor, "account.grant", account)
+            _require_grant(hub, actor, str(account_id), roles or [])
+        await hub.accounts.update(
+            session,
+            account,
+            display_name=body.display_name,
+            password=password,
+            roles=roles,
+            active=body.active,
+            locale=body.locale,
+        )
+        if password is not None or body.active is False:
+            await hub.sessions.end_all(session, account_id, "account changed")
+        return AccountOut.of(account)
+
+
+def _bindings(roles: list[RoleInput]) -> list[RoleBinding]:
+    return [RoleBinding(item.role, normalise_area(item.area)) for item in roles]
+
+
+def _require_all(hub: Hub, actor: Actor, action: str, account: Account) -> None:
+    for resource in resources_of(account):
+        require(hub, actor, action, resource)
+
+
+def _require_grant(hub: Hub, actor: Actor, account_id: str, roles: list[RoleBinding]) -> None:
+    """Nobody gives a role in an area where they could not change accounts themselves."""
+    for binding in roles:
+        require(hub, actor, "account.grant", Resource("account", id=account_id, area=binding.area))

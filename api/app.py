@@ -1,0 +1,185 @@
+"""The application: routers, middleware, errors, and the server that runs it."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from api import accounts, console, health, metrics, sessions, system, tokens, views
+from api.door import check_routes
+from api.hub import Hub
+from api.middleware import BodyLimit, Boundary, OriginCheck
+from api.problems import MEDIA_TYPE, FieldError, Problem, install
+
+BASE = "/api/v1"
+OPENAPI_URL = f"{BASE}/openapi.json"
+
+ROUTERS = (
+    health.router,
+    metrics.router,
+    sessions.router,
+    accounts.router,
+    tokens.router,
+    views.router,
+    system.router,
+)
+
+BODY_LIMIT = 1024 * 1024
+BODY_LIMITS = {f"{BASE}/signals": 8 * 1024 * 1024 + 64 * 1024}
+"""Largest body in bytes, by path; signals carry pictures."""
+
+GRACE_S = 3
+"""How long a stopping server waits for open requests."""
+
+
+def create_app(hub: Hub) -> FastAPI:
+    """Make the application that serves `hub`. The caller closes the hub.
+
+    Raises:
+        UnguardedRouteError: a route neither names its action nor is public.
+    """
+    app = _bare_app()
+    app.state.hub = hub
+    server = hub.settings.server
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    app.add_middleware(OriginCheck, public_url=server.public_url)
+    app.add_middleware(BodyLimit, default=BODY_LIMIT, by_path=BODY_LIMITS)
+    app.add_middleware(Boundary, clock=hub.clock, server=server)
+    check_routes(app)
+    return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI description; needs no database and no settings."""
+    return _bare_app().openapi()
+
+
+def _bare_app() -> FastAPI:
+    """Return the application with routes and errors, without a hub."""
+    app = FastAPI(
+        title="Camera Hub",
+        version=version("camera-hub"),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        generate_unique_id_function=_operation_id,
+    )
+    for router in ROUTERS:
+        app.include_router(router, prefix=BASE)
+    app.add_api_route(
+        OPENAPI_URL, _serve_openapi, name="openapi", include_in_schema=False, methods=["GET"]
+    )
+    app.include_router(console.console_router())
+    install(app)
+    app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
+    return app
+
+
+async def _serve_openapi(request: Request) -> Response:
+    """Return the description of the interface."""
+    return JSONResponse(request.app.openapi())
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Run what the hub does besides answering."""
+    hub = app.state.hub
+    assert isinstance(hub, Hub)
+    try:
+        yield
+    finally:
+        hub.closing.set()
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document; every operation may answer with a problem."""
+    if app.openapi_schema is not None:
+        return app.openapi_schema
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description="Errors are RFC 9457 problem details. See docs/design/api.md.",
+        routes=app.routes,
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    reference = "#/components/schemas/{model}"
+    schemas["Problem"] = Problem.model_json_schema(ref_template=reference)
+    schemas["Problem"].pop("$defs", None)
+    schemas["FieldError"] = FieldError.model_json_schema(ref_template=reference)
+    document["components"]["responses"] = {
+        "Problem": {
+            "description": "What went wrong and what to do about it",
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    }
+    document["components"]["securitySchemes"] = {
+        "session": {"type": "apiKey", "in": "cookie", "name": "camera_hub_session"},
+        "token": {"type": "http", "scheme": "bearer"},
+    }
+    seen: set[str] = set()
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            name = operation["operationId"]
+            if name in seen:
+                raise ValueError(f"two routes are called {name!r}; their clients would clash")
+            seen.add(name)
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = {"$ref": "#/components/responses/Problem"}
+    document["security"] = [{"session": []}, {"token": []}]
+    app.openapi_schema = document
+    return document
+
+
+class HubServer(uvicorn.Server):
+    """uvicorn, telling the hub's open streams to end before it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, end the streams, wait for the rest at most `GRACE_S`."""
+        self._hub.closing.set()
+        await super().shutdown(sockets)
+
+
+def make_server(hub: Hub) -> HubServer:
+    """Return the server for `hub`; run it with `await server.serve(sockets=[listener])`.
+
+    The first bytes of `X-Forwarded-*` are never believed: the peer's address is what counts.
+    """
+    config = uvicorn.Config(
+        create_app(hub),
+        host=hub.settings.server.host,
+        port=hub.settings.server.port,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        ws="websockets-sansio",
+        ws_max_size=64 * 1024,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=20.0,
+        ws_per_message_deflate=False,
+        timeout_keep_alive=65,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    return HubServer(config, hub)

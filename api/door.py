@@ -1,0 +1,247 @@
+"""The door: how every route asks who is there and what they may do.
+
+`permit(action)` is the dependency that a route names; `require` asks again once the thing itself is
+known; `still_permitted` asks again while a stream stays open. `check_routes` refuses an application
+with a route that does not ask.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from fastapi import FastAPI, params
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
+from starlette.requests import HTTPConnection
+
+from access.accounts.service import actor_of as account_actor
+from access.policy.types import ANONYMOUS, Actor, Resource
+from access.sessions.service import csrf_matches
+from access.tokens.service import actor_of as token_actor
+from api.hub import Hub, get_hub
+from core.errors import ForbiddenError, NotFoundError, UnauthenticatedError
+from core.metrics import counter
+
+COOKIE = "camera_hub_session"
+CSRF_HEADER = "X-CSRF-Token"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+PUBLIC = frozenset(
+    {
+        "sign_in",
+        "health_live",
+        "health_ready",
+        "openapi",
+        "console_asset",
+        "console_page",
+    }
+)
+"""Names of the only routes without an actor: sign-in, health, the description, the console."""
+
+_READ_ACTION = {
+    "camera": "camera.read",
+    "zone": "camera.read",
+    "incident": "incident.read",
+    "account": "account.list",
+}
+
+_REFUSED = counter("door_refused", "Requests refused at the door", ("reason",))
+
+
+class _Permit:
+    """The dependency behind `permit`."""
+
+    def __init__(self, action: str, *, loopback: bool = False) -> None:
+        self.action = action
+        self.loopback = loopback
+
+    async def __call__(self, connection: HTTPConnection) -> Actor:
+        hub = get_hub(connection)
+        if self.loopback and _is_local(hub, connection):
+            return Actor(kind="service", name="loopback", scopes=frozenset({self.action}))
+        actor = await authenticate(hub, connection)
+        connection.state.actor = actor
+        if actor.kind == "anonymous":
+            _REFUSED.labels("anonymous").inc()
+            raise UnauthenticatedError("You are not signed in.", remedy="Sign in and try again.")
+        if not hub.policy.areas(actor, self.action):
+            _REFUSED.labels("policy").inc()
+            raise _forbidden(self.action)
+        return actor
+
+
+def permit(action: str, *, loopback: bool = False) -> Any:
+    """Return the dependency that lets in whoever may do `action` somewhere, and gives the Actor.
+
+    With `loopback` a request that comes from this machine itself, and through no proxy, is let in
+    without credentials. The route answers 401 if nobody is there and 403 if the policy permits
+    this actor the action nowhere; whether it may be done to one thing is for `require`.
+    """
+    return params.Depends(_Permit(action, loopback=loopback))
+
+
+def require(hub: Hub, actor: Actor, action: str, resource: Resource) -> None:
+    """Let `actor` do `action` to `resource`, or raise.
+
+    Raises:
+        NotFoundError: the actor may not know that the thing exists.
+        ForbiddenError: the actor may know of it, but not do this.
+    """
+    if hub.policy.authorize(actor, action, resource).allowed:
+        return
+    _REFUSED.labels("policy").inc()
+    reading = _READ_ACTION.get(resource.kind)
+    if reading is None or hub.policy.authorize(actor, reading, resource).allowed:
+        raise _forbidden(action)
+    raise NotFoundError(
+        f"There is no such {resource.kind}.",
+        remedy="It may have been removed, or lie outside of your areas.",
+    )
+
+
+async def still_permitted(
+    hub: Hub, actor: Actor, action: str, resource: Resource | None = None
+) -> bool:
+    """Ask again for a stream that stays open, with the session, token and roles as they are now.
+
+    A stream asks every second and ends on False: sign-out, deactivation and demotion cut it
+    within two seconds.
+    """
+    async with hub.database.read() as session:
+        if actor.kind == "account" and actor.session_id is not None:
+            account = await hub.sessions.account_of(session, actor.session_id)
+            now = None if account is None else account_actor(account, actor.session_id)
+        elif actor.kind == "service" and actor.id is not None:
+            token = await hub.tokens.live(session, actor.id)
+            now = None if token is None else token_actor(token)
+        else:
+            now = None
+    if now is None:
+        return False
+    if resource is None:
+        return bool(hub.policy.areas(now, action))
+    return hub.policy.authorize(now, action, resource).allowed
+
+
+async def authenticate(hub: Hub, connection: HTTPConnection) -> Actor:
+    """Return who is there: by bearer token, else by session cookie, else nobody.
+
+    Raises:
+        UnauthenticatedError: credentials were shown, but they do not count.
+        ForbiddenError: code `csrf`: an unsafe request with a cookie lacks its CSRF token.
+    """
+    header = connection.headers.get("Authorization")
+    if header is not None:
+        return await _by_bearer(hub, header)
+    token = connection.cookies.get(COOKIE)
+    if not token:
+        return ANONYMOUS
+    async with hub.database.read() as session:
+        found = await hub.sessions.resolve(session, token)
+    if found is None:
+        _REFUSED.labels("session").inc()
+        raise UnauthenticatedError("The session has ended.", remedy="Sign in again.")
+    if connection.scope["type"] == "http" and connection.scope["method"] not in SAFE_METHODS:
+        _check_csrf(connection, token)
+    row, account = found
+    if hub.sessions.needs_touch(row):
+        async with hub.database.transaction() as session:
+            await hub.sessions.touch(session, row.id)
+    return account_actor(account, row.id)
+
+
+async def _by_bearer(hub: Hub, header: str) -> Actor:
+    scheme, _, secret = header.partition(" ")
+    row = None
+    if scheme.lower() == "bearer":
+        async with hub.database.read() as session:
+            row = await hub.tokens.resolve(session, secret.strip())
+    if row is None:
+        _REFUSED.labels("token").inc()
+        raise UnauthenticatedError(
+            "The token is not valid: unknown, expired or revoked.",
+            remedy="Ask an administrator for a new token.",
+            code="invalid-token",
+        )
+    if hub.tokens.needs_touch(row):
+        async with hub.database.transaction() as session:
+            await hub.tokens.touch(session, row.id)
+    return token_actor(row)
+
+
+def _check_csrf(connection: HTTPConnection, token: str) -> None:
+    presented = connection.headers.get(CSRF_HEADER, "")
+    if not csrf_matches(token, presented):
+        _REFUSED.labels("csrf").inc()
+        raise ForbiddenError(
+            f"The request does not carry the {CSRF_HEADER} of this session.",
+            remedy="Reload the page. Programs read csrf_token from /api/v1/sessions/current.",
+            code="csrf",
+        )
+
+
+def _is_local(hub: Hub, connection: HTTPConnection) -> bool:
+    """Say whether the request was made on this machine and came through no proxy."""
+    forwarded = any(
+        name in connection.headers for name in ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+    )
+    return (
+        not hub.settings.server.public_url
+        and not forwarded
+        and connection.client is not None
+        and connection.client.host in {"127.0.0.1", "::1"}
+    )
+
+
+def _forbidden(action: str) -> ForbiddenError:
+    return ForbiddenError(
+        f"Your account may not do this ({action}).",
+        remedy="Ask an administrator for the role it needs.",
+    )
+
+
+class UnguardedRouteError(RuntimeError):
+    """A route neither names its action nor is public; the application must not start."""
+
+
+def routes_of(app: FastAPI) -> Iterator[tuple[str, str, str, str | None]]:
+    """Yield (methods or "WS", path, name, action) of every route, WebSocket and mount of `app`."""
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        path = context.path or ""
+        name = context.name or ""
+        if isinstance(route, APIWebSocketRoute):
+            yield "WS", path, name, _action(route.dependant)
+        elif isinstance(route, APIRoute):
+            methods = " ".join(sorted(context.methods or ()))
+            yield methods, path, name, _action(context.dependant)
+        else:
+            methods = " ".join(sorted(getattr(route, "methods", None) or ())) or "MOUNT"
+            yield methods, path, name, None
+
+
+def check_routes(app: FastAPI, public: Iterable[str] = PUBLIC) -> None:
+    """Refuse an application with a route that does not ask.
+
+    Raises:
+        UnguardedRouteError: names the routes.
+    """
+    allowed = set(public)
+    bad = [
+        f"{methods} {path} ({name})"
+        for methods, path, name, action in routes_of(app)
+        if action is None and name not in allowed
+    ]
+    if bad:
+        raise UnguardedRouteError(
+            "these routes have no permit(action) and are not public: " + ", ".join(bad)
+        )
+
+
+def _action(dependant: Dependant) -> str | None:
+    if isinstance(dependant.call, _Permit):
+        return dependant.call.action
+    for inner in dependant.dependencies:
+        found = _action(inner)
+        if found is not None:
+            return found
+    return None

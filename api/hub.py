@@ -1,0 +1,79 @@
+"""The hub: every service of the house, made once, handed to every endpoint."""
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from access.accounts.service import Accounts
+from access.policy.service import Policy
+from access.sessions.service import Sessions
+from access.tokens.service import Tokens
+from access.views.service import Views
+from core.clock import Clock
+from core.database import Database
+from core.secrets import SecretBox
+from core.settings import Settings
+
+
+@dataclass
+class Hub:
+    """What endpoints work with. Lies in `app.state.hub`.
+
+    `closing` is set when the server begins to stop: streams that stay open end then.
+    """
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    secrets: SecretBox
+    policy: Policy
+    accounts: Accounts
+    sessions: Sessions
+    tokens: Tokens
+    views: Views
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def close(self) -> None:
+        """Let go of the database; call it once, after the last request."""
+        self.closing.set()
+        await self.database.close()
+
+
+def policy_file(settings: Settings) -> Path:
+    """Return where a centre's own policy lies, if it has one."""
+    return settings.data_dir / "policies" / "access.cedar"
+
+
+def build_hub(settings: Settings, clock: Clock) -> Hub:
+    """Make the hub for `settings`. Opens no connection yet; the tables must be there before use.
+
+    Raises:
+        PolicyError: the policy file is not valid.
+        SecretBoxError: the key file holds no key.
+    """
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Hub(
+        settings=settings,
+        clock=clock,
+        database=Database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s),
+        secrets=SecretBox.from_file(settings.secret_key_file),
+        policy=Policy.load(policy_file(settings)),
+        accounts=Accounts(clock),
+        sessions=Sessions(clock),
+        tokens=Tokens(clock),
+        views=Views(clock),
+    )
+
+
+def get_hub(connection: HTTPConnection) -> Hub:
+    """Return the hub of the application that serves this connection."""
+    hub = connection.app.state.hub
+    assert isinstance(hub, Hub)
+    return hub
+
+
+HubDep = Annotated[Hub, Depends(get_hub)]

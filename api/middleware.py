@@ -1,0 +1,281 @@
+"""What every connection passes on its way in and out. Plain ASGI: nothing is buffered."""
+
+import contextlib
+import secrets
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from access.policy.types import Actor
+from api.problems import problem_response
+from core.clock import Clock
+from core.logging import get_logger
+from core.metrics import counter, gauge, histogram
+from core.settings import ServerSettings
+
+_log = get_logger("api.access")
+
+_REQUESTS = counter("http_requests", "Answered requests", ("method", "route", "status"))
+_SECONDS = histogram("http_request_seconds", "Time to the first byte of the answer", ("route",))
+_OPEN = gauge("http_open", "Requests and WebSockets now open", ("kind",))
+_CRASHED = counter("http_crashed", "Requests that ended in an unexpected error")
+
+_QUIET = ("/api/v1/health/", "/api/v1/metrics", "/api/v1/workers/", "/assets/")
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self'",
+        "style-src 'self' 'unsafe-inline'",  # Element Plus places its pop-ups by inline style
+        "img-src 'self' data: blob:",
+        "media-src 'self' blob:",
+        "font-src 'self' data:",
+        "connect-src 'self' ws: wss:",
+        "worker-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+def security_headers(server: ServerSettings) -> dict[str, str]:
+    """Return the headers that every answer carries unless it sets them itself."""
+    headers = {
+        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+        "Cache-Control": "no-store",
+    }
+    if server.secure_cookies:
+        headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    return headers
+
+
+class Boundary:
+    """Outermost: numbers requests, logs and counts them, adds headers, answers what crashed."""
+
+    def __init__(self, app: ASGIApp, clock: Clock, server: ServerSettings) -> None:
+        self.app = app
+        self.clock = clock
+        self.headers = security_headers(server)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self.app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(8)
+        clear_contextvars()
+        bind_contextvars(request_id=request_id)
+        scope.setdefault("state", {})["request_id"] = request_id
+        exchange = _Exchange(self, scope, send, request_id)
+        with _OPEN.labels(scope["type"]).track_inprogress():
+            try:
+                await self.app(scope, receive, exchange.send)
+            # The top of a request: whatever was not foreseen is counted, logged and answered here.
+            except Exception:  # noqa: BLE001
+                _CRASHED.inc()
+                _log.exception("crashed", method=scope.get("method", "WS"), path=scope["path"])
+                await exchange.apologise(receive)
+        exchange.report()
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, boundary: Boundary, scope: Scope, send: Send, request_id: str) -> None:
+        self._boundary = boundary
+        self._scope = scope
+        self._send = send
+        self._request_id = request_id
+        self._began = boundary.clock.monotonic()
+        self._first_byte: float | None = None
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind in {"http.response.start", "websocket.http.response.start"}:
+            self.status = message["status"]
+            self._first_byte = self._boundary.clock.monotonic()
+            headers = MutableHeaders(raw=list(message.get("headers", [])))
+            for name, value in self._boundary.headers.items():
+                headers.setdefault(name, value)
+            headers["X-Request-Id"] = self._request_id
+            message = {**message, "headers": headers.raw}
+        elif kind == "websocket.accept":
+            self.status = 101
+            self._first_byte = self._boundary.clock.monotonic()
+        elif kind == "websocket.close":
+            self.status = message.get("code", 1000)
+        await self._send(message)
+
+    async def apologise(self, receive: Receive) -> None:
+        """Answer a crash without a word about its inside."""
+        if self._scope["type"] == "websocket":
+            await self.send({"type": "websocket.close", "code": 1011, "reason": "internal error"})
+        elif self.status == 0:
+            response = problem_response(
+                status=500,
+                code="internal",
+                detail=f"Something went wrong inside the hub (number {self._request_id}).",
+                instance=self._scope["path"],
+                extra={"request_id": self._request_id},
+            )
+            await response(self._scope, receive, self.send)
+
+    def report(self) -> None:
+        """Log and count the request."""
+        scope = self._scope
+        method = scope.get("method", "WS")
+        route = _route_of(scope)
+        now = self._boundary.clock.monotonic()
+        _REQUESTS.labels(method, route, str(self.status)).inc()
+        if self._first_byte is not None:
+            _SECONDS.labels(route).observe(self._first_byte - self._began)
+        actor = scope.get("state", {}).get("actor")
+        quiet = self.status < 400 and (method in {"GET", "HEAD"} or _is_quiet(scope["path"]))
+        (_log.debug if quiet else _log.info)(
+            "request",
+            method=method,
+            path=scope["path"],
+            status=self.status,
+            ms=round((now - self._began) * 1000, 1),
+            actor=f"{actor.kind}:{actor.id}" if isinstance(actor, Actor) else "anonymous",
+        )
+
+
+def _is_quiet(path: str) -> bool:
+    return path.startswith(_QUIET)
+
+
+def _route_of(scope: Scope) -> str:
+    """Return the route's template, so that ids never become labels."""
+    route = scope.get("route")
+    path = getattr(route, "path_format", None) or getattr(route, "path", None)
+    return path if isinstance(path, str) else "none"
+
+
+class BodyLimit:
+    """Refuses bodies larger than the path's limit, whether their length is declared or not."""
+
+    def __init__(self, app: ASGIApp, default: int, by_path: Mapping[str, int]) -> None:
+        self.app = app
+        self.default = default
+        self.by_path = dict(by_path)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        limit = self.by_path.get(scope["path"], self.default)
+        declared = Headers(scope=scope).get("content-length", "0")
+        if not declared.isdecimal() or int(declared) > limit:
+            await self._refuse(scope, receive, send, limit)
+            return
+        received = 0
+        too_large = False
+        started = False
+
+        async def limited_receive() -> Message:
+            nonlocal received, too_large
+            message = await receive()
+            if message["type"] == "http.request":
+                received += len(message.get("body", b""))
+                if received > limit:
+                    too_large = True
+                    raise _BodyTooLargeError
+            return message
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            if too_large and not started:
+                return
+            started = True
+            await send(message)
+
+        with contextlib.suppress(_BodyTooLargeError):
+            await self.app(scope, limited_receive, watched_send)
+        if too_large and not started:
+            await self._refuse(scope, receive, send, limit)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        response = problem_response(
+            status=413,
+            code="too-large",
+            detail=f"The body is larger than {limit // 1024} KiB.",
+            instance=scope["path"],
+            headers={"Connection": "close"},
+        )
+        await response(scope, receive, send)
+
+
+class _BodyTooLargeError(Exception):
+    """Leaves the application when a body grows past its limit."""
+
+
+class OriginCheck:
+    """Refuses unsafe requests and WebSockets that another site's page makes.
+
+    Browsers put `Origin` on all of these; where it is there it must be this site. Programs send
+    none and carry no cookie.
+    """
+
+    def __init__(self, app: ASGIApp, public_url: str) -> None:
+        self.app = app
+        self.public = _origin(public_url) if public_url else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        unsafe = scope["type"] == "websocket" or (
+            scope["type"] == "http" and scope["method"] not in {"GET", "HEAD", "OPTIONS"}
+        )
+        if not unsafe or self._is_same_site(Headers(scope=scope)):
+            await self.app(scope, receive, send)
+            return
+        _log.warning("cross_site_refused", path=scope["path"])
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 4403, "reason": "another site"})
+            return
+        response = problem_response(
+            status=403,
+            code="cross-site",
+            detail="The request was made by a page of another site.",
+            remedy="Open the console at its own address; if it stands behind a proxy, "
+            "set server.public_url to the address that browsers use.",
+            instance=scope["path"],
+        )
+        await response(scope, receive, send)
+
+    def _is_same_site(self, headers: Headers) -> bool:
+        origin = headers.get("origin")
+        if origin is None:
+            return headers.get("sec-fetch-site", "same-origin") in {"same-origin", "none"}
+        found = _origin(origin)
+        if found is None:
+            return False
+        if found == self.public:
+            return True
+        # Behind a proxy that ends TLS only the host can be compared, not the scheme.
+        return found[1] == _with_port(headers.get("host", ""), found[0])
+
+
+def _origin(url: str) -> tuple[str, str] | None:
+    """Return (scheme, host:port) of `url`, or None if it is no web address ("null" is none)."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        return None
+    return parts.scheme, _with_port(parts.netloc, parts.scheme)
+
+
+def _with_port(host: str, scheme: str) -> str:
+    host = host.lower()
+    if host.rpartition(":")[2].isdecimal() and not host.endswith("]"):
+        return host
+    return f"{host}:{443 if scheme == 'https' else 80}"
