@@ -1,0 +1,224 @@
+"""From an error of the media library to a sentence that a person can act on.
+
+The library reports several different faults alike (a silent port, a closed one and one that
+speaks something else are all "invalid data"), so the camera is asked once more by hand.
+The library's own texts are never passed on: they hold the address with the password.
+"""
+
+import re
+import socket
+import ssl
+from dataclasses import dataclass
+
+import av
+import av.error
+
+from camera_hub.streams.address import endpoint, parse, with_credentials
+from camera_hub.streams.types import ReasonCode, StreamSource, StreamState
+
+_PROBE_LIMIT = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a connection failed or ended.
+
+    `state` None means: whatever fits a stream that gives no pictures just now.
+    `patient` asks for the longest delay before the next attempt: repeating a wrong password
+    locks the accounts of many cameras, and a wrong kind of stream will not change by itself.
+    """
+
+    code: ReasonCode
+    reason: str
+    state: StreamState | None = None
+    patient: bool = False
+
+
+class StreamFailure(Exception):  # noqa: N818 - carries a Failure, which is the name people know
+    """Raised inside the reader with the failure it found."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+CLOSED = Failure(
+    ReasonCode.CLOSED_BY_CAMERA,
+    "The camera closed the connection. It may be restarting, or too many viewers are connected "
+    "to it; trying again.",
+)
+NOT_VIDEO = Failure(
+    ReasonCode.NOT_VIDEO,
+    "The address answers but carries no video. Check the path of the stream.",
+    StreamState.UNSUPPORTED,
+    patient=True,
+)
+
+
+def unsupported_codec(name: str) -> Failure:
+    """Return the failure of a stream whose video is neither H.264 nor H.265."""
+    return Failure(
+        ReasonCode.CODEC_UNSUPPORTED,
+        f"The camera sends {name or 'an unknown kind of video'}. "
+        "Set this stream to H.264 (or H.265) in the camera.",
+        StreamState.UNSUPPORTED,
+        patient=True,
+    )
+
+
+def silent(seconds: float) -> Failure:
+    """Return the failure of a connection on which nothing came for `seconds`."""
+    return Failure(
+        ReasonCode.NO_DATA,
+        f"The connection stands but no picture came for {seconds:.0f} s. "
+        "Check the camera and the network to it; trying again.",
+    )
+
+
+def explain(error: Exception, source: StreamSource, *, opening: bool, timeout_s: float) -> Failure:
+    """Return why `error` happened while opening or reading `source`.
+
+    May connect to the camera once more, for at most about `timeout_s` seconds.
+    """
+    host, port = endpoint(source.url)
+    place = f"{host}:{port}"
+    match error:
+        case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
+            return _unauthorised(source, timeout_s)
+        case av.error.HTTPNotFoundError():
+            return Failure(
+                ReasonCode.NO_SUCH_STREAM,
+                f"The camera at {place} has no stream at this path. Check the path, or add the "
+                "camera through ONVIF, which finds it.",
+                StreamState.NOT_FOUND,
+            )
+        case ConnectionRefusedError():
+            return Failure(
+                ReasonCode.REFUSED,
+                f"Nothing listens at {place}. Check that the camera is switched on and that "
+                "RTSP is enabled on this port.",
+            )
+        case av.error.ExitError() if not opening:
+            return silent(timeout_s)
+        case _ if not opening:
+            return CLOSED
+    return _ask(source, place, timeout_s)
+
+
+def _unauthorised(source: StreamSource, timeout_s: float) -> Failure:
+    algorithms = _digest_algorithms(_converse(source, timeout_s))
+    if algorithms and "md5" not in algorithms:
+        return Failure(
+            ReasonCode.DIGEST_UNSUPPORTED,
+            "The camera only accepts digest authentication with "
+            f"{', '.join(sorted(a.upper() for a in algorithms))}. Allow MD5 digest for RTSP in "
+            "the camera's security settings.",
+            StreamState.UNSUPPORTED,
+            patient=True,
+        )
+    missing = "a user name and password" if not source.username else "another user or password"
+    return Failure(
+        ReasonCode.WRONG_CREDENTIALS,
+        f"The camera asks for {missing}. Enter what its own web page accepts.",
+        StreamState.UNAUTHORISED,
+        patient=True,
+    )
+
+
+def _digest_algorithms(answer: bytes | Failure) -> set[str]:
+    """Return the digest algorithms offered, in lower case; empty if other schemes are too."""
+    if isinstance(answer, Failure):
+        return set()
+    text = answer.decode("latin-1")
+    offers = re.findall(r"^www-authenticate:\s*(\w+)(.*)$", text, re.IGNORECASE | re.MULTILINE)
+    algorithms = set()
+    for scheme, rest in offers:
+        if scheme.lower() != "digest":
+            return set()
+        found = re.search(r'algorithm\s*=\s*"?([\w-]+)', rest, re.IGNORECASE)
+        algorithms.add(found[1].lower() if found else "md5")
+    return algorithms
+
+
+def _ask(source: StreamSource, place: str, timeout_s: float) -> Failure:
+    answer = _converse(source, timeout_s)
+    if isinstance(answer, Failure):
+        return answer
+    if not answer.startswith(b"RTSP/"):
+        return Failure(
+            ReasonCode.NOT_VIDEO,
+            f"What answers at {place} does not speak RTSP. Check the port.",
+            StreamState.UNSUPPORTED,
+            patient=True,
+        )
+    status = answer.split(b" ", 2)[1:2]
+    if status in ([b"200"], [b"401"]):
+        if _has_no_video(source, timeout_s):
+            return NOT_VIDEO
+        return Failure(
+            ReasonCode.NO_DATA,
+            f"The camera at {place} answers but sent no picture within {timeout_s:.0f} s. "
+            "Check whether it shows a picture on its own web page; trying again.",
+        )
+    code = status[0].decode("latin-1")[:3] if status else "no status"
+    return Failure(
+        ReasonCode.ERROR,
+        f"The camera at {place} answers with an error ({code}). Restart it if this lasts.",
+    )
+
+
+def _has_no_video(source: StreamSource, timeout_s: float) -> bool:
+    """Say whether the stream opens when other media than video are let in, and has no video."""
+    options = {"rtsp_transport": "tcp", "fpsprobesize": "0"}
+    try:
+        with av.open(with_credentials(source), mode="r", options=options, timeout=timeout_s) as c:
+            return not c.streams.video
+    except av.error.FFmpegError:
+        return False
+
+
+def _converse(source: StreamSource, timeout_s: float) -> bytes | Failure:
+    """Send a DESCRIBE without credentials; return the head of the answer."""
+    host, port = endpoint(source.url)
+    place = f"{host}:{port}"
+    url = parse(source.url).geturl()
+    request = f"DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n"
+    connected = False
+    data = b""
+    try:
+        with socket.create_connection((host, port), timeout=timeout_s) as plain:
+            connected = True
+            sock = _secured(plain, host) if parse(source.url).scheme == "rtsps" else plain
+            sock.sendall(request.encode())
+            while b"\r\n\r\n" not in data and len(data) < _PROBE_LIMIT:
+                chunk = sock.recv(_PROBE_LIMIT)
+                if not chunk:
+                    break
+                data += chunk
+    except TimeoutError:
+        if data:
+            return data
+        what = "accepts the connection but does not answer" if connected else "does not answer"
+        return Failure(
+            ReasonCode.TIMEOUT,
+            f"The camera at {place} {what} within {timeout_s:.0f} s. "
+            "Check its address, its power and the network to it.",
+        )
+    except ConnectionRefusedError:
+        return Failure(ReasonCode.REFUSED, f"Nothing listens at {place}. Check camera and port.")
+    except ConnectionError:
+        return data or CLOSED
+    except (OSError, UnicodeError):
+        return Failure(
+            ReasonCode.UNREACHABLE,
+            f"There is no way to {place}. Check the address and the network.",
+        )
+    return data or CLOSED
+
+
+def _secured(plain: socket.socket, host: str) -> socket.socket:
+    # Cameras sign their own certificates, and this conversation carries no secret.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(plain, server_hostname=host)
