@@ -1,0 +1,119 @@
+"""Signing in and out over HTTP."""
+
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+
+from access.policy.types import Role, RoleBinding
+from access.sessions.service import ABSOLUTE_LIMIT, IDLE_LIMIT
+from api.door import COOKIE, CSRF_HEADER
+from api.hub import Hub
+from core.clock import ManualClock
+from tests.support.http import PASSWORD, Client, SignIn, password_hash
+
+
+@pytest.mark.parametrize("hub_url", ["sqlite", "postgresql"], indirect=True)
+async def test_sign_in_use_and_sign_out(hub: Hub, client: Client) -> None:
+    async with hub.database.transaction() as session:
+        await hub.accounts.create(
+            session,
+            username="  Wang.Fang ",
+            display_name="王芳",
+            password=password_hash(),
+            roles=[RoleBinding(Role.DUTY_STAFF, "demo/riverside")],
+        )
+    answer = await client.post(
+        "/api/v1/sessions", json={"username": "WANG.FANG", "password": PASSWORD}
+    )
+    assert answer.status_code == 201, answer.text
+    body = answer.json()
+    assert body["account"]["username"] == "wang.fang"
+    assert body["account"]["roles"] == [{"role": "duty_staff", "area": "demo/riverside"}]
+    assert "incident.close" in body["actions"]
+    assert "camera.create" not in body["actions"]
+    cookie = answer.headers["set-cookie"]
+    for part in (f"{COOKIE}=", "HttpOnly", "SameSite=strict", "Path=/"):
+        assert part in cookie
+    assert "Secure" not in cookie
+
+    current = await client.get("/api/v1/sessions/current")
+    assert current.json()["csrf_token"] == body["csrf_token"]
+
+    without = await client.delete("/api/v1/sessions/current")
+    assert (without.status_code, without.json()["code"]) == (403, "csrf")
+    headers = {CSRF_HEADER: body["csrf_token"]}
+    assert (await client.delete("/api/v1/sessions/current", headers=headers)).status_code == 204
+    assert (await client.get("/api/v1/sessions/current")).status_code == 401
+    client.cookies.set(COOKIE, cookie.split("=", 1)[1].split(";")[0])
+    replayed = await client.get("/api/v1/sessions/current")
+    assert replayed.status_code == 401, "the server, not the browser, must end a session"
+
+
+async def test_unknown_user_and_wrong_password_look_the_same(
+    client: Client, sign_in: SignIn
+) -> None:
+    known = await sign_in(Role.PATROL, "demo")
+    answers = [
+        await client.post("/api/v1/sessions", json={"username": name, "password": "not it at all"})
+        for name in (known.username, "nobody-here", "x", "名" * 70)
+    ]
+    bodies = [answer.json() for answer in answers]
+    assert {answer.status_code for answer in answers} == {401}
+    assert all(body == bodies[0] for body in bodies)
+    assert bodies[0]["code"] == "invalid-credentials"
+
+
+async def test_idle_and_absolute_limits_end_a_session(
+    hub: Hub, sign_in: SignIn, clock: ManualClock
+) -> None:
+    idle, busy = await sign_in(Role.PATROL, "a"), await sign_in(Role.PATROL, "a")
+    step = IDLE_LIMIT - timedelta(minutes=2)
+    clock.advance(step.total_seconds())
+    assert (await busy.get("/api/v1/sessions/current")).status_code == 200
+    clock.advance(timedelta(minutes=2).total_seconds())
+    assert (await idle.get("/api/v1/sessions/current")).status_code == 401
+    used = step + timedelta(minutes=2)
+    while used < ABSOLUTE_LIMIT:
+        assert (await busy.get("/api/v1/sessions/current")).status_code == 200
+        clock.advance(step.total_seconds())
+        used += step
+    assert (await busy.get("/api/v1/sessions/current")).status_code == 401
+
+
+async def test_session_fixation_is_not_possible(client: Client, sign_in: SignIn) -> None:
+    """A cookie planted before sign-in is neither taken over nor left alive."""
+    attacker = await sign_in(Role.PATROL, "demo")
+    victim = await sign_in(Role.SUPERVISOR, "demo")
+    for planted in ("planted-by-somebody", attacker.session_token):
+        client.cookies.set(COOKIE, planted, domain="testserver.local")
+        answer = await client.post(
+            "/api/v1/sessions",
+            json={"username": victim.username, "password": PASSWORD},
+            headers={"Cookie": f"{COOKIE}={planted}"},
+        )
+        assert answer.status_code == 201
+        fresh = answer.headers["set-cookie"].split("=", 1)[1].split(";")[0]
+        assert fresh not in {planted, victim.session_token}
+    assert (await attacker.get("/api/v1/sessions/current")).status_code == 401
+
+
+async def test_guessing_is_slowed_down_for_one_account_at_one_place_only(
+    client: Client, sign_in: SignIn, clock: ManualClock, app: FastAPI
+) -> None:
+    target, colleague = await sign_in(Role.PATROL, "demo"), await sign_in(Role.PATROL, "demo")
+
+    async def attempt(username: str, password: str) -> int:
+        body = {"username": username, "password": password}
+        answer = await client.post("/api/v1/sessions", json=body)
+        if answer.status_code == 429:
+            assert int(answer.headers["Retry-After"]) >= 1
+            assert answer.json()["code"] == "too-many-attempts"
+        return answer.status_code
+
+    assert [await attempt(target.username, "a wrong guess") for _ in range(5)] == [401] * 5
+    assert await attempt(target.username, PASSWORD) == 429
+    assert await attempt(colleague.username, PASSWORD) == 201, "a colleague is not locked out"
+    clock.advance(2)
+    assert await attempt(target.username, PASSWORD) == 201, "the delay is seconds, not for good"
+    assert await attempt(target.username, "a wrong guess") == 401, "and is forgotten after success"
