@@ -65,7 +65,7 @@ class Incident(Base):
     state: Mapped[str] = mapped_column(String(12))
     is_open: Mapped[bool] = mapped_column(Boolean)
     version: Mapped[int] = mapped_column(Integer, default=1)
-    dedup_key: Mapped[str] = mapped_column(String(600))
+    dedup_key: Mapped[str] = mapped_column(String(700))
     headline: Mapped[str] = mapped_column(String(300))
     area: Mapped[str] = mapped_column(String(200))
     camera_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)

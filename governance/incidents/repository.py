@@ -1,0 +1,132 @@
+"""Every query of incidents and their history."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, exists, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from access.policy.areas import in_areas
+from governance.incidents.models import Incident, IncidentLog, IncidentNumber
+from governance.timers.models import Timer
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page ended."""
+
+    severity_rank: int
+    opened_at: datetime
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list is asked for. `areas`: see `access.policy.areas.in_areas`."""
+
+    areas: Sequence[str]
+    state: str = "open"
+    severity: str | None = None
+    camera_id: UUID | None = None
+
+
+async def next_number(session: AsyncSession, year: int) -> int:
+    """Return the next number of `year`; given back if the transaction does not commit."""
+    insert = (
+        postgresql.insert(IncidentNumber)
+        if session.get_bind().dialect.name == "postgresql"
+        else sqlite.insert(IncidentNumber)
+    )
+    number: int | None = await session.scalar(
+        insert.values(year=year, last=1)
+        .on_conflict_do_update(index_elements=["year"], set_={"last": IncidentNumber.last + 1})
+        .returning(IncidentNumber.last)
+    )
+    assert number is not None
+    return number
+
+
+async def by_id(session: AsyncSession, incident_id: UUID) -> Incident | None:
+    """Return an incident, or None."""
+    return await session.get(Incident, incident_id)
+
+
+async def by_id_locked(session: AsyncSession, incident_id: UUID) -> Incident | None:
+    """Return an incident as it is committed now, locked until the transaction ends."""
+    query = select(Incident).where(Incident.id == incident_id).with_for_update()
+    return (await session.scalars(query.execution_options(populate_existing=True))).one_or_none()
+
+
+async def open_with_key(session: AsyncSession, dedup_key: str) -> Incident | None:
+    """Return the open incident with this key, locked until the transaction ends."""
+    query = (
+        select(Incident)
+        .where(Incident.is_open, Incident.dedup_key == dedup_key)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return (await session.scalars(query)).one_or_none()
+
+
+async def page(
+    session: AsyncSession, wanted: Filter, *, after: Position | None, limit: int
+) -> Sequence[Incident]:
+    """Return at most `limit` incidents behind `after`.
+
+    Open ones come most severe first, then newest; others newest first.
+    """
+    query = _matching(wanted)
+    order = [Incident.opened_at, Incident.id]
+    if wanted.state == "open":
+        order.insert(0, Incident.severity_rank)
+    if after is not None:
+        bounds = [after.opened_at, after.id]
+        if wanted.state == "open":
+            bounds.insert(0, after.severity_rank)
+        query = query.where(
+            tuple_(*order) < tuple_(*bounds, types=[column.type for column in order])
+        )
+    query = query.order_by(*(column.desc() for column in order)).limit(limit)
+    return (await session.scalars(query)).all()
+
+
+def _matching(wanted: Filter) -> Select[Incident]:
+    query = select(Incident).where(in_areas(Incident.area, wanted.areas))
+    if wanted.state == "open":
+        query = query.where(Incident.is_open)
+    elif wanted.state == "closed":
+        query = query.where(~Incident.is_open)
+    if wanted.severity is not None:
+        query = query.where(Incident.severity == wanted.severity)
+    if wanted.camera_id is not None:
+        query = query.where(Incident.camera_id == wanted.camera_id)
+    return query
+
+
+async def log_of(session: AsyncSession, incident_id: UUID) -> Sequence[IncidentLog]:
+    """Return the history of an incident, oldest first."""
+    query = (
+        select(IncidentLog).where(IncidentLog.incident_id == incident_id).order_by(IncidentLog.id)
+    )
+    return (await session.scalars(query)).all()
+
+
+def _untimed() -> ColumnElement[bool]:
+    pending = exists().where(
+        Timer.incident_id == Incident.id, Timer.fired_at.is_(None), Timer.cancelled_at.is_(None)
+    )
+    return and_(Incident.is_open, ~pending)
+
+
+async def untimed(session: AsyncSession, limit: int) -> Sequence[UUID]:
+    """Return open incidents without a pending timer: there should be none."""
+    return (await session.scalars(select(Incident.id).where(_untimed()).limit(limit))).all()
+
+
+async def is_untimed(session: AsyncSession, incident_id: UUID) -> bool:
+    """Say whether this incident is open and has no pending timer."""
+    query = select(Incident.id).where(Incident.id == incident_id, _untimed())
+    return await session.scalar(query) is not None

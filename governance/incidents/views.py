@@ -1,0 +1,118 @@
+"""Incidents as their readers see them: rows put together with their pictures and history."""
+
+from collections.abc import Sequence
+from typing import Literal, cast
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from governance.attachments import repository as attachments
+from governance.attachments.models import Attachment
+from governance.incidents import repository
+from governance.incidents.models import Incident, IncidentLog
+from governance.incidents.schemas import (
+    AttachmentOut,
+    BoxOut,
+    IncidentDetailOut,
+    IncidentOut,
+    Kind,
+    LogEntryOut,
+    PersonOut,
+    PictureOut,
+    Resolution,
+    Severity,
+    StateName,
+    SystemActorOut,
+)
+from governance.incidents.transitions import allowed
+
+
+async def describe(session: AsyncSession, rows: Sequence[Incident]) -> list[IncidentOut]:
+    """Return `rows` as the wire has them, in the same order."""
+    pictures = await attachments.by_ids(
+        session, [row.snapshot_id for row in rows if row.snapshot_id is not None]
+    )
+    return [
+        _incident(row, pictures.get(row.snapshot_id) if row.snapshot_id else None) for row in rows
+    ]
+
+
+async def describe_fully(session: AsyncSession, row: Incident) -> IncidentDetailOut:
+    """Return an incident with its history and its pictures."""
+    base = (await describe(session, [row]))[0]
+    return IncidentDetailOut(
+        **dict(base),
+        log=[_entry(entry) for entry in await repository.log_of(session, row.id)],
+        attachments=[_attachment(a) for a in await attachments.of_incident(session, row.id)],
+    )
+
+
+def _incident(row: Incident, snapshot: Attachment | None) -> IncidentOut:
+    return IncidentOut(
+        id=row.id,
+        number=row.number,
+        kind=cast(Kind, row.kind),
+        category=row.category,
+        urgency=row.urgency,
+        severity=cast(Severity, row.severity),
+        certainty=row.certainty,
+        status=cast(Literal["actual", "exercise", "test"], row.status),
+        state=cast(StateName, row.state),
+        version=row.version,
+        headline=row.headline,
+        area=row.area,
+        camera_id=row.camera_id,
+        camera_name=row.camera_name,
+        zone_name=row.zone_name,
+        opened_at=row.opened_at,
+        observed_at=row.observed_at,
+        last_signal_at=row.last_signal_at,
+        signal_count=row.signal_count,
+        acknowledged_at=row.acknowledged_at,
+        acknowledged_by=_person(row.acknowledged_by_id, row.acknowledged_by_name),
+        handler=_person(row.handler_id, row.handler_name),
+        closed_at=row.closed_at,
+        resolution=cast(Resolution | None, row.resolution),
+        overdue=row.overdue,
+        next_due_at=row.next_due_at,
+        escalations=row.escalations,
+        snapshot=None if snapshot is None else _picture(snapshot),
+        allowed=allowed(row),
+    )
+
+
+def _person(identity: UUID | None, name: str) -> PersonOut | None:
+    return None if identity is None else PersonOut(id=identity, display_name=name)
+
+
+def _picture(row: Attachment) -> PictureOut:
+    return PictureOut(
+        id=row.id,
+        url=f"/api/v1/incidents/{row.incident_id}/attachments/{row.id}",
+        width=row.width,
+        height=row.height,
+        objects=[BoxOut.model_validate(found) for found in row.objects],
+    )
+
+
+def _attachment(row: Attachment) -> AttachmentOut:
+    return AttachmentOut(
+        **dict(_picture(row)),
+        name=row.name,
+        media_type=row.media_type,
+        size=row.size,
+        created_at=row.created_at,
+    )
+
+
+def _entry(row: IncidentLog) -> LogEntryOut:
+    return LogEntryOut(
+        id=row.id,
+        at=row.at,
+        actor=_person(row.actor_id, row.actor_name) or SystemActorOut(),
+        action=row.action,
+        from_state=row.from_state,
+        to_state=row.to_state,
+        note=row.note,
+        data=row.data,
+    )

@@ -1,0 +1,238 @@
+"""A signal on the wire: a CloudEvent 1.0 whose data speaks CAP 1.2."""
+
+import unicodedata
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from access.policy.areas import normalise_area
+from core.errors import InvalidInputError
+
+CATEGORIES = (
+    "Geo", "Met", "Safety", "Security", "Rescue", "Fire",
+    "Health", "Env", "Transport", "Infra", "CBRNE", "Other",
+)  # fmt: skip
+URGENCIES = ("Immediate", "Expected", "Future", "Past", "Unknown")
+SEVERITIES = ("Extreme", "Severe", "Moderate", "Minor", "Unknown")
+CERTAINTIES = ("Observed", "Likely", "Possible", "Unlikely", "Unknown")
+STATUSES = ("Actual", "Exercise", "Test")
+
+KINDS = {
+    "org.camerahub.detection.intrusion": "intrusion",
+    "org.camerahub.detection.person_down": "person_down",
+    "org.camerahub.camera.offline": "camera_offline",
+    "org.camerahub.process.failed": "process_failed",
+    "org.camerahub.spool.trouble": "spool_trouble",
+}
+"""Types of signals that the hub's own parts send; any other type is of kind `other`."""
+
+OF_A_CAMERA = frozenset({"intrusion", "person_down", "camera_offline"})
+RECOVERING = frozenset({"camera_offline", "process_failed", "spool_trouble"})
+"""Kinds whose `ended` closes the incident by itself, if nobody is handling it."""
+
+EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+
+_MAX_ATTACHMENTS = 8
+_MAX_OBJECTS = 200
+
+
+def _one_of(words: tuple[str, ...]) -> BeforeValidator:
+    known = {word.lower(): word for word in words}
+
+    def find(value: Any) -> str:
+        word = known.get(value.lower()) if isinstance(value, str) else None
+        if word is None:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return word
+
+    return BeforeValidator(find)
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must not hold line breaks or control characters")
+    return text
+
+
+def _normalised(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _area(text: str) -> str:
+    try:
+        return normalise_area(text)
+    except InvalidInputError as error:
+        raise ValueError(error.message) from error
+
+
+def _not_ancient(moment: datetime) -> datetime:
+    if moment < EARLIEST:
+        raise ValueError("must not be before the year 2000")
+    return moment
+
+
+Printable = AfterValidator(_printable)
+_NORMAL = AfterValidator(_normalised)
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), Printable, _NORMAL]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200), Printable]
+Moment = Annotated[AwareDatetime, AfterValidator(_not_ancient)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Part(BaseModel):
+    # Unknown members are kept in the raw payload: senders may say more than is understood here.
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+class Box(_Part):
+    """An object in the picture; `box` is [x1, y1, x2, y2] in 0..1, origin top left."""
+
+    label: Line
+    confidence: Fraction = 1.0
+    box: tuple[Fraction, Fraction, Fraction, Fraction]
+
+
+class Model(_Part):
+    """What found it."""
+
+    name: Line
+    version: Line = ""
+    backend: Line = ""
+
+
+class AttachmentIn(_Part):
+    """A picture, its bytes in base64. Width and height are read from the bytes."""
+
+    name: Annotated[Identifier, StringConstraints(pattern=r"^[^/\\]+$")]
+    media_type: Annotated[str, StringConstraints(max_length=60)]
+    content: str
+
+
+class SignalData(_Part):
+    """What happened."""
+
+    phase: Literal["started", "continuing", "ended"] = "started"
+    event_key: Line = ""
+    category: Annotated[str, _one_of(CATEGORIES)]
+    urgency: Annotated[str, _one_of(URGENCIES)]
+    severity: Annotated[str, _one_of(SEVERITIES)]
+    certainty: Annotated[str, _one_of(CERTAINTIES)]
+    status: Annotated[str, _one_of(STATUSES)] = "Actual"
+    headline: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=300),
+        Printable,
+        _NORMAL,
+    ]
+    camera_id: UUID | None = None
+    zone_id: UUID | None = None
+    zone_name: Line = ""
+    rule: Line = ""
+    area: Annotated[str, AfterValidator(_area)] = ""
+    observed_at: Moment | None = None
+    confidence: Fraction | None = None
+    model: Model | None = None
+    objects: list[Box] = Field(default=[], max_length=_MAX_OBJECTS)
+    attachments: list[AttachmentIn] = Field(default=[], max_length=_MAX_ATTACHMENTS)
+
+
+class SignalIn(_Part):
+    """A CloudEvent 1.0 in structured mode. `time` is the moment of sending; default: now."""
+
+    specversion: Literal["1.0"]
+    id: Identifier
+    source: Identifier
+    type: Annotated[Identifier, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$")]
+    time: Moment | None = None
+    subject: Line = ""
+    datacontenttype: Annotated[
+        str, StringConstraints(pattern=r"^application/([\w.-]+\+)?json\b")
+    ] = "application/json"
+    data: SignalData
+
+    @model_validator(mode="after")
+    def _names_its_camera(self) -> "SignalIn":
+        if self.kind in OF_A_CAMERA and self.data.camera_id is None:
+            raise ValueError(f"data.camera_id: a signal of type {self.type} must name its camera")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """The kind of incident that this signal opens."""
+        return KINDS.get(self.type, "other")
+
+    @property
+    def dedup_key(self) -> str:
+        """What one open incident at a time stands for.
+
+        A detection: camera, rule and zone. A fault of a camera: the camera. Of a process or a
+        spool: what the event is about. Anything else: the sender's own key, or none.
+        An exercise never joins an incident in earnest.
+        """
+        data = self.data
+        if self.kind in {"intrusion", "person_down"}:
+            zone = str(data.zone_id) if data.zone_id else data.zone_name
+            key = f"{data.camera_id}:{data.rule or self.kind}:{zone}"
+        elif self.kind == "camera_offline":
+            key = str(data.camera_id)
+        elif self.kind == "other":
+            key = f"{self.type}:{self.source}:{data.event_key or self.subject or self.id}"
+        else:
+            key = self.subject or self.source
+        return f"{data.status.lower()}:{self.kind}:{key}"
+
+
+class SignalReceipt(BaseModel):
+    """The answer to a signal; the same each time the same signal is posted."""
+
+    id: str
+    source: str
+    incident_id: UUID | None
+    joined: bool
+    received_at: datetime
+
+
+class BatchItemOut(BaseModel):
+    """The answer to one signal of a batch: a receipt, or what is wrong with it."""
+
+    status: int
+    id: str | None = None
+    source: str | None = None
+    incident_id: UUID | None = None
+    joined: bool | None = None
+    received_at: datetime | None = None
+    code: str | None = None
+    detail: str | None = None
+    remedy: str | None = None
+    errors: list[dict[str, str]] | None = None
+
+
+class SignalOut(BaseModel):
+    """A stored signal; pictures by their SHA-256."""
+
+    id: str
+    source: str
+    type: str
+    phase: str
+    occurred_at: datetime
+    received_at: datetime
+    joined: bool
+    data: dict[str, Any]
+
+
+class SignalListOut(BaseModel):
+    """The signals of an incident, oldest first."""
+
+    items: list[SignalOut]
+    next_cursor: str | None

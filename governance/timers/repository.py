@@ -1,0 +1,75 @@
+"""Every query of timers."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from governance.timers.models import Timer
+
+
+def _pending() -> ColumnElement[bool]:
+    return and_(Timer.fired_at.is_(None), Timer.cancelled_at.is_(None))
+
+
+async def last_seq(session: AsyncSession, incident_id: UUID, kind: str) -> int:
+    """Return the highest `seq` of that kind of timer of the incident, 0 if there was none."""
+    query = select(func.max(Timer.seq)).where(Timer.incident_id == incident_id, Timer.kind == kind)
+    return await session.scalar(query) or 0
+
+
+async def cancel(session: AsyncSession, incident_id: UUID, now: datetime) -> None:
+    """Cancel every pending timer of the incident."""
+    await session.execute(
+        update(Timer).where(Timer.incident_id == incident_id, _pending()).values(cancelled_at=now)
+    )
+
+
+async def next_due(session: AsyncSession) -> datetime | None:
+    """Return when the next pending timer is due."""
+    return await session.scalar(
+        select(Timer.due_at).where(_pending()).order_by(Timer.due_at).limit(1)
+    )
+
+
+async def claim_due(session: AsyncSession, now: datetime, limit: int) -> Sequence[Timer]:
+    """Return due timers, the longest overdue first, locked until the transaction ends.
+
+    SKIP LOCKED: what another process is firing is not waited for. SQLite has no such clause
+    and needs none, since the transaction began with BEGIN IMMEDIATE.
+    """
+    query = (
+        select(Timer)
+        .where(_pending(), Timer.due_at <= now)
+        .order_by(Timer.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def made_in_the_future(session: AsyncSession, now: datetime) -> Sequence[Timer]:
+    """Return pending timers made later than `now`, locked: the wall clock has gone back since."""
+    query = (
+        select(Timer)
+        .where(_pending(), Timer.created_at > now)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def postpone(session: AsyncSession, timer_id: UUID, until: datetime) -> None:
+    """Move a pending timer that could not be fired."""
+    await session.execute(
+        update(Timer).where(Timer.id == timer_id, _pending()).values(due_at=until)
+    )
+
+
+async def count_late(session: AsyncSession, now: datetime, grace: timedelta) -> int:
+    """Return how many pending timers are overdue by more than `grace`."""
+    query = select(func.count()).select_from(Timer).where(_pending(), Timer.due_at < now - grace)
+    return await session.scalar(query) or 0
