@@ -1,0 +1,1 @@
+"""The pipeline of one camera: pictures, gate, detector, tracks, rules, signals."""

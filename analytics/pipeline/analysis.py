@@ -1,0 +1,137 @@
+"""What happens to the pictures of one camera, without threads, queues or clocks of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+import cv2
+import numpy as np
+
+from analytics.detectors.types import ModelInfo, Picture, Rows
+from analytics.gate.motion import Motion, MotionDetector, gate_size
+from analytics.gate.watch import Watch
+from analytics.pipeline.region import Region, choose, model_scale
+from analytics.rules.engine import RuleEngine
+from analytics.rules.signal import Snapshot
+from analytics.rules.types import CameraRef, Observation, RuleEvent
+from analytics.tracking.tracker import TrackedObject, Tracker
+from analytics.zones.schemas import Zone
+from camera_hub.streams.types import Frame
+
+_SNAPSHOT_WIDTH = 1280
+_SNAPSHOT_QUALITY = 85
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A picture that is due for the detector: `picture` goes there, `frame` is what it shows."""
+
+    frame: Frame
+    picture: Picture
+    region: Region
+
+
+class CameraAnalysis:
+    """Gate, tracker and rules of one camera. Not thread-safe: one thread calls it."""
+
+    def __init__(
+        self,
+        camera: CameraRef,
+        time_zone: tzinfo,
+        *,
+        max_fps: float,
+        confidence: float,
+        tile: int = 0,
+        first_event: int = 1,
+    ) -> None:
+        """Make the analysis of a camera without zones; it looks at nothing until it has some.
+
+        Args:
+            camera: whose pictures come.
+            time_zone: the site's, for schedules.
+            max_fps: looks per second at most.
+            confidence: detections at least this sure start tracks.
+            tile: side of a region that may be sent alone (`region.choose`); 0 sends all.
+            first_event: see `RuleEngine`.
+        """
+        self.camera = camera
+        self._confidence = confidence
+        self._tile = tile
+        self._motion = MotionDetector()
+        self._watch = Watch(max_fps)
+        self._tracker = Tracker(confidence)
+        self._engine = RuleEngine(camera, time_zone, first_event=first_event)
+        self._objects: list[TrackedObject] = []
+        self._cut = False
+
+    def configure(
+        self, zones: Sequence[Zone], at_s: float, arrived_at: datetime
+    ) -> list[RuleEvent]:
+        """Replace the zones; returns the end of events whose rules are gone."""
+        return self._engine.configure(zones, at_s, arrived_at)
+
+    def look(self, frame: Frame) -> Look | None:
+        """Take the next picture; return what the detector must see of it, or None."""
+        if not self._engine.labels:
+            return None
+        at_s = frame.arrived_monotonic
+        grey = frame.luma(*gate_size(frame.width, frame.height))
+        motion = self._motion.update(grey, at_s)
+        holding = self._tracker.holding or self._engine.holding
+        if not self._watch.due(at_s, motion, holding=holding):
+            return None
+        full = model_scale(frame.width, frame.height)
+        region = self._region(motion, full)
+        whole = frame.rgb(*full)
+        picture = whole[region.y : region.y + region.height, region.x : region.x + region.width]
+        return Look(frame, np.ascontiguousarray(picture), region)
+
+    def _region(self, motion: Motion, full: tuple[int, int]) -> Region:
+        known = [found.box for found in self._objects]
+        # An object that a tile cut off is looked at whole; so is a picture that changed as a
+        # whole, or one in which only something out of sight is still being followed.
+        if self._cut or motion.whole_picture or (self._tracker.holding and not known):
+            return choose((), full, 0)
+        return choose([*motion.boxes, *known], full, self._tile)
+
+    def apply(self, look: Look, rows: Rows, model: ModelInfo) -> list[RuleEvent]:
+        """Take what the detector found in a look and return what the rules make of it."""
+        frame, region = look.frame, look.region
+        self._cut = region.cuts(rows[rows[:, 4] >= self._confidence / 2])
+        self._objects = self._tracker.update(
+            region.to_picture(rows),
+            model,
+            region.full,
+            frame.arrived_monotonic,
+            self._engine.labels,
+        )
+        return self._engine.update(
+            Observation(
+                at_s=frame.arrived_monotonic,
+                arrived_at=frame.arrived_at,
+                aspect=frame.width / frame.height,
+                objects=self._objects,
+            )
+        )
+
+    def tick(self, at_s: float, arrived_at: datetime) -> list[RuleEvent]:
+        """Let time pass while no picture comes or none can be detected in."""
+        return self._engine.tick(at_s, arrived_at)
+
+    def finish(self, at_s: float, arrived_at: datetime) -> list[RuleEvent]:
+        """End every running event."""
+        return self._engine.finish(at_s, arrived_at)
+
+
+def snapshot(frame: Frame) -> Snapshot:
+    """Return a picture as JPEG, at most 1280 pixels wide."""
+    if frame.width <= _SNAPSHOT_WIDTH:
+        return Snapshot(frame.jpeg(_SNAPSHOT_QUALITY), frame.width, frame.height)
+    height = round(frame.height * _SNAPSHOT_WIDTH / frame.width / 2) * 2
+    rgb = frame.rgb(_SNAPSHOT_WIDTH, height)
+    _, jpeg = cv2.imencode(
+        ".jpg",
+        cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR),
+        [cv2.IMWRITE_JPEG_QUALITY, _SNAPSHOT_QUALITY],
+    )
+    return Snapshot(jpeg.tobytes(), _SNAPSHOT_WIDTH, height)

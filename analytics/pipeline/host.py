@@ -1,0 +1,144 @@
+"""All pipelines of one media worker, with the way out for their signals."""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import tzinfo
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from analytics.detectors.types import Detector
+from analytics.pipeline.camera import CameraPipeline, PipelineCounters
+from analytics.pipeline.offline import OfflineWatch
+from analytics.rules.signal import Signal
+from analytics.rules.types import CameraRef
+from analytics.zones.schemas import Zone
+from camera_hub.streams.types import AssignedCamera, FrameSource, StreamStatus
+from core.clock import Clock
+from core.logging import get_logger
+from core.settings import Settings
+
+log = get_logger("analytics.pipeline")
+
+
+def parse_zones(zones: Iterable[Mapping[str, Any]]) -> tuple[Zone, ...]:
+    """Return the zones of an assignment; one that is not understood is left out and logged.
+
+    A newer hub may send what this worker does not know yet: its other zones stay watched.
+    """
+    parsed: list[Zone] = []
+    for zone in zones:
+        try:
+            parsed.append(Zone.model_validate(zone))
+        except ValidationError as error:
+            log.error("a zone is not understood", zone=zone.get("id"), reason=str(error))
+    return tuple(parsed)
+
+
+class AnalyticsHost:
+    """Starts, updates and stops the pipelines of a worker's cameras. Thread-safe."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        emit: Callable[[Signal], object],
+        *,
+        clock: Clock,
+        settings: Settings,
+        time_zone: tzinfo,
+        worker: str,
+        tile: int = 0,
+    ) -> None:
+        """Make a host without cameras.
+
+        Args:
+            detector: usually an `InferenceClient`; the host does not close it.
+            emit: keeps a signal durably, as `Spool.put` does.
+            clock: the same that dates the frames.
+            settings: sections `analytics` and `media`.
+            time_zone: the site's, for schedules.
+            worker: the worker's name; signals come from `/workers/<name>`.
+            tile: see `CameraAnalysis`.
+        """
+        self._detector = detector
+        self._emit = emit
+        self._clock = clock
+        self._settings = settings
+        self._time_zone = time_zone
+        self._source = f"/workers/{worker}"
+        self._tile = tile
+        self._lock = threading.Lock()
+        self._pipelines: dict[UUID, CameraPipeline] = {}
+        self._watches: dict[UUID, OfflineWatch] = {}
+
+    def add(self, camera: AssignedCamera, frames: FrameSource | None) -> None:
+        """Begin with a camera; without `frames` only its being offline is watched.
+
+        A camera that is there already is taken anew: its running events end.
+        """
+        self.remove(camera.id)
+        ref = CameraRef(camera.id, camera.name, camera.area)
+        with self._lock:
+            self._watches[camera.id] = OfflineWatch(
+                ref,
+                self._clock,
+                source=self._source,
+                after_s=self._settings.media.offline_after_s,
+            )
+            if frames is None or not camera.analyse or not self._settings.analytics.enabled:
+                return
+            pipeline = self._pipelines[camera.id] = CameraPipeline(
+                ref,
+                frames,
+                self._detector,
+                self._emit,
+                clock=self._clock,
+                settings=self._settings.analytics,
+                time_zone=self._time_zone,
+                source=self._source,
+                zones=parse_zones(camera.zones),
+                tile=self._tile,
+            )
+        pipeline.start()
+
+    def set_zones(self, camera_id: UUID, zones: Sequence[Mapping[str, Any]]) -> None:
+        """Give a running pipeline new zones, as they come in an assignment."""
+        with self._lock:
+            pipeline = self._pipelines.get(camera_id)
+        if pipeline is not None:
+            pipeline.set_zones(parse_zones(zones))
+
+    def remove(self, camera_id: UUID) -> None:
+        """End a camera's events and stop its pipeline; nothing happens for an unknown one."""
+        with self._lock:
+            pipeline = self._pipelines.pop(camera_id, None)
+            watch = self._watches.pop(camera_id, None)
+        if pipeline is not None:
+            pipeline.close()
+        ended = watch.finish() if watch else None
+        if ended is not None:
+            self._emit(ended)
+
+    def observe(self, camera_id: UUID, status: StreamStatus) -> None:
+        """Take a camera's stream status; call it at least every second."""
+        with self._lock:
+            watch = self._watches.get(camera_id)
+            signal = watch.update(status) if watch else None
+        if signal is not None:
+            self._emit(signal)
+
+    def counters(self, camera_id: UUID) -> PipelineCounters:
+        """Return a camera's counters; all zero when it is not analysed."""
+        with self._lock:
+            pipeline = self._pipelines.get(camera_id)
+        return pipeline.counters if pipeline else PipelineCounters(0, 0, 0, 0, 0)
+
+    def close(self) -> None:
+        """Stop all pipelines, for a worker that ends. A camera's being offline goes on."""
+        with self._lock:
+            pipelines = list(self._pipelines.values())
+            self._pipelines.clear()
+            self._watches.clear()
+        for pipeline in pipelines:
+            pipeline.close()
