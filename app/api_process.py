@@ -4,23 +4,18 @@ import asyncio
 import contextlib
 import os
 import socket
-from pathlib import Path
 
 import uvicorn
 
-from api.app import create_app
+from api.app import make_server
 from api.hub import Hub, build_hub
 from app.process import Pulse
+from app.worker_token import token_file
 from core.clock import SystemClock
 from core.settings import Settings
 
 SERVICE_NAME = "this node's workers"
 SERVICE_SCOPES = ("signal.post", "worker.heartbeat")
-
-
-def token_file(settings: Settings) -> Path:
-    """Where this node's own processes find their service token."""
-    return settings.run_dir / "service.token"
 
 
 async def ensure_service_token(hub: Hub) -> None:
@@ -40,23 +35,11 @@ async def ensure_service_token(hub: Hub) -> None:
     fresh.replace(path)
 
 
-async def api_child(settings: Settings, listener_fd: int) -> None:
+async def api_child(settings: Settings, pulse: Pulse, listener_fd: int) -> None:
     """Serve until SIGTERM."""
-    pulse = Pulse()
     hub = build_hub(settings, SystemClock())
     await ensure_service_token(hub)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(hub),
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            timeout_graceful_shutdown=3,
-            ws_max_size=64 * 1024,
-            ws_per_message_deflate=False,
-            server_header=False,
-        )
-    )
+    server = make_server(hub)
     listener = socket.socket(fileno=listener_fd)
     beating = asyncio.create_task(_beat_once_started(server, pulse))
     try:
@@ -65,9 +48,10 @@ async def api_child(settings: Settings, listener_fd: int) -> None:
         beating.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await beating
+        await hub.close()
 
 
 async def _beat_once_started(server: uvicorn.Server, pulse: Pulse) -> None:
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells of it in no other way
         await asyncio.sleep(0.02)
     await pulse.beat_forever()

@@ -19,11 +19,11 @@ def main(arguments: list[str]) -> int:
         case "api":
             from app.api_process import api_child
 
-            return run_child(name, settings, lambda s: api_child(s, int(rest[1])))
+            return run_child(name, settings, lambda s, p: api_child(s, p, int(rest[1])))
         case "media":
             from app.media_process import media_child
 
-            return run_child(name, settings, lambda s: media_child(s, name))
+            return run_child(name, settings, lambda s, p: media_child(s, p, name))
         case "inference":
             from app.inference_process import inference_child
 

@@ -116,11 +116,11 @@ def _media(_: Settings) -> Finding:
 
 
 def _model(settings: Settings) -> Finding:
-    from analytics.models import resolve
+    from analytics.models.registry import resolve
     from core.errors import HubError
 
     try:
-        model = resolve(settings.analytics.model, settings)
+        model = resolve(settings.analytics.model, settings.models_path)
     except HubError as error:
         return Finding("detection model", "missing", error.message, error.remedy)
     return Finding("detection model", "ok", f"{model.name} ({model.path})")

@@ -9,6 +9,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
+from app.process import Pulse
 from app.tables import all_tables
 from core.database import Database
 from core.settings import Settings
@@ -42,7 +43,7 @@ async def upgrade(database: Database) -> None:
         await connection.run_sync(_upgrade)
 
 
-async def migrate_child(settings: Settings) -> None:
+async def migrate_child(settings: Settings, _pulse: Pulse | None = None) -> None:
     """The one-shot child of the supervisor that runs before all others."""
     database = Database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s)
     try:

@@ -6,8 +6,9 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import uvloop
 from setproctitle import setproctitle
@@ -33,7 +34,7 @@ def die_with_parent() -> None:
 
 
 class Pulse:
-    """This process's line to its supervisor: `ready` once, then `beat` every second.
+    """This process's line to its supervisor: `ready`, then `beat` every second, or `error …`.
 
     Without a supervisor (a process started by hand) it writes nowhere.
     """
@@ -46,7 +47,7 @@ class Pulse:
         """Send one word; a full or closed pipe is the supervisor's business, not ours."""
         if self._fd is not None:
             with contextlib.suppress(BlockingIOError, BrokenPipeError):
-                os.write(self._fd, f"{word}\n".encode())
+                os.write(self._fd, f"{' '.join(word.split())[:1000]}\n".encode())
 
     async def beat_forever(self) -> None:
         """Beat from the event loop, so that a loop that hangs falls silent."""
@@ -74,18 +75,19 @@ def read_settings(path: Path) -> Settings:
     return Settings.model_validate_json(path.read_bytes())
 
 
-def run_child(name: str, settings: Settings, main: Callable[[Settings], Awaitable[None]]) -> int:
+ChildMain = Callable[[Settings, Pulse], Coroutine[Any, Any, None]]
+
+
+def run_child(name: str, settings: Settings, main: ChildMain) -> int:
     """Run `main` as the child `name`; return the exit status."""
     setproctitle(f"camera-hub {name}")
     die_with_parent()
     configure_logging(settings.log.level, settings.log.format, process=name)
+    pulse = Pulse()
     try:
-        uvloop.run(_awaited(main, settings))
+        uvloop.run(main(settings, pulse))
     except HubError as error:
         log.error("stopped", error=str(error))
+        pulse.write(f"error {error}")
         return 1
     return 0
-
-
-async def _awaited(main: Callable[[Settings], Awaitable[None]], settings: Settings) -> None:
-    await main(settings)

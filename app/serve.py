@@ -61,8 +61,8 @@ async def running_node(
         supervisor = Supervisor(settings, clock, faults.report)
         _add_children(supervisor, settings, listener)
         async with faults.posting():
-            await supervisor.start()
             try:
+                await supervisor.start()
                 yield url, supervisor
             finally:
                 await supervisor.stop()
@@ -75,7 +75,7 @@ async def running_node(
 def _add_children(supervisor: Supervisor, settings: Settings, listener: socket.socket) -> None:
     """Say which processes this node has."""
     port_fd = listener.fileno()
-    supervisor.add("api", "api", "api", str(port_fd), pass_fds=(port_fd,))
+    supervisor.add("api", "api", "api", str(port_fd), pass_fds=(port_fd,), essential=True)
     if settings.analytics.enabled and settings.media.workers:
         supervisor.add("inference", "inference")
     for number in range(settings.media.workers):

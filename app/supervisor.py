@@ -39,11 +39,13 @@ class Child:
     name: str
     arguments: tuple[str, ...]
     pass_fds: tuple[int, ...] = ()
+    essential: bool = False
     process: asyncio.subprocess.Process | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     last_beat: float = 0.0
     started_at: float = 0.0
     restarts: int = 0
+    error: str = ""
     backoff_s: float = BACKOFF_FIRST_S
 
 
@@ -67,26 +69,39 @@ class Supervisor:
         """The supervised processes by name."""
         return {child.name: child for child in self._children}
 
-    def add(self, name: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> None:
+    def add(
+        self, name: str, *arguments: str, pass_fds: tuple[int, ...] = (), essential: bool = False
+    ) -> None:
         """Supervise `python -m app.children <arguments>` under `name`, from `start()` on."""
-        self._children.append(Child(name, arguments, pass_fds))
+        self._children.append(Child(name, arguments, pass_fds, essential))
 
     async def start(self) -> None:
-        """Start every child and return when all of them said that they are ready.
+        """Start every child and return when they are ready.
+
+        A child that is not essential (detection without a usable model, say) may fail: it is
+        tried again and its fault stands in the queue, while everything else works.
 
         Raises:
-            UnavailableError: a child did not get ready in time; its log says why.
+            UnavailableError: an essential child failed; the caller stops the others.
         """
         self._tasks = [asyncio.create_task(self._keep(child)) for child in self._children]
+        try:
+            await asyncio.wait_for(self._essentials_ready(), START_WITHIN_S)
+        except TimeoutError:
+            raise UnavailableError(
+                f"The hub's processes did not start within {START_WITHIN_S:.0f} s.",
+                remedy="The log lines above say why; `camera-hub doctor` looks for causes.",
+            ) from None
+
+    async def _essentials_ready(self) -> None:
+        """Wait until each child is ready; one that is not essential may have failed instead."""
         for child in self._children:
-            try:
-                await asyncio.wait_for(child.ready.wait(), START_WITHIN_S)
-            except TimeoutError:
-                await self.stop()
-                raise UnavailableError(
-                    f"The process '{child.name}' did not start within {START_WITHIN_S:.0f} s.",
-                    remedy="Its log lines above say why; `camera-hub doctor` looks for causes.",
-                ) from None
+            while not child.ready.is_set():
+                if child.restarts and child.essential:
+                    raise UnavailableError(f"The process '{child.name}' ended: {child.error}")
+                if child.restarts:
+                    break
+                await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
         """End all children: SIGTERM, then SIGKILL for those that stay."""
@@ -114,7 +129,9 @@ class Supervisor:
             if lived > HEALTHY_AFTER_S:
                 child.backoff_s = BACKOFF_FIRST_S
             child.restarts += 1
-            what = f"killed by signal {-code}" if code is not None and code < 0 else f"exit {code}"
+            what = child.error or (
+                f"killed by signal {-code}" if code is not None and code < 0 else f"exit {code}"
+            )
             log.error("process ended", name=child.name, what=what, restart_in_s=child.backoff_s)
             self._report(child.name, what, False)
             with contextlib.suppress(TimeoutError):
@@ -168,13 +185,20 @@ class Supervisor:
                     if not words:
                         return
                     child.last_beat = self._clock.monotonic()
-                    if b"ready" in words:
-                        child.ready.set()
-                        log.info("process ready", name=child.name, restarts=child.restarts)
-                        if again or child.restarts:
-                            self._report(child.name, "running again", True)
+                    for word in words.decode(errors="replace").splitlines():
+                        self._heard(child, word, again=again)
         finally:
             loop.remove_reader(fd)
+
+    def _heard(self, child: Child, word: str, *, again: bool) -> None:
+        if word.startswith("error "):
+            child.error = word.removeprefix("error ")
+        elif word == "ready":
+            child.error = ""
+            child.ready.set()
+            log.info("process ready", name=child.name, restarts=child.restarts)
+            if again or child.restarts:
+                self._report(child.name, "running again", True)
 
     def _kill_if_silent(self, child: Child) -> None:
         limit = HANG_AFTER_S if child.ready.is_set() else START_WITHIN_S

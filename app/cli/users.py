@@ -167,7 +167,7 @@ def add_token(
             _row, token = await hub.tokens.issue(
                 session, name=name, scopes=scope, area=area, expires_at=expires
             )
-            return token
+            return str(token)
 
     token = run(work)
     err.print("The token is shown once:")
