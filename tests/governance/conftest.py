@@ -1,0 +1,26 @@
+"""The kernel on a fresh store, with a clock that the test moves."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from core.clock import ManualClock
+from core.database import Database
+from core.settings import Settings
+from governance.service import Governance, build_governance
+
+
+@dataclass
+class Parts:
+    settings: Settings
+    clock: ManualClock
+    database: Database
+
+
+@pytest.fixture
+async def kernel(database: Database, clock: ManualClock, tmp_path: Path) -> Governance:
+    """Governance without its loops; a test runs the one it is about."""
+    settings = Settings(data_dir=tmp_path / "data")
+    settings.attachments_dir.mkdir(parents=True)
+    return build_governance(Parts(settings, clock, database))
