@@ -99,10 +99,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Run what the hub does besides answering."""
     hub = app.state.hub
     assert isinstance(hub, Hub)
-    try:
-        yield
-    finally:
-        hub.closing.set()
+    async with hub.database.transaction() as session:
+        await hub.sessions.forget_old(session)
+    async with hub.governance.running():
+        try:
+            yield
+        finally:
+            hub.closing.set()
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from core.clock import Clock
 from core.database import Database
 from core.secrets import SecretBox
 from core.settings import Settings
+from governance.service import Governance, build_governance
 
 
 @dataclass
@@ -35,7 +36,11 @@ class Hub:
     sessions: Sessions
     tokens: Tokens
     views: Views
+    governance: Governance = field(init=False)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.governance = build_governance(self)
 
     async def close(self) -> None:
         """Let go of the database; call it once, after the last request."""

@@ -163,6 +163,9 @@ def _route_of(scope: Scope) -> str:
     return path if isinstance(path, str) else "none"
 
 
+_DISCARD_AT_MOST = 32 * 1024 * 1024
+
+
 class BodyLimit:
     """Refuses bodies larger than the path's limit, whether their length is declared or not."""
 
@@ -207,6 +210,14 @@ class BodyLimit:
             await self._refuse(scope, receive, send, limit)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        # Read on and throw away: a client that is still sending would see a broken connection
+        # instead of the answer, and a spool would send the same again for ever.
+        left = _DISCARD_AT_MOST
+        while left > 0:
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                break
         response = problem_response(
             status=413,
             code="too-large",

@@ -1,0 +1,90 @@
+"""The server on a real socket: headers, limits, shutting down, what another site may not do."""
+
+import asyncio
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from access.policy.types import Role
+from tests.support.http import LiveServer, SignIn
+
+
+async def test_answers_carry_security_headers(server: LiveServer) -> None:
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        for path in ("/api/v1/health/live", "/api/v1/nothing", "/", "/api/v1/openapi.json"):
+            answer = await client.get(path)
+            policy = answer.headers["Content-Security-Policy"]
+            assert "script-src 'self';" in policy
+            assert "frame-ancestors 'none'" in policy
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Referrer-Policy"] == "same-origin"
+            assert len(answer.headers["X-Request-Id"]) == 16
+            assert "server" not in answer.headers
+        assert (await client.get("/docs")).headers["content-type"].startswith("text/html")
+
+
+async def test_a_body_over_the_limit_is_refused_declared_or_not(server: LiveServer) -> None:
+    async def endless() -> object:
+        for _ in range(40):
+            yield b"x" * 65536
+
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        declared = await client.post("/api/v1/sessions", content=b"x" * (1024 * 1024 + 1))
+        streamed = await client.post("/api/v1/sessions", content=endless())  # type: ignore[arg-type]
+    for answer in (declared, streamed):
+        assert answer.status_code == 413
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["code"] == "too-large"
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({}, True),
+        ({"Origin": "SELF"}, True),
+        ({"Origin": "https://evil.example"}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": "SELF.evil.example"}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example"}, False),
+    ],
+)
+async def test_only_the_own_pages_may_change_anything(
+    server: LiveServer, sign_in: SignIn, headers: dict[str, str], allowed: bool
+) -> None:
+    client = await sign_in(Role.PATROL, "demo", at=server)
+    headers = {name: text.replace("SELF", server.url) for name, text in headers.items()}
+    answer = await client.delete("/api/v1/sessions/current", headers=headers)
+    assert answer.status_code == (204 if allowed else 403)
+    if not allowed:
+        assert answer.json()["code"] == "cross-site"
+
+
+async def test_a_web_socket_of_another_site_is_refused_before_it_opens(
+    server: LiveServer, sign_in: SignIn
+) -> None:
+    client = await sign_in(Role.SUPERVISOR, "demo", at=server)
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(
+            f"{server.ws_url}/api/v1/cameras/0192f3a0-0000-7000-8000-000000000000/live",
+            additional_headers=client.cookie_header,
+            origin="https://evil.example",
+        ):
+            pass
+    assert refused.value.response.status_code == 403
+
+
+async def test_stopping_ends_what_hangs_on(server: LiveServer) -> None:
+    """A connection that is kept alive and a request that never ends do not hold up the stop."""
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"POST /api/v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    await writer.drain()
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        assert (await client.get("/api/v1/health/ready")).json() == {"status": "ok"}
+        async with asyncio.timeout(15):
+            await server.stop()
+        assert server.hub.closing.is_set()
+    writer.close()
