@@ -1,0 +1,19 @@
+import { useI18n } from 'vue-i18n'
+import type { Incident } from '@/api/types'
+
+/** What happened and where, in the person's language; the hub's headline for kinds unknown here. */
+export function useHeadline(): {
+  kind: (incident: Incident) => string
+  headline: (incident: Incident) => string
+} {
+  const { t, te } = useI18n()
+  return {
+    kind: (incident) => (te(`kind.${incident.kind}`, 'en') ? t(`kind.${incident.kind}`) : incident.kind),
+    headline: (incident) => {
+      const { kind, zone_name: zone, camera_name: camera } = incident
+      if (zone && camera && te(`headline.${kind}`, 'en')) return t(`headline.${kind}`, { zone, camera })
+      if (camera && te(`headlineCamera.${kind}`, 'en')) return t(`headlineCamera.${kind}`, { camera })
+      return incident.headline
+    },
+  }
+}

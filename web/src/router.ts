@@ -1,0 +1,81 @@
+import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
+import { may, restore, signedIn } from '@/state/session'
+
+declare module 'vue-router' {
+  interface RouteMeta {
+    /** Key of the page's title. */
+    title: string
+    /** Actions of which the account must have one. */
+    needs?: readonly string[]
+    public?: boolean
+  }
+}
+
+const routes: RouteRecordRaw[] = [
+  { path: '/', name: 'home', component: () => import('@/pages/NothingPage.vue'), meta: { title: 'title.home' } },
+  {
+    path: '/sign-in',
+    name: 'sign-in',
+    component: () => import('@/pages/SignInPage.vue'),
+    meta: { title: 'title.signIn', public: true },
+  },
+  {
+    path: '/queue',
+    name: 'queue',
+    component: () => import('@/pages/QueuePage.vue'),
+    meta: { title: 'title.queue', needs: ['incident.list'] },
+  },
+  {
+    path: '/incidents/:id',
+    name: 'incident',
+    component: () => import('@/pages/IncidentPage.vue'),
+    props: true,
+    meta: { title: 'title.incident', needs: ['incident.read'] },
+  },
+  {
+    path: '/wall/:id?',
+    name: 'wall',
+    component: () => import('@/pages/WallPage.vue'),
+    props: true,
+    meta: { title: 'title.wall', needs: ['camera.live'] },
+  },
+  {
+    path: '/not-permitted',
+    name: 'not-permitted',
+    component: () => import('@/pages/NotPermittedPage.vue'),
+    meta: { title: 'title.notPermitted' },
+  },
+  {
+    path: '/:rest(.*)*',
+    name: 'not-found',
+    component: () => import('@/pages/NotFoundPage.vue'),
+    meta: { title: 'title.notFound' },
+  },
+]
+
+/** The menu, in order; the first permitted entry is the home page. */
+export const menu = [
+  { name: 'queue', needs: 'incident.list' },
+  { name: 'wall', needs: 'camera.live' },
+] as const
+
+export const router = createRouter({
+  history: createWebHistory(),
+  routes,
+  scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+})
+
+router.beforeEach(async (to) => {
+  if (!signedIn.value) await restore()
+  if (!signedIn.value) {
+    if (to.meta.public) return true
+    return { name: 'sign-in', query: to.path === '/' ? {} : { next: to.fullPath } }
+  }
+  if (to.meta.public) return { name: 'home' }
+  if (to.name === 'home') {
+    const first = menu.find((entry) => may(entry.needs))
+    return first ? { name: first.name } : true
+  }
+  const needs = to.meta.needs
+  return !needs || needs.some(may) ? true : { name: 'not-permitted' }
+})
