@@ -1,0 +1,142 @@
+"""What changes, as server-sent events in the order of the commits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Header
+from fastapi.responses import StreamingResponse
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from access.accounts.service import actor_of as account_actor
+from access.policy.areas import covers
+from access.policy.types import Actor
+from access.tokens.service import actor_of as token_actor
+from api.door import permit
+from api.hub import Hub, HubDep
+from governance.outbox import repository
+from governance.outbox.broadcaster import Subscription
+from governance.outbox.models import OutboxEvent
+
+router = APIRouter(tags=["events"])
+
+PING_S = 15
+SEND_TIMEOUT_S = 30
+RECONNECT_MS = 1000
+LOOK_AGAIN_S = 1.0
+"""How often a stream asks whether its session still counts."""
+
+MAX_RESUMED = 1000
+"""A client that has missed more than this loads everything again; that is faster."""
+
+_TAKE_S = 0.5
+
+
+@router.get(
+    "/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}}},
+)
+async def stream_events(
+    hub: HubDep,
+    actor: Annotated[Actor, permit("event.stream")],
+    last_event_id: Annotated[str | None, Header(max_length=40)] = None,
+) -> EventSourceResponse:
+    """Stream what changes in the own areas; `Last-Event-ID` resumes where a stream broke off."""
+    return EventSourceResponse(
+        _events(hub, actor, last_event_id),
+        ping=PING_S,
+        ping_message_factory=lambda: ServerSentEvent(comment="ping"),
+        send_timeout=SEND_TIMEOUT_S,
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+async def _events(hub: Hub, actor: Actor, last_event_id: str | None) -> AsyncIterator[bytes]:
+    broadcaster = hub.governance.broadcaster
+    await broadcaster.ready()
+    visible = _Sight(hub, actor)
+    now = asyncio.get_running_loop().time
+    with broadcaster.subscribe() as subscription:
+        yield (
+            f"retry: {RECONNECT_MS}\nid: {subscription.start}\n\n".encode()
+            if (last_event_id is None)
+            else f"retry: {RECONNECT_MS}\n\n".encode()
+        )
+        if last_event_id is not None:
+            for message in await _resume(hub, visible, subscription, last_event_id):
+                yield message
+        asked = now()
+        while not hub.closing.is_set():
+            rows = await subscription.take(_TAKE_S)
+            if now() - asked >= LOOK_AGAIN_S:
+                # Signed out, deactivated or given other rights: the client comes back and is
+                # asked who it is again.
+                if await _actor_now(hub, actor) != actor:
+                    return
+                asked = now()
+            if subscription.overflowed:
+                yield _reset(hub, None, "the stream was too slow")
+                return
+            for row in rows:
+                if visible.of(row):
+                    yield _message(hub, row)
+
+
+async def _resume(
+    hub: Hub, visible: "_Sight", subscription: Subscription, last_event_id: str
+) -> list[bytes]:
+    """Return what came between the client's last event and the start of its subscription."""
+    start = subscription.start
+    if not last_event_id.isdecimal() or int(last_event_id) > start:
+        return [_reset(hub, start, "the last event is not known here")]
+    seen = int(last_event_id)
+    async with hub.database.read() as session:
+        lowest, _ = await repository.bounds(session)
+        rows = await repository.read_after(session, seen, MAX_RESUMED + 1)
+    if seen + 1 < lowest or len(rows) > MAX_RESUMED:
+        return [_reset(hub, start, "too much has happened since")]
+    # Later ones are in the subscription already.
+    return [_message(hub, row) for row in rows if row.seq <= start and visible.of(row)]
+
+
+class _Sight:
+    """What one actor may hear of."""
+
+    def __init__(self, hub: Hub, actor: Actor) -> None:
+        self._incidents = hub.policy.areas(actor, "incident.list")
+        self._cameras = hub.policy.areas(actor, "camera.list")
+
+    def of(self, row: OutboxEvent) -> bool:
+        """Say whether the actor may hear of `row`."""
+        areas = self._incidents if row.type.startswith("incident.") else self._cameras
+        return any(covers(above, row.area) for above in areas)
+
+
+async def _actor_now(hub: Hub, actor: Actor) -> Actor | None:
+    """Return the actor with the rights that its session or token has by now, None if ended."""
+    async with hub.database.read() as session:
+        if actor.session_id is not None:
+            account = await hub.sessions.account_of(session, actor.session_id)
+            return None if account is None else account_actor(account, actor.session_id)
+        if actor.id is not None:
+            token = await hub.tokens.live(session, actor.id)
+            return None if token is None else token_actor(token)
+    return None
+
+
+def _message(hub: Hub, row: OutboxEvent) -> bytes:
+    data = {**row.payload, "emitted_at": _now(hub)}
+    return f"id: {row.seq}\nevent: {row.type}\ndata: ".encode() + orjson.dumps(data) + b"\n\n"
+
+
+def _reset(hub: Hub, seq: int | None, reason: str) -> bytes:
+    place = "" if seq is None else f"id: {seq}\n"
+    data = orjson.dumps({"reason": reason, "emitted_at": _now(hub)})
+    return f"{place}event: reset\ndata: ".encode() + data + b"\n\n"
+
+
+def _now(hub: Hub) -> str:
+    return hub.clock.now().astimezone(UTC).isoformat()

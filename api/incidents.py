@@ -1,0 +1,253 @@
+"""Incidents: the queue, one incident, its pictures, and the steps that people take."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from access.policy.types import Actor
+from api.door import permit, require
+from api.hub import Hub, HubDep
+from api.pages import Page, Paging
+from core.errors import NotFoundError
+from governance.attachments import repository as attachment_rows
+from governance.incidents import repository, views
+from governance.incidents.models import Incident
+from governance.incidents.repository import Filter, Position
+from governance.incidents.schemas import (
+    AcknowledgeRequest,
+    CloseRequest,
+    FeedbackRequest,
+    HandleRequest,
+    IncidentDetailOut,
+    IncidentOut,
+    NoteRequest,
+    Severity,
+)
+from governance.signals import repository as signal_rows
+from governance.signals.schemas import SignalOut
+from governance.store_errors import store_errors
+
+router = APIRouter(tags=["incidents"])
+
+
+@router.get("/incidents")
+async def list_incidents(
+    *,
+    page: Paging,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("incident.list")],
+    state: Literal["open", "closed", "all"] = "open",
+    severity: Severity | None = None,
+    camera_id: UUID | None = None,
+) -> Page[IncidentOut]:
+    """List the incidents of the own areas: open ones most severe first, others newest first."""
+    wanted = Filter(
+        areas=hub.policy.areas(actor, "incident.list"),
+        state=state,
+        severity=severity,
+        camera_id=camera_id,
+    )
+    after = None
+    if state == "open":
+        if values := page.after(int, datetime, UUID):
+            after = Position(*values)
+    elif values := page.after(datetime, UUID):
+        after = Position(0, *values)
+    async with hub.database.read() as session:
+        rows = await repository.page(session, wanted, after=after, limit=page.fetch)
+        items = await views.describe(session, rows[: page.limit])
+
+    def key(row: Incident) -> tuple[object, ...]:
+        ranked = (row.severity_rank,) if state == "open" else ()
+        return (*ranked, row.opened_at, row.id)
+
+    return page.page(rows, key, items)
+
+
+@router.get("/incidents/{incident_id}")
+async def read_incident(
+    incident_id: UUID, hub: HubDep, actor: Annotated[Actor, permit("incident.read")]
+) -> IncidentDetailOut:
+    """Return one incident with its history and its pictures."""
+    async with hub.database.read() as session:
+        incident = await _visible(hub, session, actor, incident_id)
+        return await views.describe_fully(session, incident)
+
+
+@router.get("/incidents/{incident_id}/signals")
+async def list_incident_signals(
+    incident_id: UUID,
+    page: Paging,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("incident.read")],
+) -> Page[SignalOut]:
+    """List the signals of an incident, oldest first; pictures by their SHA-256."""
+    after = page.after(UUID)
+    async with hub.database.read() as session:
+        await _visible(hub, session, actor, incident_id)
+        rows = await signal_rows.of_incident(
+            session, incident_id, after=after[0] if after else None, limit=page.fetch
+        )
+    items = [
+        SignalOut(
+            id=row.event_id,
+            source=row.source,
+            type=row.type,
+            phase=row.phase,
+            occurred_at=row.occurred_at,
+            received_at=row.received_at,
+            joined=row.joined,
+            data=row.payload["data"],
+        )
+        for row in rows
+    ]
+    return page.page(rows, lambda row: (row.id,), items)
+
+
+@router.get(
+    "/incidents/{incident_id}/attachments/{attachment_id}",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}, "image/png": {}}}},
+)
+async def read_incident_picture(
+    incident_id: UUID,
+    attachment_id: UUID,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("incident.image")],
+) -> Response:
+    """Return a picture of an incident. Who saw a camera's picture is written down first."""
+    async with hub.database.read() as session:
+        incident = await _visible(hub, session, actor, incident_id)
+        require(hub, actor, "incident.image", incident.resource())
+        row = await attachment_rows.one_of_incident(session, incident_id, attachment_id)
+    if row is None:
+        raise NotFoundError("The incident has no such picture.", remedy="Reload the incident.")
+    content = await asyncio.to_thread(hub.governance.pictures.read, row.sha256)
+    if incident.camera_id is not None:
+        with store_errors():
+            async with hub.database.transaction() as session:
+                await hub.views.open_view(
+                    session,
+                    actor=actor,
+                    camera_id=incident.camera_id,
+                    area=incident.area,
+                    kind="incident_image",
+                    purpose=f"incident {incident.number}",
+                    incident_id=incident.id,
+                )
+    return Response(
+        content,
+        media_type=row.media_type,
+        headers={"Cache-Control": "no-store", "Content-Disposition": "inline"},
+    )
+
+
+@router.post("/incidents/{incident_id}/acknowledge")
+async def acknowledge_incident(
+    incident_id: UUID,
+    body: AcknowledgeRequest,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("incident.acknowledge")],
+) -> IncidentOut:
+    """Say that you have seen it. A second time by the same person changes nothing."""
+    with store_errors():
+        async with hub.database.transaction() as session:
+            incident = await _mine(hub, session, actor, incident_id, "incident.acknowledge")
+            incidents = hub.governance.incidents
+            if await incidents.acknowledge(session, incident, actor, body.version):
+                await incidents.publish(session, incident, "acknowledge")
+            return (await views.describe(session, [incident]))[0]
+
+
+@router.post("/incidents/{incident_id}/handle")
+async def handle_incident(
+    incident_id: UUID,
+    body: HandleRequest,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("incident.handle")],
+) -> IncidentOut:
+    """Take it on; that acknowledges it too."""
+    with store_errors():
+        async with hub.database.transaction() as session:
+            incident = await _mine(hub, session, actor, incident_id, "incident.handle")
+            incidents = hub.governance.incidents
+            await incidents.handle(session, incident, actor, body.version, body.note)
+            await incidents.publish(session, incident, "handle")
+            return (await views.describe(session, [incident]))[0]
+
+
+@router.post("/incidents/{incident_id}/feedback")
+async def feedback_incident(
+    incident_id: UUID,
+    body: FeedbackRequest,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("incident.feedback")],
+) -> IncidentOut:
+    """Say what was done."""
+    with store_errors():
+        async with hub.database.transaction() as session:
+            incident = await _mine(hub, session, actor, incident_id, "incident.feedback")
+            incidents = hub.governance.incidents
+            await incidents.feedback(session, incident, actor, body.version, body.note)
+            await incidents.publish(session, incident, "feedback")
+            return (await views.describe(session, [incident]))[0]
+
+
+@router.post("/incidents/{incident_id}/close")
+async def close_incident(
+    incident_id: UUID,
+    body: CloseRequest,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("incident.close")],
+) -> IncidentOut:
+    """Close it, saying how it ended."""
+    with store_errors():
+        async with hub.database.transaction() as session:
+            incident = await _mine(hub, session, actor, incident_id, "incident.close")
+            incidents = hub.governance.incidents
+            await incidents.close(
+                session,
+                incident,
+                actor,
+                body.version,
+                note=body.note,
+                resolution=body.resolution,
+            )
+            await incidents.publish(session, incident, "close")
+            return (await views.describe(session, [incident]))[0]
+
+
+@router.post("/incidents/{incident_id}/notes")
+async def add_incident_note(
+    incident_id: UUID,
+    body: NoteRequest,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("incident.note")],
+) -> IncidentDetailOut:
+    """Add a note to the history."""
+    with store_errors():
+        async with hub.database.transaction() as session:
+            incident = await _mine(hub, session, actor, incident_id, "incident.note")
+            incidents = hub.governance.incidents
+            await incidents.note(session, incident, actor, body.text)
+            await incidents.publish(session, incident, "note")
+            return await views.describe_fully(session, incident)
+
+
+async def _visible(hub: Hub, session: AsyncSession, actor: Actor, incident_id: UUID) -> Incident:
+    incident = await hub.governance.incidents.get(session, incident_id)
+    require(hub, actor, "incident.read", incident.resource())
+    return incident
+
+
+async def _mine(
+    hub: Hub, session: AsyncSession, actor: Actor, incident_id: UUID, action: str
+) -> Incident:
+    """Return the incident, locked, if `actor` may do `action` to it."""
+    incident = await hub.governance.incidents.locked(session, incident_id)
+    require(hub, actor, action, incident.resource())
+    return incident
