@@ -14,7 +14,19 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from api import accounts, console, health, metrics, sessions, system, tokens, views
+from api import (
+    accounts,
+    console,
+    events,
+    health,
+    incidents,
+    metrics,
+    sessions,
+    signals,
+    system,
+    tokens,
+    views,
+)
 from api.door import check_routes
 from api.hub import Hub
 from api.middleware import BodyLimit, Boundary, OriginCheck
@@ -31,6 +43,9 @@ ROUTERS = (
     tokens.router,
     views.router,
     system.router,
+    signals.router,
+    incidents.router,
+    events.router,
 )
 
 BODY_LIMIT = 1024 * 1024

@@ -60,12 +60,11 @@ async def _events(hub: Hub, actor: Actor, last_event_id: str | None) -> AsyncIte
     visible = _Sight(hub, actor)
     now = asyncio.get_running_loop().time
     with broadcaster.subscribe() as subscription:
-        yield (
-            f"retry: {RECONNECT_MS}\nid: {subscription.start}\n\n".encode()
-            if (last_event_id is None)
-            else f"retry: {RECONNECT_MS}\n\n".encode()
-        )
-        if last_event_id is not None:
+        yield f"retry: {RECONNECT_MS}\n\n".encode()
+        if last_event_id is None:
+            # A place to resume from, even if the stream breaks before its first event.
+            yield f"id: {subscription.start}\n\n".encode()
+        else:
             for message in await _resume(hub, visible, subscription, last_event_id):
                 yield message
         asked = now()
