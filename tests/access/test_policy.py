@@ -1,0 +1,220 @@
+"""The policy, role by role, against the table of docs/design/door.md."""
+
+from pathlib import Path
+
+import pytest
+
+from access.policy import (
+    ACTIONS,
+    ANONYMOUS,
+    SCOPES,
+    Actor,
+    Policy,
+    PolicyError,
+    Resource,
+    Role,
+    RoleBinding,
+)
+from access.policy.service import ACTIONS_BY_KIND, POLICY_FILE
+from core.ids import new_id
+
+HERE = "demo/riverside"
+INSIDE = "demo/riverside/jade-garden/cell-1"
+OUTSIDE = ("demo", "", "demo/riverside2", "demo/hillside", "riverside", "Demo/Riverside")
+
+SESSION = "session.read session.delete"
+LOOK = "camera.list camera.read zone.read"
+READ = "incident.list incident.read"
+FIELD = (
+    f"{READ} incident.image incident.acknowledge incident.handle incident.feedback incident.note"
+)
+
+# What each role may do in its area. Video is a table of its own below.
+TABLE: dict[Role, str] = {
+    Role.RESIDENT: SESSION,
+    Role.DUTY_STAFF: f"{SESSION} {LOOK} {FIELD} incident.close event.stream system.read",
+    Role.OPERATOR: f"{SESSION} {LOOK} {READ} incident.image incident.note event.stream system.read",
+    Role.SUPERVISOR: f"{SESSION} {LOOK} {FIELD} incident.close zone.write event.stream system.read",
+    Role.PATROL: f"{SESSION} {FIELD} event.stream",
+    Role.DEPARTMENT: f"{SESSION} {FIELD} event.stream",
+    Role.AUDITOR: f"{SESSION} view.list {READ} camera.list camera.read",
+    Role.ADMINISTRATOR: f"{SESSION} {LOOK} zone.write camera.probe camera.create camera.update "
+    "camera.delete account.list account.create account.update account.grant "
+    "token.list token.create token.delete event.stream system.read",
+}
+
+VIDEO: dict[Role, set[str]] = {
+    Role.DUTY_STAFF: {"shared_space"},
+    Role.OPERATOR: {"public_space"},
+    Role.SUPERVISOR: {"public_space", "shared_space"},
+}
+
+PEOPLE = [role for role in Role if role is not Role.SERVICE]
+OWN_EVERYWHERE = set(SESSION.split())
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    return Policy.load()
+
+
+def person(*bindings: tuple[Role, str]) -> Actor:
+    return Actor(
+        kind="account",
+        id=new_id(),
+        name="x",
+        bindings=tuple(RoleBinding(role, area) for role, area in bindings),
+    )
+
+
+def kind_of(action: str) -> str:
+    kind = next(kind for kind, actions in ACTIONS_BY_KIND.items() if action in actions)
+    return "system" if kind == "site" else kind
+
+
+def test_the_table_names_every_action_and_role() -> None:
+    assert set(TABLE) == set(PEOPLE)
+    named = {action for row in TABLE.values() for action in row.split()}
+    services_only = {"signal.post", "worker.heartbeat", "metrics.read"}
+    video = {"camera.live", "camera.snapshot"}
+    assert named | services_only | video == ACTIONS
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+def test_a_role_may_do_what_its_row_says_in_its_area_and_nothing_else(
+    policy: Policy, role: Role
+) -> None:
+    actor, allowed = person((role, HERE)), set(TABLE[role].split())
+    for action in sorted(ACTIONS - {"camera.live", "camera.snapshot"}):
+        for area in (HERE, INSIDE):
+            decision = policy.authorize(actor, action, Resource(kind_of(action), "1", area))
+            assert decision.allowed == (action in allowed), (action, area)
+        for area in OUTSIDE:
+            decision = policy.authorize(actor, action, Resource(kind_of(action), "1", area))
+            assert decision.allowed == (action in OWN_EVERYWHERE), (action, area)
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+@pytest.mark.parametrize("action", ["camera.live", "camera.snapshot"])
+def test_video_follows_the_kind_of_place_and_a_home_is_closed(
+    policy: Policy, role: Role, action: str
+) -> None:
+    actor = person((role, HERE))
+    for place in ("public_space", "shared_space", "home", "", "Public_Space"):
+        for area, inside in ((HERE, True), (INSIDE, True), ("demo/riverside2", False), ("", False)):
+            decision = policy.authorize(actor, action, Resource("camera", "1", area, place))
+            assert decision.allowed == (inside and place in VIDEO.get(role, set())), (place, area)
+
+
+def test_every_role_at_once_still_opens_no_home(policy: Policy) -> None:
+    actor = person(*[(role, "") for role in PEOPLE])
+    assert not policy.authorize(actor, "camera.live", Resource("camera", "1", "a", "home")).allowed
+
+
+def test_rights_do_not_mix_between_areas(policy: Policy) -> None:
+    actor = person((Role.DUTY_STAFF, "a"), (Role.OPERATOR, "b"), (Role.DUTY_STAFF, "a/x"))
+    assert policy.areas(actor, "incident.close") == ["a"]
+    assert policy.areas(actor, "incident.list") == ["a", "b"]
+    assert policy.areas(actor, "account.list") == []
+    shared = Resource("camera", "1", "b/1", "shared_space")
+    assert not policy.authorize(actor, "camera.live", shared).allowed
+    everywhere = person((Role.DUTY_STAFF, "a"), (Role.PATROL, ""))
+    assert policy.areas(everywhere, "incident.list") == [""]
+    assert policy.areas(everywhere, "incident.close") == ["a"]
+
+
+def test_nobody_grants_themselves_a_right(policy: Policy) -> None:
+    actor = person((Role.ADMINISTRATOR, ""))
+    own = Resource("account", str(actor.id), "demo")
+    assert policy.authorize(actor, "account.update", own).allowed
+    refused = policy.authorize(actor, "account.grant", own)
+    assert not refused.allowed
+    assert refused.policies == ("nobody-grants-themselves",)
+    other = Resource("account", str(new_id()), "demo")
+    assert policy.authorize(actor, "account.grant", other).allowed
+
+
+def test_a_decision_names_its_policy(policy: Policy) -> None:
+    actor = person((Role.OPERATOR, HERE))
+    decision = policy.authorize(actor, "camera.live", Resource("camera", "1", HERE, "public_space"))
+    assert decision.policies == ("operator-video",)
+
+
+def test_nobody_is_nobody(policy: Policy) -> None:
+    assert policy.actions(ANONYMOUS) == []
+    assert not policy.authorize(ANONYMOUS, "session.read", Resource("session")).allowed
+
+
+@pytest.mark.parametrize("scope", sorted(ACTIONS))
+def test_a_service_may_do_what_its_scopes_name_out_of_a_closed_list(
+    policy: Policy, scope: str
+) -> None:
+    actor = Actor(
+        kind="service",
+        id=new_id(),
+        bindings=(RoleBinding(Role.SERVICE, HERE),),
+        scopes=frozenset({scope}),
+    )
+    assert policy.actions(actor) == ([scope] if scope in SCOPES else [])
+    far = Resource(kind_of(scope), "1", "demo/hillside", "public_space")
+    site_wide = {"metrics.read", "system.read"}
+    assert policy.authorize(actor, scope, far).allowed == (scope in site_wide)
+
+
+def test_an_account_id_reused_as_a_service_id_opens_nothing(policy: Policy) -> None:
+    account = person((Role.ADMINISTRATOR, ""))
+    service = Actor(kind="service", id=account.id, bindings=account.bindings)
+    assert policy.actions(service) == []
+
+
+@pytest.mark.parametrize("name", ['a" || true', "a\\", "a\nb", "名", "{}", "x" * 190])
+def test_an_area_is_data_whatever_it_is_called(policy: Policy, name: str) -> None:
+    actor = person((Role.DUTY_STAFF, name))
+    assert policy.authorize(actor, "incident.read", Resource("incident", name, name)).allowed
+    assert not policy.authorize(actor, "incident.read", Resource("incident", name, "b")).allowed
+
+
+def test_a_mistaken_action_or_kind_is_an_error_not_a_denial(policy: Policy) -> None:
+    with pytest.raises(ValueError, match="unknown action"):
+        policy.authorize(person(), "camera.watch", Resource("camera"))
+    with pytest.raises(ValueError, match="unknown kind"):
+        policy.authorize(person(), "camera.live", Resource("kamera"))
+    with pytest.raises(ValueError, match="unknown action"):
+        policy.areas(person(), "camera.watch")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "permit (principal, action, resource",
+        'permit (principal, action == Action::"camera.watch", resource);',
+        "permit (principal is Account, action, resource) when { principal.mayor };",
+        'permit (principal is Account, action == Action::"camera.list", resource)\n'
+        'when { resource.place == "home" };',
+    ],
+)
+def test_a_policy_that_does_not_fit_stops_the_start(tmp_path: Path, text: str) -> None:
+    own = tmp_path / "access.cedar"
+    own.write_text(text)
+    with pytest.raises(PolicyError) as stopped:
+        Policy.load(own)
+    assert str(own) in str(stopped.value)
+    assert stopped.value.remedy
+
+
+def test_a_centre_may_have_its_own_policy(tmp_path: Path) -> None:
+    own = tmp_path / "access.cedar"
+    own.write_text(
+        '@id("all-residents-read")\n'
+        'permit (principal is Account, action == Action::"camera.list", resource)\n'
+        "when { resource in principal.resident };"
+    )
+    policy = Policy.load(own)
+    assert policy.actions(person((Role.RESIDENT, "a"))) == ["camera.list"]
+    assert policy.actions(person((Role.ADMINISTRATOR, ""))) == []
+    assert Policy.load(tmp_path / "absent.cedar").actions(person((Role.RESIDENT, "a")))
+
+
+def test_the_example_in_configs_is_the_policy_in_force() -> None:
+    root = Path(__file__).resolve().parents[2]
+    assert (root / "configs/policies/access.cedar").read_bytes() == POLICY_FILE.read_bytes()
