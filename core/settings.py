@@ -6,11 +6,14 @@ never becomes a silent default. No value is a template or a command.
 
 import difflib
 import os
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from tzlocal import get_localzone
 
 from core.errors import InvalidInputError
 
@@ -20,6 +23,28 @@ DEFAULT_DATA_DIR = Path("~/.local/share/camera-hub")
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class SiteSettings(_Section):
+    """The place that is looked after."""
+
+    name: str = Field(default="Camera Hub", max_length=80)
+    time_zone: str = Field(
+        default="", description="IANA name for schedules, e.g. Asia/Shanghai; empty: the machine's"
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value and value not in available_timezones():
+            near = difflib.get_close_matches(value, available_timezones(), n=1)
+            raise ValueError(f"no such time zone{f'; did you mean {near[0]}?' if near else ''}")
+        return value
+
+    @property
+    def zone(self) -> tzinfo:
+        """The site's time zone."""
+        return ZoneInfo(self.time_zone) if self.time_zone else get_localzone()
 
 
 class ServerSettings(_Section):
@@ -88,6 +113,7 @@ class Settings(_Section):
     models_dir: Path | None = Field(
         default=None, description="Empty: `models` in the data directory"
     )
+    site: SiteSettings = SiteSettings()
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
     media: MediaSettings = MediaSettings()
