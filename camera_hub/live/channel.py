@@ -1,0 +1,193 @@
+"""One stream for its viewers: the newest group of pictures, and a muxer while somebody looks.
+
+Packets are kept as they came, by reference. Muxing begins with the first listener, from the
+keyframe that is kept, so a stream nobody looks at costs no muxing and the first picture is
+there at once all the same.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import av.error
+
+from camera_hub.live.muxer import Fragment, LiveItem, Muxer, StateChange
+from camera_hub.streams.frames import open_decoder
+from camera_hub.streams.types import Frame, ReasonCode, StreamInfo, StreamState, StreamStatus
+
+if TYPE_CHECKING:
+    from camera_hub.streams.types import Packet
+
+GROUP_BYTES = 6 * 1024 * 1024
+GROUP_PACKETS = 900
+
+Listener = Callable[[LiveItem | None], None]
+"""Takes items on the reader's thread, None when the stream is gone for good; must not block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A picture as JPEG. `at` is when its frame arrived (aware, UTC)."""
+
+    at: datetime
+    width: int
+    height: int
+    jpeg: bytes
+
+
+class LiveChannel:
+    """A sink of one stream with any number of listeners.
+
+    The kept group is bounded: beyond `GROUP_BYTES` only its keyframe stays, and a new viewer's
+    first picture waits for the next keyframe.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listeners: list[Listener] = []
+        self._state = StateChange(
+            StreamState.CONNECTING, ReasonCode.STARTING, "Connecting to the camera."
+        )
+        self._info: StreamInfo | None = None
+        self._group: list[tuple[Packet, datetime]] = []
+        self._group_bytes = 0
+        self._group_whole = True
+        self._muxer: Muxer | None = None
+        self._fragments: list[Fragment] = []
+        self._arrived = threading.Condition(self._lock)
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
+
+    def listen(self, listener: Listener) -> list[LiveItem]:
+        """Add a listener; return what it has missed: state, init, fragments since the keyframe.
+
+        Nothing is lost or doubled between what is returned and what `listener` is given.
+        """
+        with self._lock:
+            if self._muxer is None:
+                self._begin_muxing()
+            self._listeners.append(listener)
+            return [self._state, *self._missed()]
+
+    def leave(self, listener: Listener) -> None:
+        """Remove a listener; the last one takes the muxer with it."""
+        with self._lock:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+            if not self._listeners:
+                self._muxer = None
+                self._fragments = []
+
+    def end(self) -> None:
+        """Tell the listeners that nothing will come any more."""
+        with self._lock:
+            listeners, self._listeners = self._listeners, []
+            self._forget()
+            for listener in listeners:
+                listener(None)
+
+    def announce(self, status: StreamStatus) -> None:
+        """Tell the listeners about a new state."""
+        with self._lock:
+            self._state = StateChange(status.state, status.reason_code, status.reason)
+            self._tell(self._state)
+
+    def snapshot(self, timeout: float) -> Snapshot | None:
+        """Decode the newest picture, waiting up to `timeout` seconds for one; blocks."""
+        with self._lock:
+            self._arrived.wait_for(lambda: bool(self._group), timeout)
+            info, group = self._info, list(self._group)
+        if info is None or not group:
+            return None
+        decoder = open_decoder(info)
+        newest: Frame | None = None
+        for packet, at in [*group, (None, group[-1][1])]:
+            try:
+                pictures = decoder.decode(packet)
+            except av.error.FFmpegError:
+                continue
+            if pictures:
+                newest = Frame(pictures[-1], arrived_at=at, arrived_monotonic=0.0)
+        if newest is None:
+            return None
+        return Snapshot(newest.arrived_at, newest.width, newest.height, newest.jpeg())
+
+    def opened(self, info: StreamInfo) -> None:
+        """Begin a stream (see `Sink`)."""
+        with self._lock:
+            self._forget()
+            self._info = info
+
+    def packet(self, packet: Packet, arrived_monotonic: float, arrived_at: datetime) -> None:  # noqa: ARG002 - as Sink says
+        """Keep a packet and hand it to the listeners (see `Sink`)."""
+        with self._lock:
+            self._keep(packet, arrived_at)
+            if not self._listeners:
+                return
+            if self._muxer is None:
+                if not packet.is_keyframe or not self._begin_muxing():
+                    return
+                for item in self._missed():
+                    self._tell(item)
+                return
+            fragment = self._muxer.fragment(packet, arrived_at)
+            if packet.is_keyframe:
+                self._fragments = [fragment]
+            elif self._group_whole:
+                self._fragments.append(fragment)
+            else:
+                self._fragments = []
+            self._tell(fragment)
+
+    def closed(self) -> None:
+        """Forget the stream (see `Sink`)."""
+        with self._lock:
+            self._forget()
+
+    def _missed(self) -> list[LiveItem]:
+        return [] if self._muxer is None else [self._muxer.init, *self._fragments]
+
+    def _forget(self) -> None:
+        self._info = None
+        self._group = []
+        self._group_bytes = 0
+        self._group_whole = True
+        self._muxer = None
+        self._fragments = []
+
+    def _keep(self, packet: Packet, at: datetime) -> None:
+        if packet.is_keyframe:
+            self._group = []
+            self._group_bytes = 0
+            self._group_whole = True
+        if self._group_whole:
+            self._group.append((packet, at))
+            self._group_bytes += packet.size
+            if self._group_bytes > GROUP_BYTES or len(self._group) > GROUP_PACKETS:
+                self._group = self._group[:1]
+                self._group_whole = False
+        self._arrived.notify_all()
+
+    def _begin_muxing(self) -> bool:
+        """Mux what is kept; False if there is nothing that can be."""
+        if self._info is None or not self._group:
+            return False
+        try:
+            self._muxer = Muxer(self._info, bytes(self._group[0][0]))
+        except av.error.FFmpegError:
+            # A damaged keyframe: the next one will do.
+            return False
+        if self._group_whole:
+            self._fragments = [self._muxer.fragment(packet, at) for packet, at in self._group]
+        return True
+
+    def _tell(self, item: LiveItem) -> None:
+        for listener in self._listeners:
+            listener(item)

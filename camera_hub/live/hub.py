@@ -1,0 +1,338 @@
+"""The API's side of live view: one connection per stream to its worker, any number of viewers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from camera_hub.live.channel import Snapshot
+from camera_hub.live.muxer import Fragment, Init, LiveItem, StateChange
+from camera_hub.live.queue import ViewerQueue
+from camera_hub.streams.types import ReasonCode, StreamRole, StreamState
+from camera_hub.streams.wire import Message, WireError, encode, read_message
+from core.errors import UnavailableError
+from core.logging import get_logger
+from core.metrics import gauge
+
+log = get_logger(__name__)
+VIEWERS = gauge("live_viewers", "Viewers of live streams")
+
+LINGER_S = 5.0
+"""How long a stream is kept after its last viewer left."""
+RETRY_S = 0.5
+SILENCE_S = 15.0
+"""A worker sends something every few seconds; after this long without, it hangs."""
+SNAPSHOT_TIMEOUT_S = 10.0
+CACHE_BYTES = 8 * 1024 * 1024
+_CONNECT_TIMEOUT_S = 3.0
+
+Resolve = Callable[[UUID], Awaitable[str | None]]
+"""Gives the address (`unix:` and a path) of the worker that has a camera, or None."""
+
+_LOST = StateChange(
+    StreamState.STALLED,
+    ReasonCode.WORKER_LOST,
+    "The part of Camera Hub that reads this camera is restarting; trying again.",
+)
+
+
+class Viewer:
+    """One viewer of one stream. `tag` is whatever the caller wants to find it by.
+
+    `ended` is set when the viewing was cut; `close_code` and `close_reason` say how.
+    """
+
+    def __init__(
+        self, camera_id: UUID, stream: StreamRole, tag: Any, leave: Callable[[Viewer], None]
+    ) -> None:
+        self.camera_id = camera_id
+        self.stream = stream
+        self.tag = tag
+        self.queue = ViewerQueue()
+        self.ended = asyncio.Event()
+        self.close_code = 1000
+        self.close_reason = ""
+        self._leave = leave
+
+    async def messages(self) -> AsyncIterator[str | bytes]:
+        """Yield what goes to the browser: text and bytes as in docs/design/api.md."""
+        while items := await self.queue.get():
+            pieces: list[bytes] = []
+            for item in items:
+                if isinstance(item, Fragment):
+                    pieces.append(item.data)
+                    continue
+                if pieces:
+                    yield b"".join(pieces)
+                    pieces = []
+                yield _text(item)
+                if isinstance(item, Init):
+                    yield item.data
+            if pieces:
+                yield pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def cut(self, code: int, reason: str) -> None:
+        """End the viewing now; what waits is thrown away."""
+        self.close_code, self.close_reason = code, reason
+        self.queue.close()
+        self.ended.set()
+
+    def close(self) -> None:
+        """Leave; more than once does no harm."""
+        self.queue.close()
+        self._leave(self)
+
+
+class LiveHub:
+    """All live streams that this API process shows."""
+
+    def __init__(self, resolve: Resolve, *, linger_s: float = LINGER_S) -> None:
+        self._resolve = resolve
+        self._linger_s = linger_s
+        self._upstreams: dict[tuple[UUID, StreamRole], _Upstream] = {}
+
+    def view(self, camera_id: UUID, stream: StreamRole, *, tag: Any = None) -> Viewer:
+        """Begin a viewing; the caller closes it. Its first messages wait already if others look."""
+        key = (camera_id, stream)
+        upstream = self._upstreams.get(key)
+        if upstream is None:
+            upstream = self._upstreams[key] = _Upstream(
+                camera_id, stream, self._resolve, self._linger_s, lambda: self._forget(key)
+            )
+        viewer = Viewer(camera_id, stream, tag, upstream.leave)
+        upstream.join(viewer)
+        return viewer
+
+    def cut(
+        self,
+        predicate: Callable[[Viewer], bool],
+        *,
+        code: int = 4403,
+        reason: str = "This viewing is no longer permitted.",
+    ) -> int:
+        """End every viewing for which `predicate` holds, at once; return how many."""
+        found = [v for u in self._upstreams.values() for v in u.viewers if predicate(v)]
+        for viewer in found:
+            viewer.cut(code, reason)
+            viewer.close()
+        return len(found)
+
+    async def snapshot(self, camera_id: UUID, stream: StreamRole = "sub") -> Snapshot:
+        """Return the newest picture of a camera.
+
+        Raises:
+            UnavailableError: code `no-picture`: the worker or the camera gives none just now.
+        """
+        try:
+            async with asyncio.timeout(SNAPSHOT_TIMEOUT_S):
+                answer = await self._ask(camera_id, stream)
+        except (OSError, WireError, TimeoutError) as error:
+            raise _no_picture("Nobody reads this camera just now.") from error
+        if answer is None:
+            raise _no_picture("Nobody reads this camera just now.")
+        header, payload = answer
+        if not header.get("ok"):
+            raise _no_picture(str(header.get("message", "The camera sends no picture.")))
+        return Snapshot(
+            datetime.fromisoformat(header["at"]), header["width"], header["height"], payload
+        )
+
+    async def close(self) -> None:
+        """End every viewing and connection."""
+        self.cut(lambda _viewer: True, code=1001, reason="The server is stopping.")
+        await asyncio.gather(*(u.stop() for u in list(self._upstreams.values())))
+        self._upstreams.clear()
+
+    async def _ask(self, camera_id: UUID, stream: StreamRole) -> Message | None:
+        address = await self._resolve(camera_id)
+        if address is None:
+            return None
+        reader, writer = await _connect(address)
+        try:
+            writer.write(_request("snapshot", camera_id, stream))
+            return await read_message(reader)
+        finally:
+            writer.close()
+
+    def _forget(self, key: tuple[UUID, StreamRole]) -> None:
+        self._upstreams.pop(key, None)
+
+
+class _Upstream:
+    """One stream from its worker: keeps the newest group of pictures and fans out."""
+
+    def __init__(
+        self,
+        camera_id: UUID,
+        stream: StreamRole,
+        resolve: Resolve,
+        linger_s: float,
+        forget: Callable[[], None],
+    ) -> None:
+        self.viewers: list[Viewer] = []
+        self._camera_id = camera_id
+        self._stream = stream
+        self._resolve = resolve
+        self._linger_s = linger_s
+        self._forget = forget
+        self._state: StateChange | None = None
+        self._init: Init | None = None
+        self._fragments: list[Fragment] = []
+        self._cached = 0
+        self._closing: asyncio.TimerHandle | None = None
+        self._task = asyncio.create_task(self._run())
+
+    def join(self, viewer: Viewer) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
+        self.viewers.append(viewer)
+        VIEWERS.inc()
+        missed: list[LiveItem | None] = [self._state, self._init, *self._fragments]
+        for item in missed:
+            if item is not None:
+                viewer.queue.put(item)
+
+    def leave(self, viewer: Viewer) -> None:
+        if viewer not in self.viewers:
+            return
+        self.viewers.remove(viewer)
+        VIEWERS.dec()
+        if not self.viewers:
+            self._closing = asyncio.get_running_loop().call_later(self._linger_s, self._end)
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    def _end(self) -> None:
+        self._forget()
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._read()
+            except (OSError, WireError, TimeoutError) as error:
+                log.info(
+                    "live stream lost", camera_id=str(self._camera_id), error=type(error).__name__
+                )
+            self._clear()
+            self._take(_LOST)
+            await asyncio.sleep(RETRY_S)
+
+    async def _read(self) -> None:
+        address = await self._resolve(self._camera_id)
+        if address is None:
+            return
+        reader, writer = await _connect(address)
+        loop = asyncio.get_running_loop()
+        try:
+            writer.write(_request("live", self._camera_id, self._stream))
+            async with asyncio.timeout(SILENCE_S) as silence:
+                while (message := await read_message(reader)) is not None:
+                    silence.reschedule(loop.time() + SILENCE_S)
+                    item = _item(message)
+                    if item is not None:
+                        self._take(item)
+        finally:
+            writer.close()
+
+    def _take(self, item: LiveItem) -> None:
+        if isinstance(item, Fragment):
+            self._keep(item)
+        elif isinstance(item, Init):
+            self._clear()
+            self._init = item
+        elif item == self._state:
+            return
+        else:
+            self._state = item
+        for viewer in self.viewers:
+            viewer.queue.put(item)
+
+    def _keep(self, fragment: Fragment) -> None:
+        if fragment.keyframe:
+            self._fragments = []
+            self._cached = 0
+        elif not self._fragments:
+            return
+        self._fragments.append(fragment)
+        self._cached += len(fragment.data)
+        if self._cached > CACHE_BYTES:
+            self._fragments = []
+
+    def _clear(self) -> None:
+        self._init = None
+        self._fragments = []
+        self._cached = 0
+
+
+async def _connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to a worker.
+
+    Raises:
+        OSError, TimeoutError: it is not there.
+    """
+    async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+        return await asyncio.open_unix_connection(address.removeprefix("unix:"))
+
+
+def _request(op: str, camera_id: UUID, stream: StreamRole) -> bytes:
+    return encode({"op": op, "camera_id": str(camera_id), "stream": stream})
+
+
+def _item(message: Message) -> LiveItem | None:
+    """Return what a worker's message means; None for one that says nothing to viewers.
+
+    Raises:
+        WireError: the message is not one of those agreed.
+    """
+    header, payload = message
+    try:
+        match header.get("type"):
+            case "fragment":
+                return Fragment(header["keyframe"], datetime.fromisoformat(header["at"]), payload)
+            case "init":
+                return Init(header["codec"], header["width"], header["height"], payload)
+            case "state":
+                return StateChange(
+                    StreamState(header["state"]),
+                    ReasonCode(header["reason_code"]),
+                    header["reason"],
+                )
+            case _:
+                return None
+    except (KeyError, ValueError) as error:
+        raise WireError("A worker sent a message that is not agreed on.") from error
+
+
+def _text(item: Init | StateChange) -> str:
+    if isinstance(item, Init):
+        body: dict[str, Any] = {
+            "type": "init",
+            "mime": f'video/mp4; codecs="{item.codec}"',
+            "width": item.width,
+            "height": item.height,
+        }
+    else:
+        body = {
+            "type": "state",
+            "state": item.state.value,
+            "reason_code": item.reason_code.value,
+            "reason": item.reason,
+        }
+    return orjson.dumps(body).decode()
+
+
+def _no_picture(message: str) -> UnavailableError:
+    return UnavailableError(
+        message, remedy="Look at the camera's state and try again.", code="no-picture"
+    )
