@@ -198,8 +198,22 @@ def _from_environment(environ: dict[str, str]) -> dict[str, Any]:
         target = values
         for parent in parents:
             target = target.setdefault(parent, {})
-        target[key] = yaml.safe_load(text) if text else text
+            if not isinstance(target, dict):
+                raise SettingsError(
+                    f"environment: {name} and {ENV_PREFIX}{parent.upper()} cannot both be set."
+                )
+        try:
+            target[key] = yaml.safe_load(text) if text else text
+        except yaml.YAMLError as error:
+            raise SettingsError(f"environment: {name} {_yaml_fault(error)}.") from None
     return values
+
+
+def _yaml_fault(error: yaml.YAMLError) -> str:
+    """Say what is wrong and where, without quoting the text: it may hold a password."""
+    problem = getattr(error, "problem", None) or "is broken"
+    mark = getattr(error, "problem_mark", None)
+    return f"is not valid YAML{f', line {mark.line + 1}' if mark else ''}: {problem}"
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -233,8 +247,10 @@ def load_settings(
             raise SettingsError(
                 f"Cannot read the settings file {path}: {error.strerror}."
             ) from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{path} is not valid YAML: {error}") from error
+        except yaml.YAMLError as error:
+            raise SettingsError(f"{path} {_yaml_fault(error)}.") from None
+        except UnicodeDecodeError as error:
+            raise SettingsError(f"{path} is not valid YAML: it is not UTF-8.") from error
         if not isinstance(from_file, dict):
             raise SettingsError(
                 f"{path} must hold a mapping of settings, not a {type(from_file).__name__}."

@@ -1,0 +1,101 @@
+"""Invariant 12: secrets stay secret, at rest, in logs and in errors."""
+
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.logging import REDACTED, redact, redact_text
+from core.secrets import SecretBox, SecretBoxError
+
+SECRET = "hunter2-p@ss:w/ord"
+
+
+def test_the_key_file_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    sealed = SecretBox.from_file(path).seal(SECRET)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert SECRET not in sealed
+    assert SecretBox.from_file(path).open(sealed) == SECRET
+
+
+def test_another_key_or_a_changed_text_says_what_to_do(tmp_path: Path) -> None:
+    first, second = (SecretBox.from_file(tmp_path / name) for name in ("one", "two"))
+    sealed = first.seal(SECRET)
+    for box, text in ((second, sealed), (first, sealed[:-4] + "AAA="), (first, "")):
+        with pytest.raises(SecretBoxError) as refused:
+            box.open(text)
+        assert "key file" in refused.value.remedy
+        assert SECRET not in str(refused.value)
+    (tmp_path / "broken").write_text("no key")
+    with pytest.raises(SecretBoxError, match="does not hold a key"):
+        SecretBox.from_file(tmp_path / "broken")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"cannot open rtsp://admin:{SECRET}@10.0.0.5:554/Streaming/101",
+        "rtsp://user:pa@ss:wo@10.0.0.5/x?token=1",
+        "Authorization: Bearer chub_abcdefghijklmnopqrstuvwxyz0123456789",
+        "token chub_abcdefghijklmnopqrstuvwxyz0123456789 refused",
+        "postgresql+asyncpg://hub:hunter2@db/hub",
+        "Authorization: Basic aHVudGVyMjpodW50ZXIy",
+    ],
+)
+def test_secrets_in_any_text_are_taken_out(text: str) -> None:
+    cleaned = redact_text(text)
+    assert REDACTED in cleaned
+    for secret in ("hunter2", "pa@ss", "wo@", "chub_abc", "aHVudGVy"):
+        assert secret not in cleaned
+
+
+def test_secrets_under_any_key_are_taken_out() -> None:
+    value = {
+        "password": SECRET,
+        "nested": [{"api_key": SECRET, "Set-Cookie": SECRET}],
+        "csrf_token": SECRET,
+        "key": SECRET,
+        "body": SECRET.encode(),
+        "monkey": "kept",
+    }
+    cleaned = redact(value)
+    assert SECRET not in json.dumps(cleaned)
+    assert cleaned["monkey"] == "kept"
+
+
+_PROGRAM = """
+import logging, sys
+from core.logging import configure_logging, get_logger
+configure_logging("debug", sys.argv[1], process="test")
+log = get_logger("a.b")
+log.info("opened", url="rtsp://u:hunter2@h/x", password="hunter2", token="hunter2")
+try:
+    raise ValueError("cannot read rtsp://u:hunter2@h/x")
+except ValueError:
+    log.exception("failed")
+    logging.getLogger("lib").exception("also %s", "rtsp://u:hunter2@h/y")
+logging.getLogger("lib").error("sent Authorization: Bearer %s", "hunter2hunter2")
+"""
+
+
+@pytest.mark.parametrize("fmt", ["console", "json"])
+def test_no_log_line_of_ours_or_of_a_library_holds_a_secret(fmt: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, fmt],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    assert done.stdout == ""
+    assert "hunter2" not in done.stderr
+    assert done.stderr.count(REDACTED) >= 5
+    assert "Traceback" in done.stderr
+    assert "a.b" in done.stderr
+    if fmt == "json":
+        first = json.loads(done.stderr.splitlines()[0])
+        assert (first["event"], first["process"], first["level"]) == ("opened", "test", "info")
