@@ -106,20 +106,24 @@ async def still_permitted(
     A stream asks every second and ends on False: sign-out, deactivation and demotion cut it
     within two seconds.
     """
-    async with hub.database.read() as session:
-        if actor.kind == "account" and actor.session_id is not None:
-            account = await hub.sessions.account_of(session, actor.session_id)
-            now = None if account is None else account_actor(account, actor.session_id)
-        elif actor.kind == "service" and actor.id is not None:
-            token = await hub.tokens.live(session, actor.id)
-            now = None if token is None else token_actor(token)
-        else:
-            now = None
+    now = await actor_now(hub, actor)
     if now is None:
         return False
     if resource is None:
         return bool(hub.policy.areas(now, action))
     return hub.policy.authorize(now, action, resource).allowed
+
+
+async def actor_now(hub: Hub, actor: Actor) -> Actor | None:
+    """Return `actor` with the roles or scopes as they are now; None if it no longer counts."""
+    async with hub.database.read() as session:
+        if actor.kind == "account" and actor.session_id is not None:
+            account = await hub.sessions.account_of(session, actor.session_id)
+            return None if account is None else account_actor(account, actor.session_id)
+        if actor.kind == "service" and actor.id is not None:
+            token = await hub.tokens.live(session, actor.id)
+            return None if token is None else token_actor(token)
+    return None
 
 
 async def authenticate(hub: Hub, connection: HTTPConnection) -> Actor:
