@@ -11,8 +11,6 @@ from analytics.detectors.types import Picture, Rows
 _GREY = 114
 # Room left between tiles, so that an object at one's edge is not continued by the next.
 TILE_MARGIN = 8
-# Enlarging a small picture further adds no detail.
-_MOST_ENLARGED = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,8 @@ def compose(pictures: Sequence[Picture], size: tuple[int, int]) -> tuple[Picture
     canvas = np.full((height, width, 3), _GREY, dtype=np.uint8)
     if len(pictures) == 1:
         rows, columns = pictures[0].shape[:2]
-        scale = min(width / columns, height / rows, _MOST_ENLARGED)
+        # A part of a picture keeps its scale: models do worse on objects made larger (measured).
+        scale = 1.0 if fits_tile(pictures[0], size) else min(width / columns, height / rows)
         return canvas, [_place(canvas, pictures[0], (0, 0, width, height), scale)]
     half_w, half_h = width // 2, height // 2
     return canvas, [

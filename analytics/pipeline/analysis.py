@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 import cv2
-import numpy as np
 
 from analytics.detectors.types import ModelInfo, Picture, Rows
 from analytics.gate.motion import Motion, MotionDetector, gate_size
 from analytics.gate.watch import Watch
-from analytics.pipeline.region import Region, choose, model_scale
+from analytics.pipeline.region import Region, choose, model_scale, whole_region
 from analytics.rules.engine import RuleEngine
 from analytics.rules.signal import Snapshot
 from analytics.rules.types import CameraRef, Observation, RuleEvent
@@ -41,7 +40,7 @@ class CameraAnalysis:
         *,
         max_fps: float,
         confidence: float,
-        tile: int = 0,
+        crops: bool = True,
         first_event: int = 1,
     ) -> None:
         """Make the analysis of a camera without zones; it looks at nothing until it has some.
@@ -51,12 +50,12 @@ class CameraAnalysis:
             time_zone: the site's, for schedules.
             max_fps: looks per second at most.
             confidence: detections at least this sure start tracks.
-            tile: side of a region that may be sent alone (`region.choose`); 0 sends all.
+            crops: send only the part where something is, if it is small (`region.choose`).
             first_event: see `RuleEngine`.
         """
         self.camera = camera
         self._confidence = confidence
-        self._tile = tile
+        self._crops = crops
         self._motion = MotionDetector()
         self._watch = Watch(max_fps)
         self._tracker = Tracker(confidence)
@@ -83,23 +82,24 @@ class CameraAnalysis:
         full = model_scale(frame.width, frame.height)
         region = self._region(motion, full)
         whole = frame.rgb(*full)
-        picture = whole[region.y : region.y + region.height, region.x : region.x + region.width]
-        return Look(frame, np.ascontiguousarray(picture), region)
+        return Look(frame, region.cut_out(whole), region)
 
     def _region(self, motion: Motion, full: tuple[int, int]) -> Region:
         known = [found.box for found in self._objects]
         # An object that a tile cut off is looked at whole; so is a picture that changed as a
         # whole, or one in which only something out of sight is still being followed.
-        if self._cut or motion.whole_picture or (self._tracker.holding and not known):
-            return choose((), full, 0)
-        return choose([*motion.boxes, *known], full, self._tile)
+        lost = self._tracker.holding and not known
+        if not self._crops or self._cut or motion.whole_picture or lost:
+            return whole_region(full)
+        return choose([*motion.boxes, *known], full)
 
     def apply(self, look: Look, rows: Rows, model: ModelInfo) -> list[RuleEvent]:
         """Take what the detector found in a look and return what the rules make of it."""
         frame, region = look.frame, look.region
+        rows = region.to_picture(rows)
         self._cut = region.cuts(rows[rows[:, 4] >= self._confidence / 2])
         self._objects = self._tracker.update(
-            region.to_picture(rows),
+            rows,
             model,
             region.full,
             frame.arrived_monotonic,

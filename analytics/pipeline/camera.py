@@ -64,7 +64,6 @@ class CameraPipeline:
         time_zone: tzinfo,
         source: str,
         zones: Sequence[Zone] = (),
-        tile: int = 0,
     ) -> None:
         """Make the pipeline; `start` it.
 
@@ -78,7 +77,6 @@ class CameraPipeline:
             time_zone: the site's, for schedules.
             source: CloudEvents source, as `/workers/media-0`.
             zones: see `set_zones`.
-            tile: see `CameraAnalysis`.
         """
         self._camera = camera
         self._frames = frames
@@ -93,7 +91,6 @@ class CameraPipeline:
             time_zone,
             max_fps=settings.max_fps,
             confidence=settings.confidence,
-            tile=tile,
             # Grows from start to start of the process, so that no event key is used twice.
             first_event=int(clock.now().timestamp()),
         )

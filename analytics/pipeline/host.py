@@ -48,7 +48,6 @@ class AnalyticsHost:
         settings: Settings,
         time_zone: tzinfo,
         worker: str,
-        tile: int = 0,
     ) -> None:
         """Make a host without cameras.
 
@@ -59,7 +58,6 @@ class AnalyticsHost:
             settings: sections `analytics` and `media`.
             time_zone: the site's, for schedules.
             worker: the worker's name; signals come from `/workers/<name>`.
-            tile: see `CameraAnalysis`.
         """
         self._detector = detector
         self._emit = emit
@@ -67,7 +65,6 @@ class AnalyticsHost:
         self._settings = settings
         self._time_zone = time_zone
         self._source = f"/workers/{worker}"
-        self._tile = tile
         self._lock = threading.Lock()
         self._pipelines: dict[UUID, CameraPipeline] = {}
         self._watches: dict[UUID, OfflineWatch] = {}
@@ -98,7 +95,6 @@ class AnalyticsHost:
                 time_zone=self._time_zone,
                 source=self._source,
                 zones=parse_zones(camera.zones),
-                tile=self._tile,
             )
         pipeline.start()
 

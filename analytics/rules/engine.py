@@ -14,7 +14,8 @@ from analytics.rules.types import (
     RuleEvent,
 )
 from analytics.tracking.tracker import TrackedObject
-from analytics.zones.geometry import ZoneShape, is_active
+from analytics.zones.geometry import ZoneShape
+from analytics.zones.schedule import is_active
 from analytics.zones.schemas import Rule, Zone
 
 CONTINUE_EVERY_S = 10.0
@@ -29,6 +30,8 @@ _CONFIDENCE_HYSTERESIS = 0.6
 # A person lies when the box is this much wider than tall; standing people reach about 0.6,
 # people bent over or sitting about 1.0.
 _LYING_RATIO = 1.3
+# A box this close to the picture's lower edge goes on below it.
+_CUT_OFF = 0.015
 
 
 @dataclass(slots=True)
@@ -229,11 +232,17 @@ def _counts(state: _Running, found: TrackedObject, aspect: float, *, known: bool
     least = state.rule.confidence * (_CONFIDENCE_HYSTERESIS if known else 1.0)
     if found.confidence < least or found.label not in _labels(state.rule):
         return False
-    if state.rule.kind == "person_down" and found.label != PERSON_DOWN:
-        x1, y1, x2, y2 = found.box
-        if (x2 - x1) * aspect < _LYING_RATIO * (y2 - y1):
-            return False
+    if state.rule.kind == "person_down" and not _lies(found, aspect):
+        return False
     return state.shape.contains_box(found.box, was_inside=known)
+
+
+def _lies(found: TrackedObject, aspect: float) -> bool:
+    """Return whether a person lies; one whose legs are out of the picture cannot be judged."""
+    x1, y1, x2, y2 = found.box
+    if y2 > 1 - _CUT_OFF:
+        return False
+    return found.label == PERSON_DOWN or (x2 - x1) * aspect >= _LYING_RATIO * (y2 - y1)
 
 
 def _certainty(rule: Rule, objects: Sequence[TrackedObject]) -> Certainty:
