@@ -25,7 +25,7 @@ export default ts.config(
       'vue/html-self-closing': ['error', { html: { void: 'always', normal: 'always' } }],
       'vue/no-v-html': 'error',
       // Every text is in both languages, so none stands in a template.
-      'vue/no-bare-strings-in-template': ['error', { allowlist: ['·', '×', '→', '%', '(', ')'] }],
+      'vue/no-bare-strings-in-template': ['error', { allowlist: ['·', '×', '→', '%', '(', ')', '–', 'kbit/s', 'ONVIF', 'RTSP'] }],
       'vue/html-indent': 'off',
       'vue/html-closing-bracket-newline': 'off',
       'vue/no-static-inline-styles': 'error',

@@ -37,15 +37,22 @@ const source = readdirSync(join(root, 'src'), { recursive: true, withFileTypes: 
   .filter((entry) => entry.isFile() && /\.(ts|vue)$/.test(entry.name) && !entry.name.endsWith('.d.ts'))
   .map((entry) => readFileSync(join(entry.parentPath ?? entry.path, entry.name), 'utf8'))
   .join('\n')
+const spaces = new Set([...reference.keys()].map((key) => key.split('.')[0]))
 const named = new Set()
 const prefixes = new Set()
-for (const match of source.matchAll(/\b(?:t|te|key)\(\s*(['"`])([^'"`]+)\1/g)) {
-  const hole = match[2].indexOf('${')
-  if (hole === -1) named.add(match[2])
-  else prefixes.add(match[2].slice(0, hole))
-}
-for (const match of source.matchAll(/keypath="([^"]+)"/g)) named.add(match[1])
-for (const key of named) if (!reference.has(key)) problems.push(`the source names ${key}, which no language has`)
+// A literal `space.rest` may name a text, one inside t(…) or after `title:` must.
+const literal = /'([a-z]\w*)((?:\.[\w-]+)+)'/gi
+for (const match of source.matchAll(literal)) if (spaces.has(match[1])) named.add(match[1] + match[2])
+for (const call of source.matchAll(/(?:\bt\(([^()]*)|title: ('[^']+'))/g))
+  for (const match of (call[1] ?? call[2]).matchAll(literal))
+    if (!reference.has(match[1] + match[2]))
+      problems.push(`the source names ${match[1] + match[2]}, which no language has`)
+// One with a hole names every text below its start.
+for (const match of source.matchAll(/`([a-z]\w*)(\.[^`$]*)\$\{/gi))
+  if (spaces.has(match[1])) prefixes.add(match[1] + match[2])
+for (const prefix of prefixes)
+  if (![...reference.keys()].some((key) => key.startsWith(prefix)))
+    problems.push(`the source names ${prefix}…, which no language has`)
 for (const key of reference.keys())
   if (!named.has(key) && ![...prefixes].some((prefix) => key.startsWith(prefix)))
     problems.push(`${key} is in no use`)

@@ -40,6 +40,44 @@ const routes: RouteRecordRaw[] = [
     meta: { title: 'title.wall', needs: ['camera.live'] },
   },
   {
+    path: '/cameras',
+    name: 'cameras',
+    component: () => import('@/pages/CamerasPage.vue'),
+    meta: { title: 'title.cameras', needs: ['camera.list'] },
+  },
+  {
+    path: '/cameras/new',
+    name: 'camera-new',
+    component: () => import('@/pages/CameraNewPage.vue'),
+    meta: { title: 'title.cameraNew', needs: ['camera.create'] },
+  },
+  {
+    path: '/cameras/:id',
+    name: 'camera',
+    component: () => import('@/pages/CameraPage.vue'),
+    props: true,
+    meta: { title: 'title.camera', needs: ['camera.read'] },
+  },
+  {
+    path: '/cameras/:id/zones',
+    name: 'zones',
+    component: () => import('@/pages/ZonesPage.vue'),
+    props: true,
+    meta: { title: 'title.zones', needs: ['zone.read'] },
+  },
+  {
+    path: '/accounts',
+    name: 'accounts',
+    component: () => import('@/pages/AccountsPage.vue'),
+    meta: { title: 'title.accounts', needs: ['account.list'] },
+  },
+  {
+    path: '/view-records',
+    name: 'views',
+    component: () => import('@/pages/ViewRecordsPage.vue'),
+    meta: { title: 'title.views', needs: ['view.list'] },
+  },
+  {
     path: '/not-permitted',
     name: 'not-permitted',
     component: () => import('@/pages/NotPermittedPage.vue'),
@@ -57,6 +95,9 @@ const routes: RouteRecordRaw[] = [
 export const menu = [
   { name: 'queue', needs: 'incident.list' },
   { name: 'wall', needs: 'camera.live' },
+  { name: 'cameras', needs: 'camera.list' },
+  { name: 'accounts', needs: 'account.list' },
+  { name: 'views', needs: 'view.list' },
 ] as const
 
 export const router = createRouter({
