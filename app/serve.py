@@ -66,6 +66,8 @@ async def running_node(
                 yield url, supervisor
             finally:
                 await supervisor.stop()
+                # Nobody answers on it any more: a post in progress must not wait for one.
+                listener.close()
     finally:
         if listener is not None:
             listener.close()

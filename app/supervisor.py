@@ -46,6 +46,7 @@ class Child:
     started_at: float = 0.0
     restarts: int = 0
     error: str = ""
+    task: asyncio.Task[None] | None = None
     backoff_s: float = BACKOFF_FIRST_S
 
 
@@ -62,7 +63,6 @@ class Supervisor:
         self._report = report
         self._children: list[Child] = []
         self._stopping = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def children(self) -> dict[str, Child]:
@@ -84,7 +84,8 @@ class Supervisor:
         Raises:
             UnavailableError: an essential child failed; the caller stops the others.
         """
-        self._tasks = [asyncio.create_task(self._keep(child)) for child in self._children]
+        for child in self._children:
+            child.task = asyncio.create_task(self._keep(child))
         try:
             await asyncio.wait_for(self._essentials_ready(), START_WITHIN_S)
         except TimeoutError:
@@ -104,18 +105,20 @@ class Supervisor:
                 await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
-        """End all children: SIGTERM, then SIGKILL for those that stay."""
+        """End all children: the workers first, so that they can post to the api what they hold."""
         self._stopping.set()
-        for child in reversed(self._children):
-            _send(child, signal.SIGTERM)
-        _done, late = (
-            await asyncio.wait(self._tasks, timeout=STOP_WITHIN_S) if self._tasks else ((), ())
-        )
-        for child in self._children:
-            if late:
-                _send(child, signal.SIGKILL)
-        if late:
-            await asyncio.wait(late)
+        for essential in (False, True):
+            await self._end([c for c in self._children if c.essential is essential])
+
+    async def _end(self, children: list[Child]) -> None:
+        """SIGTERM, then SIGKILL for those that stay."""
+        tasks = [child.task for child in children if child.task is not None]
+        for number, patience in ((signal.SIGTERM, STOP_WITHIN_S), (signal.SIGKILL, None)):
+            for child in children:
+                _send(child, number)
+            if tasks:
+                _, late = await asyncio.wait(tasks, timeout=patience)
+                tasks = list(late)
 
     async def _keep(self, child: Child) -> None:
         """Run `child` again and again until the supervisor stops."""
@@ -156,6 +159,8 @@ class Supervisor:
                 pass_fds=(write_fd, *child.pass_fds),
                 env=environment,
                 stdin=asyncio.subprocess.DEVNULL,
+                # Ctrl-C in a terminal reaches the whole group: ending in order is our business.
+                start_new_session=True,
             )
         finally:
             os.close(write_fd)

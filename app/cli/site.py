@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
@@ -76,28 +77,21 @@ def analyse(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Run the detection pipeline over a file, faster than real time; one line a signal."""
-    from analytics.pipeline import analyse_file
-    from core.errors import InvalidInputError
+    from app.analyse import analyse_with_settings, read_zones
 
     loaded = settings({"analytics": {"model": model}} if model else None)
-    drawn: list[dict[str, Any]] | None = None
-    if zones is not None:
-        try:
-            drawn = orjson.loads(zones.read_bytes())
-        except (OSError, orjson.JSONDecodeError) as error:
-            raise InvalidInputError(
-                f"{zones} cannot be read as a JSON list of zones: {error}"
-            ) from error
+    drawn = read_zones(zones) if zones is not None else None
     count = 0
-    for signal in analyse_file(file, loaded, zones=drawn):
+    for signal in analyse_with_settings(file, loaded, drawn):
         count += 1
         data = signal["data"]
         if json:
             print_json({**signal, "data": {k: v for k, v in data.items() if k != "attachments"}})
         else:
-            when = f"{data['video_time_s']:8.2f} s"
+            at = datetime.fromisoformat(data["observed_at"]).strftime("%H:%M:%S.%f")[:-4]
             confidence = f"{data['confidence']:.2f}" if data.get("confidence") else "    "
-            out.print(f"{when}  {data['phase']:<10}  {confidence}  {data['headline']}")
+            line = f"{at}  {data['phase']:<10}  {confidence}  {data['headline']}"
+            out.print(line, soft_wrap=True, highlight=False, markup=False)
     if not json:
         err.print(f"{count} signals" if count else "No signals: nothing entered the zone.")
 

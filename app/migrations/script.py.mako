@@ -14,8 +14,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Apply."""
     ${upgrades if upgrades else "pass"}
 
 
 def downgrade() -> None:
+    """Take back."""
     ${downgrades if downgrades else "pass"}
