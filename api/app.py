@@ -31,6 +31,7 @@ from api.door import check_routes
 from api.hub import Hub
 from api.middleware import BodyLimit, Boundary, OriginCheck
 from api.problems import MEDIA_TYPE, FieldError, Problem, install
+from api.store_problems import install_store_problems
 
 BASE = "/api/v1"
 OPENAPI_URL = f"{BASE}/openapi.json"
@@ -96,6 +97,7 @@ def _bare_app() -> FastAPI:
     )
     app.include_router(console.console_router())
     install(app)
+    install_store_problems(app)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
     return app
 

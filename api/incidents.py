@@ -29,7 +29,6 @@ from governance.incidents.schemas import (
 )
 from governance.signals import repository as signal_rows
 from governance.signals.schemas import SignalOut
-from governance.store_errors import store_errors
 
 router = APIRouter(tags=["incidents"])
 
@@ -128,17 +127,16 @@ async def read_incident_picture(
         raise NotFoundError("The incident has no such picture.", remedy="Reload the incident.")
     content = await asyncio.to_thread(hub.governance.pictures.read, row.sha256)
     if incident.camera_id is not None:
-        with store_errors():
-            async with hub.database.transaction() as session:
-                await hub.views.open_view(
-                    session,
-                    actor=actor,
-                    camera_id=incident.camera_id,
-                    area=incident.area,
-                    kind="incident_image",
-                    purpose=f"incident {incident.number}",
-                    incident_id=incident.id,
-                )
+        async with hub.database.transaction() as session:
+            await hub.views.open_view(
+                session,
+                actor=actor,
+                camera_id=incident.camera_id,
+                area=incident.area,
+                kind="incident_image",
+                purpose=f"incident {incident.number}",
+                incident_id=incident.id,
+            )
     return Response(
         content,
         media_type=row.media_type,
@@ -154,13 +152,12 @@ async def acknowledge_incident(
     actor: Annotated[Actor, permit("incident.acknowledge")],
 ) -> IncidentOut:
     """Say that you have seen it. A second time by the same person changes nothing."""
-    with store_errors():
-        async with hub.database.transaction() as session:
-            incident = await _mine(hub, session, actor, incident_id, "incident.acknowledge")
-            incidents = hub.governance.incidents
-            if await incidents.acknowledge(session, incident, actor, body.version):
-                await incidents.publish(session, incident, "acknowledge")
-            return (await views.describe(session, [incident]))[0]
+    async with hub.database.transaction() as session:
+        incident = await _mine(hub, session, actor, incident_id, "incident.acknowledge")
+        incidents = hub.governance.incidents
+        if await incidents.acknowledge(session, incident, actor, body.version):
+            await incidents.publish(session, incident, "acknowledge")
+        return (await views.describe(session, [incident]))[0]
 
 
 @router.post("/incidents/{incident_id}/handle")
@@ -171,13 +168,12 @@ async def handle_incident(
     actor: Annotated[Actor, permit("incident.handle")],
 ) -> IncidentOut:
     """Take it on; that acknowledges it too."""
-    with store_errors():
-        async with hub.database.transaction() as session:
-            incident = await _mine(hub, session, actor, incident_id, "incident.handle")
-            incidents = hub.governance.incidents
-            await incidents.handle(session, incident, actor, body.version, body.note)
-            await incidents.publish(session, incident, "handle")
-            return (await views.describe(session, [incident]))[0]
+    async with hub.database.transaction() as session:
+        incident = await _mine(hub, session, actor, incident_id, "incident.handle")
+        incidents = hub.governance.incidents
+        await incidents.handle(session, incident, actor, body.version, body.note)
+        await incidents.publish(session, incident, "handle")
+        return (await views.describe(session, [incident]))[0]
 
 
 @router.post("/incidents/{incident_id}/feedback")
@@ -188,13 +184,12 @@ async def feedback_incident(
     actor: Annotated[Actor, permit("incident.feedback")],
 ) -> IncidentOut:
     """Say what was done."""
-    with store_errors():
-        async with hub.database.transaction() as session:
-            incident = await _mine(hub, session, actor, incident_id, "incident.feedback")
-            incidents = hub.governance.incidents
-            await incidents.feedback(session, incident, actor, body.version, body.note)
-            await incidents.publish(session, incident, "feedback")
-            return (await views.describe(session, [incident]))[0]
+    async with hub.database.transaction() as session:
+        incident = await _mine(hub, session, actor, incident_id, "incident.feedback")
+        incidents = hub.governance.incidents
+        await incidents.feedback(session, incident, actor, body.version, body.note)
+        await incidents.publish(session, incident, "feedback")
+        return (await views.describe(session, [incident]))[0]
 
 
 @router.post("/incidents/{incident_id}/close")
@@ -205,20 +200,19 @@ async def close_incident(
     actor: Annotated[Actor, permit("incident.close")],
 ) -> IncidentOut:
     """Close it, saying how it ended."""
-    with store_errors():
-        async with hub.database.transaction() as session:
-            incident = await _mine(hub, session, actor, incident_id, "incident.close")
-            incidents = hub.governance.incidents
-            await incidents.close(
-                session,
-                incident,
-                actor,
-                body.version,
-                note=body.note,
-                resolution=body.resolution,
-            )
-            await incidents.publish(session, incident, "close")
-            return (await views.describe(session, [incident]))[0]
+    async with hub.database.transaction() as session:
+        incident = await _mine(hub, session, actor, incident_id, "incident.close")
+        incidents = hub.governance.incidents
+        await incidents.close(
+            session,
+            incident,
+            actor,
+            body.version,
+            note=body.note,
+            resolution=body.resolution,
+        )
+        await incidents.publish(session, incident, "close")
+        return (await views.describe(session, [incident]))[0]
 
 
 @router.post("/incidents/{incident_id}/notes")
@@ -229,13 +223,12 @@ async def add_incident_note(
     actor: Annotated[Actor, permit("incident.note")],
 ) -> IncidentDetailOut:
     """Add a note to the history."""
-    with store_errors():
-        async with hub.database.transaction() as session:
-            incident = await _mine(hub, session, actor, incident_id, "incident.note")
-            incidents = hub.governance.incidents
-            await incidents.note(session, incident, actor, body.text)
-            await incidents.publish(session, incident, "note")
-            return await views.describe_fully(session, incident)
+    async with hub.database.transaction() as session:
+        incident = await _mine(hub, session, actor, incident_id, "incident.note")
+        incidents = hub.governance.incidents
+        await incidents.note(session, incident, actor, body.text)
+        await incidents.publish(session, incident, "note")
+        return await views.describe_fully(session, incident)
 
 
 async def _visible(hub: Hub, session: AsyncSession, actor: Actor, incident_id: UUID) -> Incident:

@@ -25,7 +25,6 @@ from governance.signals.reading import (
 )
 from governance.signals.schemas import BatchItemOut, SignalIn, SignalReceipt
 from governance.signals.service import CameraFacts, Receipt
-from governance.store_errors import store_errors
 
 router = APIRouter(tags=["signals"])
 
@@ -94,9 +93,8 @@ async def post_signals(
         return await _post_batch(hub, actor, raw)
     # Decoding and writing pictures takes tens of milliseconds: not on the event loop.
     signal = await asyncio.to_thread(_prepare, hub.governance.pictures, raw, hub)
-    with store_errors():
-        async with hub.database.transaction() as session:
-            receipt = await _intake(hub, session, actor, signal)
+    async with hub.database.transaction() as session:
+        receipt = await _intake(hub, session, actor, signal)
     response.status_code = 201 if receipt.is_new else 200
     return receipt.body
 
@@ -111,20 +109,19 @@ async def _post_batch(hub: Hub, actor: Actor, raw: Any) -> list[BatchItemOut]:
 
     answers: list[BatchItemOut] = []
     items = await asyncio.to_thread(prepare)
-    with store_errors():
-        async with hub.database.transaction() as session:
-            for item in items:
-                if isinstance(item, Unreadable):
-                    answers.append(_refusal(item.error, item.id, item.source))
-                    continue
-                try:
-                    receipt = await _intake(hub, session, actor, item)
-                except HubError as error:
-                    # Refused before anything of it was written; the others go on.
-                    answers.append(_refusal(error, item.event.id, item.event.source))
-                else:
-                    status = 201 if receipt.is_new else 200
-                    answers.append(BatchItemOut(status=status, **dict(receipt.body)))
+    async with hub.database.transaction() as session:
+        for item in items:
+            if isinstance(item, Unreadable):
+                answers.append(_refusal(item.error, item.id, item.source))
+                continue
+            try:
+                receipt = await _intake(hub, session, actor, item)
+            except HubError as error:
+                # Refused before anything of it was written; the others go on.
+                answers.append(_refusal(error, item.event.id, item.event.source))
+            else:
+                status = 201 if receipt.is_new else 200
+                answers.append(BatchItemOut(status=status, **dict(receipt.body)))
     return answers
 
 

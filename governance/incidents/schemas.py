@@ -126,13 +126,6 @@ class IncidentDetailOut(IncidentOut):
     attachments: list[AttachmentOut]
 
 
-class IncidentPageOut(BaseModel):
-    """A page of incidents."""
-
-    items: list[IncidentOut]
-    next_cursor: str | None
-
-
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

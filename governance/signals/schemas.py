@@ -229,10 +229,3 @@ class SignalOut(BaseModel):
     received_at: datetime
     joined: bool
     data: dict[str, Any]
-
-
-class SignalListOut(BaseModel):
-    """The signals of an incident, oldest first."""
-
-    items: list[SignalOut]
-    next_cursor: str | None
