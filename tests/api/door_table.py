@@ -1,0 +1,109 @@
+"""The door's table: every route and WebSocket, and who gets through it.
+
+One line a route: method, path, who. `who` names roles (and `token:scope` for service tokens), or is
+"everybody" (no sign-in) or "signed in". "+ own area" marks routes to one thing: they let in
+only where the thing lies in an area in which the role is held. A route without a line here fails
+`test_one_door`.
+"""
+
+from dataclasses import dataclass
+
+WORKERS = "duty_staff supervisor"
+QUEUE = "duty_staff operator supervisor patrol department auditor"
+FIELD = "duty_staff supervisor patrol department"
+SEES_INCIDENT = "duty_staff operator supervisor patrol department auditor"
+SEES_PICTURE = "duty_staff operator supervisor patrol department"
+SEES_CAMERA = "duty_staff operator supervisor auditor administrator"
+ADMIN = "administrator"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One route. `things` says that its path names a thing, which lies in an area."""
+
+    method: str
+    path: str
+    who: str
+    things: bool = False
+    body: object = None
+
+
+TABLE = [
+    # The only routes without sign-in.
+    Row("GET", "/api/v1/health/live", "everybody"),
+    Row("GET", "/api/v1/health/ready", "everybody"),
+    Row("GET", "/api/v1/openapi.json", "everybody"),
+    Row("POST", "/api/v1/sessions", "everybody"),
+    Row("GET", "/assets/{name}", "everybody"),
+    Row("GET", "/{path:path}", "everybody"),
+    # The own session.
+    Row("GET", "/api/v1/sessions/current", "signed in"),
+    Row("DELETE", "/api/v1/sessions/current", "signed in"),
+    # Accounts and tokens.
+    Row("GET", "/api/v1/accounts", ADMIN),
+    Row("POST", "/api/v1/accounts", ADMIN),
+    Row("PATCH", "/api/v1/accounts/{account_id}", ADMIN, things=True, body={}),
+    Row("GET", "/api/v1/tokens", ADMIN),
+    Row("POST", "/api/v1/tokens", ADMIN),
+    Row("DELETE", "/api/v1/tokens/{token_id}", ADMIN, things=True),
+    # Who looked.
+    Row("GET", "/api/v1/view-records", "auditor"),
+    # The state of the site.
+    Row("GET", "/api/v1/metrics", "token:metrics.read"),
+    Row("GET", "/api/v1/system", "duty_staff operator supervisor administrator token:system.read"),
+    # Signals and incidents.
+    Row("POST", "/api/v1/signals", "token:signal.post"),
+    Row("GET", "/api/v1/incidents", f"{QUEUE} token:incident.list"),
+    Row(
+        "GET",
+        "/api/v1/incidents/{incident_id}",
+        f"{SEES_INCIDENT} token:incident.read",
+        things=True,
+    ),
+    Row(
+        "GET",
+        "/api/v1/incidents/{incident_id}/signals",
+        f"{SEES_INCIDENT} token:incident.read",
+        things=True,
+    ),
+    Row(
+        "GET",
+        "/api/v1/incidents/{incident_id}/attachments/{attachment_id}",
+        SEES_PICTURE,
+        things=True,
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/acknowledge",
+        FIELD,
+        things=True,
+        body={"version": 1},
+    ),
+    Row("POST", "/api/v1/incidents/{incident_id}/handle", FIELD, things=True, body={"version": 1}),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/feedback",
+        FIELD,
+        things=True,
+        body={"version": 1, "note": "done"},
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/close",
+        WORKERS,
+        things=True,
+        body={"version": 1, "note": "done", "resolution": "handled"},
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/notes",
+        f"{FIELD} operator",
+        things=True,
+        body={"text": "seen"},
+    ),
+    Row(
+        "GET",
+        "/api/v1/events",
+        "duty_staff operator supervisor patrol department administrator token:event.stream",
+    ),
+]
