@@ -15,7 +15,7 @@ GATE_WIDTH = 320
 # stands out, fast enough that a parked car is background after half a minute.
 _BACKGROUND_S = 8.0
 _LEAST_DIFFERENCE = 14.0
-_NOISE_FACTOR = 3.0
+_NOISE_FACTOR = 5.0
 # Shares of the picture: less than this is noise, more than that is the light or the camera.
 _LEAST_AREA = 0.0006
 _WHOLE_PICTURE = 0.55
@@ -59,6 +59,8 @@ class MotionDetector:
             grey: uint8, (height, width); another size than before starts anew.
             at_s: seconds on any clock that does not go backwards.
         """
+        # A sensor's noise is in single pixels, what moves is not.
+        grey = np.asarray(cv2.blur(grey, (3, 3)), np.uint8)
         background = self._background
         if background is None or background.shape != grey.shape:
             self._restart(grey, at_s)
