@@ -131,6 +131,8 @@ class Policy:
         self._policies = cedarpy.PolicySet.from_str(text)
         # The cache belongs to this policy: another policy gives other answers.
         self._cached_areas = lru_cache(maxsize=_CACHED_ANSWERS)(self._find_areas)
+        # Parsing entities takes as long as deciding; who asks, and where, comes again and again.
+        self._known = lru_cache(maxsize=_CACHED_ANSWERS)(_actor_in_area)
 
     @classmethod
     def load(cls, override: Path | None = None) -> "Policy":
@@ -162,22 +164,17 @@ class Policy:
             raise ValueError(f"unknown kind of resource {resource.kind!r}")
         if actor.kind == "anonymous":
             return Decision(allowed=False)
-        principal = _principal(actor)
-        target = _target(cedar_type, resource)
-        # An account that asks about itself is one entity: principal and resource at once.
-        if target["uid"] == principal["uid"]:
-            principal["parents"] = target["parents"]
-            entities = [principal]
+        principal, target = _principal_uid(actor), _target(cedar_type, resource)
+        if target["uid"] == principal:
+            # An account that asks about itself is one entity: principal and resource at once.
+            both = {**_principal(actor), "parents": target["parents"]}
+            entities = _entities([both, *_area_chain(resource.area)])
         else:
-            entities = [principal, target]
+            entities = self._known(actor, resource.area).with_added_json_str(_json([target]))
         result = cedarpy.is_authorized(
-            {
-                "principal": principal["uid"],
-                "action": _uid("Action", action),
-                "resource": target["uid"],
-            },
+            {"principal": principal, "action": _uid("Action", action), "resource": target["uid"]},
             self._policies,
-            orjson.dumps(entities + _area_chain(resource.area)).decode(),
+            entities,
         )
         if result.diagnostics.errors:
             # A policy that fails to evaluate counts as absent; so this denies.
@@ -231,20 +228,36 @@ def _uid(kind: str, name: str) -> dict[str, str]:
     return {"type": kind, "id": name}
 
 
+def _json(entities: list[Entity]) -> str:
+    return orjson.dumps(entities).decode()
+
+
+def _entities(entities: list[Entity]) -> cedarpy.Entities:
+    return cedarpy.Entities.from_json_str(_json(entities))
+
+
+def _actor_in_area(actor: Actor, area: str) -> cedarpy.Entities:
+    return _entities([_principal(actor), *_area_chain(area)])
+
+
+def _principal_uid(actor: Actor) -> dict[str, str]:
+    name = str(actor.id) if actor.id is not None else ""
+    return _uid("Service" if actor.kind == "service" else "Account", name)
+
+
 def _area_set(bindings: tuple[RoleBinding, ...], role: str) -> list[Entity]:
     return [{"__entity": _uid("Area", b.area)} for b in bindings if b.role.value == role]
 
 
 def _principal(actor: Actor) -> Entity:
-    name = str(actor.id) if actor.id is not None else ""
     if actor.kind == "service":
         attributes: Entity = {
             "service": _area_set(actor.bindings, Role.SERVICE.value),
             "scopes": sorted(actor.scopes),
         }
-        return {"uid": _uid("Service", name), "attrs": attributes, "parents": []}
-    attributes = {role: _area_set(actor.bindings, role) for role in _ROLE_SETS}
-    return {"uid": _uid("Account", name), "attrs": attributes, "parents": []}
+    else:
+        attributes = {role: _area_set(actor.bindings, role) for role in _ROLE_SETS}
+    return {"uid": _principal_uid(actor), "attrs": attributes, "parents": []}
 
 
 def _target(cedar_type: str, resource: Resource) -> Entity:
