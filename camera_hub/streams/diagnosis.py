@@ -106,16 +106,9 @@ def explain(error: Exception, source: StreamSource, *, opening: bool, timeout_s:
 
 
 def _unauthorised(source: StreamSource, timeout_s: float) -> Failure:
-    algorithms = _digest_algorithms(_converse(source, timeout_s))
-    if algorithms and "md5" not in algorithms:
-        return Failure(
-            ReasonCode.DIGEST_UNSUPPORTED,
-            "The camera only accepts digest authentication with "
-            f"{', '.join(sorted(a.upper() for a in algorithms))}. Allow MD5 digest for RTSP in "
-            "the camera's security settings.",
-            StreamState.UNSUPPORTED,
-            patient=True,
-        )
+    answer = _converse(source, timeout_s)
+    if isinstance(answer, bytes) and (failure := _unknown_digest(answer)):
+        return failure
     missing = "a user name and password" if not source.username else "another user or password"
     return Failure(
         ReasonCode.WRONG_CREDENTIALS,
@@ -125,10 +118,23 @@ def _unauthorised(source: StreamSource, timeout_s: float) -> Failure:
     )
 
 
-def _digest_algorithms(answer: bytes | Failure) -> set[str]:
+def _unknown_digest(answer: bytes) -> Failure | None:
+    """Return a failure if `answer` asks for a kind of digest that the media library lacks."""
+    algorithms = _digest_algorithms(answer)
+    if not algorithms or "md5" in algorithms:
+        return None
+    return Failure(
+        ReasonCode.DIGEST_UNSUPPORTED,
+        "The camera only accepts digest authentication with "
+        f"{', '.join(sorted(a.upper() for a in algorithms))}. Allow MD5 digest for RTSP in "
+        "the camera's security settings.",
+        StreamState.UNSUPPORTED,
+        patient=True,
+    )
+
+
+def _digest_algorithms(answer: bytes) -> set[str]:
     """Return the digest algorithms offered, in lower case; empty if other schemes are too."""
-    if isinstance(answer, Failure):
-        return set()
     text = answer.decode("latin-1")
     offers = re.findall(r"^www-authenticate:\s*(\w+)(.*)$", text, re.IGNORECASE | re.MULTILINE)
     algorithms = set()
@@ -153,6 +159,8 @@ def _ask(source: StreamSource, place: str, timeout_s: float) -> Failure:
         )
     status = answer.split(b" ", 2)[1:2]
     if status in ([b"200"], [b"401"]):
+        if failure := _unknown_digest(answer):
+            return failure
         if _has_no_video(source, timeout_s):
             return NOT_VIDEO
         return Failure(

@@ -148,12 +148,16 @@ class StreamReader:
             thread.join(timeout)
 
     def check(self) -> None:
-        """Notice a stall; to be called a few times a second."""
+        """Notice a stall, and a thread that died; to be called a few times a second."""
         self._health.check()
+        with self._lock:
+            if self._thread is not None and not self._thread.is_alive():
+                CRASHES.inc()
+                self._begin()
 
     def status(self) -> StreamStatus:
         """Return state and counters as they are now."""
-        self._health.check()
+        self.check()
         return self._health.status()
 
     def _begin(self) -> None:
