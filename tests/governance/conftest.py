@@ -19,8 +19,14 @@ class Parts:
 
 
 @pytest.fixture
-async def kernel(database: Database, clock: ManualClock, tmp_path: Path) -> Governance:
-    """Governance without its loops; a test runs the one it is about."""
+def parts(database: Database, clock: ManualClock, tmp_path: Path) -> Parts:
+    """What governance is made of; a test makes a second process out of it."""
     settings = Settings(data_dir=tmp_path / "data")
     settings.attachments_dir.mkdir(parents=True)
-    return build_governance(Parts(settings, clock, database))
+    return Parts(settings, clock, database)
+
+
+@pytest.fixture
+async def kernel(parts: Parts) -> Governance:
+    """Governance without its loops; a test runs the one it is about."""
+    return build_governance(parts)
