@@ -1,7 +1,9 @@
 """Footage that a test makes itself: a moving square on grey, so that no file is needed."""
 
 import struct
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -64,3 +66,15 @@ def nal_units(data: bytes) -> list[bytes]:
     """Split an Annex B access unit into its NAL units, without start codes."""
     parts = data.replace(b"\x00\x00\x00\x01", b"\x00\x00\x01").split(b"\x00\x00\x01")
     return [part for part in parts if part]
+
+
+def packets_of(units: list[bytes], start: int = 0) -> "list[av.Packet[Any]]":
+    """Return access units as packets at 25 a second (time base 1/90000) from number `start`."""
+    packets = []
+    for number, unit in enumerate(units, start):
+        packet: av.Packet[Any] = av.Packet(unit)
+        packet.time_base = Fraction(1, 90000)
+        packet.pts = packet.dts = number * 3600
+        packet.is_keyframe = any(nal[0] & 31 == 5 for nal in nal_units(unit))
+        packets.append(packet)
+    return packets
