@@ -1,0 +1,43 @@
+"""The ways in which a probe of a camera fails. None of them ever holds a password."""
+
+from core.errors import UpstreamError
+
+
+class CameraError(UpstreamError):
+    """A camera answered wrongly or not at all (502)."""
+
+
+class CameraUnreachableError(CameraError):
+    """Nothing listens at the address, or there is no way to it."""
+
+    code = "camera-unreachable"
+
+
+class CameraTimeoutError(CameraError):
+    """The camera did not answer in time."""
+
+    code = "camera-timeout"
+
+
+class CameraUnauthorisedError(CameraError):
+    """The camera does not accept the user name and password."""
+
+    code = "camera-unauthorised"
+
+
+class NotACameraError(CameraError):
+    """What answers at the address is no camera of the kind that was asked for."""
+
+    code = "not-a-camera"
+
+
+class MalformedAnswerError(CameraError):
+    """The device speaks the protocol, but its answer cannot be understood."""
+
+    code = "malformed-answer"
+
+
+class NoVideoProfileError(CameraError):
+    """The camera offers no stream of pictures."""
+
+    code = "no-video-profile"

@@ -1,0 +1,95 @@
+"""Asking a camera what it is and which streams it has, before anybody adds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.clock import Clock
+
+SourceKind = Literal["onvif", "rtsp"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """What an ONVIF device says of itself; an empty string where it says nothing."""
+
+    manufacturer: str
+    model: str
+    firmware: str
+    serial: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One stream that a camera offers.
+
+    `codec` is `h264`, `hevc`, `jpeg` or whatever else the camera names, in lower case. `width`
+    and `height` are in pixels, `fps` in pictures a second (0 where unknown), `gop` in pictures
+    from keyframe to keyframe. The addresses hold no credentials; `snapshot_url` may be empty.
+    """
+
+    token: str
+    name: str
+    codec: str
+    width: int
+    height: int
+    fps: float
+    bitrate_kbps: int | None
+    gop: int | None
+    stream_url: str
+    snapshot_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeWarning:
+    """Something to know about a camera that works nevertheless.
+
+    Codes: `clock-skew`, `clock-unreadable`, `stream-host-rewritten`, `long-gop`, `no-h264`,
+    `profile-skipped`.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What a probe found. `main` and `sub` are profile tokens, alike where there is only one.
+
+    `clock_offset_s` is the camera's clock minus ours in seconds, None where it has none.
+    """
+
+    device: DeviceFacts | None
+    clock_offset_s: float | None
+    profiles: tuple[Profile, ...]
+    main: str
+    sub: str
+    warnings: tuple[ProbeWarning, ...]
+
+
+class Prober:
+    """Probes cameras over ONVIF and RTSP."""
+
+    def __init__(self, clock: Clock, *, timeout_s: float = 10.0) -> None:
+        """Use `clock` to compare with the camera's; a probe takes at most about `timeout_s`."""
+        self._clock = clock
+        self._timeout_s = timeout_s
+
+    async def probe(
+        self, source_kind: SourceKind, address: str, username: str, password: str
+    ) -> ProbeResult:
+        """Ask the camera at `address`; empty credentials are taken from the address, if there.
+
+        Raises:
+            core.errors.InvalidInputError: `address` is none of a camera.
+            camera_hub.devices.errors.CameraError: one subclass for each way a camera fails.
+        """
+        from camera_hub.devices.address import parse_address
+        from camera_hub.devices.onvif import probe_onvif
+        from camera_hub.devices.rtsp import probe_rtsp
+
+        camera = parse_address(source_kind, address, username=username, password=password)
+        if source_kind == "onvif":
+            return await probe_onvif(camera, self._clock, timeout_s=self._timeout_s)
+        return await probe_rtsp(camera, timeout_s=self._timeout_s)
