@@ -41,7 +41,7 @@ async def create_account(
     roles = _bindings(body.roles)
     for area in sorted({binding.area for binding in roles}) or [""]:
         require(hub, actor, "account.create", Resource("account", area=area))
-    _require_grant(hub, actor, "", roles)
+    _require_grant(hub, actor, roles)
     password = await hub.accounts.hash_password(
         body.password.get_secret_value(), username=body.username
     )
@@ -83,7 +83,7 @@ async def update_account(
         roles = None if body.roles is None else _bindings(body.roles)
         if roles is not None or body.active is not None:
             _require_all(hub, actor, "account.grant", account)
-            _require_grant(hub, actor, str(account_id), roles or [])
+            _require_grant(hub, actor, roles or [])
         await hub.accounts.update(
             session,
             account,
@@ -107,7 +107,7 @@ def _require_all(hub: Hub, actor: Actor, action: str, account: Account) -> None:
         require(hub, actor, action, resource)
 
 
-def _require_grant(hub: Hub, actor: Actor, account_id: str, roles: list[RoleBinding]) -> None:
+def _require_grant(hub: Hub, actor: Actor, roles: list[RoleBinding]) -> None:
     """Nobody gives a role in an area where they could not change accounts themselves."""
     for binding in roles:
-        require(hub, actor, "account.grant", Resource("account", id=account_id, area=binding.area))
+        require(hub, actor, "account.grant", Resource("account", area=binding.area))

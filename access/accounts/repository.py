@@ -50,18 +50,20 @@ async def page(
     return list(await session.scalars(query))
 
 
-async def any_active_with_role(session: AsyncSession, role: str, area: str, but: UUID) -> bool:
-    """Say whether an active account other than `but` holds `role` in exactly `area`."""
-    return bool(
-        await session.scalar(
-            select(
-                exists().where(
-                    AccountRole.role == role,
-                    AccountRole.area == area,
-                    AccountRole.account_id == Account.id,
-                    Account.active.is_(True),
-                    Account.id != but,
-                )
-            )
-        )
+async def other_active_holders(
+    session: AsyncSession, role: str, area: str, but: UUID
+) -> list[UUID]:
+    """Return the active accounts other than `but` that hold `role` in exactly `area`.
+
+    All holders stay locked until the transaction ends, so that two of them cannot take the role
+    from each other at once (PostgreSQL; SQLite has one writer anyway).
+    """
+    query = (
+        select(Account.id, Account.active)
+        .join(AccountRole, AccountRole.account_id == Account.id)
+        .where(AccountRole.role == role, AccountRole.area == area)
+        .order_by(Account.id)
+        .with_for_update()
     )
+    rows = (await session.execute(query)).all()
+    return [account_id for account_id, active in rows if active and account_id != but]

@@ -254,7 +254,10 @@ class Accounts:
             return
         if whole_site in left and active is not False:
             return
-        if not await repository.any_active_with_role(session, Role.ADMINISTRATOR, "", account.id):
+        others = await repository.other_active_holders(
+            session, Role.ADMINISTRATOR.value, "", account.id
+        )
+        if not others:
             raise ConflictError(
                 "This is the last account that administers the whole site.",
                 remedy="Make another administrator of the whole site first.",
