@@ -6,7 +6,6 @@ when it is killed, the pictures in its queue are lost and counted as dropped by 
 
 import asyncio
 import os
-import signal
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -14,13 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from analytics.detectors.factory import open_detector
-from analytics.detectors.types import DetectionLateError, Detector, Rows, no_rows
-from analytics.models.registry import resolve
+from analytics.detectors.types import DetectionLateError, Detector, Rows
 from camera_hub.streams.wire import PAYLOAD_LIMIT, Message, WireError, encode, read_message
 from core.clock import Clock
 from core.logging import get_logger
-from core.settings import Settings
 
 # Two pictures of a full-size stream: reading pauses beyond that instead of filling memory.
 _READ_AHEAD = 4 * 1024 * 1024
@@ -139,49 +135,3 @@ def _answer(number: int, done: "Future[Rows]", taken_ms: float) -> bytes:
         return encode({"id": number, "ok": True, "ms": taken_ms}, rows.tobytes())
     code = "late" if isinstance(error, DetectionLateError) else "failed"
     return encode({"id": number, "ok": False, "code": code, "message": str(error)})
-
-
-def run_inference_server(
-    socket_path: Path,
-    settings: Settings,
-    clock: Clock,
-    *,
-    ready: Callable[[], None] | None = None,
-) -> None:
-    """Be the inference process: load the model, serve it, return after SIGTERM or SIGINT.
-
-    Args:
-        socket_path: where to listen; its directory is made with mode 0700.
-        settings: `analytics.model`, `backend` and `threads` choose what runs.
-        clock: for deadlines.
-        ready: called once the model is warm and the socket listens.
-
-    Raises:
-        NotFoundError, InvalidInputError, UnavailableError: the model cannot be loaded; the
-            message says what to do.
-        OSError: the socket cannot be made.
-    """
-    chosen = settings.analytics
-    spec = resolve(chosen.model, settings.models_path)
-    detector = open_detector(spec, clock, backend=chosen.backend, threads=chosen.threads)
-    try:
-        # The first inference allocates; nobody's first picture should wait for that.
-        width, height = detector.describe().input
-        blank = np.zeros((height, width, 3), dtype=np.uint8)
-        detector.submit(blank, deadline_ms=_LONGEST_DEADLINE_MS).add_done_callback(_warm)
-        asyncio.run(_serve_until_signal(InferenceServer(detector, clock, socket_path), ready))
-    finally:
-        detector.close()
-
-
-def _warm(done: "Future[Rows]") -> None:
-    found = no_rows() if done.exception() else done.result()
-    log.debug("the model is warm", failed=done.exception() is not None, rows=len(found))
-
-
-async def _serve_until_signal(server: InferenceServer, ready: Callable[[], None] | None) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await server.serve(stop, ready)

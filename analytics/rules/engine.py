@@ -201,6 +201,7 @@ class RuleEngine:
             phase=phase,
             event_key=state.event_key,
             rule=state.rule,
+            rule_name=state.name,
             zone=state.zone,
             observed_at=observed_at,
             certainty=state.certainty,

@@ -41,6 +41,11 @@ def iso(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def printable(text: str) -> str:
+    """Return one line of at most 300 characters, as a headline must be."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:300].strip()
+
+
 def _envelope(
     clock: Clock, *, source: str, kind: str, subject: str, data: dict[str, Any]
 ) -> Signal:
@@ -62,7 +67,7 @@ def _headline(event: RuleEvent, camera: CameraRef) -> str:
     else:
         label = event.objects[0].label if event.objects else event.rule.objects[0]
         what = "Person" if label == PERSON_DOWN else label.replace("_", " ").capitalize()
-    return f"{what} in '{event.zone.name}' at {camera.name}"
+    return printable(f"{what} in '{event.zone.name}' at {camera.name}")
 
 
 def detection_signal(
@@ -96,7 +101,7 @@ def detection_signal(
         "camera_id": str(camera.id),
         "zone_id": str(event.zone.id),
         "zone_name": event.zone.name,
-        "rule": event.rule.kind,
+        "rule": event.rule_name,
         "area": camera.area,
         "observed_at": iso(event.observed_at),
         "confidence": None if event.confidence is None else round(event.confidence, 3),
@@ -159,7 +164,7 @@ def fault_signal(
         "severity": severity.capitalize(),
         "certainty": "Observed",
         "status": "Actual",
-        "headline": headline,
+        "headline": printable(headline),
         "camera_id": camera_id,
         "area": area,
         "observed_at": iso(observed_at or clock.now()),

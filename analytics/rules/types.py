@@ -42,11 +42,15 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class RuleEvent:
-    """A step in the life of one event of a rule in a zone."""
+    """A step in the life of one event of a rule in a zone.
+
+    `rule_name` is the rule's kind, with a number from the second rule of a kind in a zone on.
+    """
 
     phase: Phase
     event_key: str
     rule: Rule
+    rule_name: str
     zone: Zone
     observed_at: datetime
     certainty: Certainty

@@ -1,40 +1,11 @@
 """Whether a rule's hours are running, on the wall clock of the site."""
 
-import os
 from collections.abc import Iterable
 from datetime import datetime, time, timedelta, tzinfo
-from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from analytics.zones.schemas import Day, ScheduleWindow
-from core.errors import InvalidInputError
 
 _DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-
-def site_time_zone(name: str = "") -> ZoneInfo:
-    """Return the time zone `name` (as `Asia/Shanghai`), or the machine's own when it is empty.
-
-    Raises:
-        InvalidInputError: there is no such time zone.
-    """
-    if not name:
-        name = os.environ.get("TZ", "").lstrip(":") or _machine_zone()
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidInputError(
-            f"'{name}' is not a time zone.",
-            remedy="Use a name of the IANA list, such as Asia/Shanghai or Europe/Berlin.",
-            code="unknown-time-zone",
-        ) from error
-
-
-def _machine_zone() -> str:
-    """Return the name that the machine's local time links to; UTC when it says none."""
-    target = str(Path("/etc/localtime").resolve())
-    _, found, name = target.partition("/zoneinfo/")
-    return name if found else "UTC"
 
 
 def is_active(schedule: Iterable[ScheduleWindow], at: datetime, zone: tzinfo) -> bool:

@@ -5,7 +5,14 @@ from datetime import time
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_serializer,
+)
 from pydantic import field_validator as validator
 from shapely.geometry import Polygon
 from shapely.validation import explain_validity
@@ -19,6 +26,12 @@ Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 _MINUTE_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 # A polygon thinner than this share of the picture cannot hold the foot of a box.
 _SMALLEST_AREA = 1e-5
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must not hold line breaks or control characters")
+    return text
 
 
 class _Wire(BaseModel):
@@ -72,7 +85,11 @@ class ZoneIn(_Wire):
     """A zone as an editor sends it; `id` is kept when the camera has such a zone."""
 
     id: UUID | None = None
-    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+    name: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+        AfterValidator(_printable),
+    ]
     polygon: tuple[Point, ...] = Field(min_length=3, max_length=64)
     rules: tuple[Rule, ...] = Field(default=(), max_length=16)
 
