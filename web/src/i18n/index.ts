@@ -1,4 +1,5 @@
-import { computed } from 'vue'
+import type { Language as ElementLanguage } from 'element-plus/es/locale'
+import { computed, shallowRef } from 'vue'
 import { createI18n } from 'vue-i18n'
 import { remember, remembered } from '@/lib/remember'
 
@@ -22,6 +23,14 @@ const loaders = {
   'zh-CN': () => import('./zh-CN.json'),
 } satisfies Record<Language, () => Promise<{ default: object }>>
 
+const elementLoaders = {
+  en: () => import('element-plus/es/locale/lang/en'),
+  'zh-CN': () => import('element-plus/es/locale/lang/zh-cn'),
+} satisfies Record<Language, () => Promise<{ default: ElementLanguage }>>
+
+/** The texts inside Element Plus's own components. */
+export const elementLanguage = shallowRef<ElementLanguage>()
+
 export const i18n = createI18n({
   legacy: false,
   locale: 'en',
@@ -34,7 +43,8 @@ export const i18n = createI18n({
 export const language = computed(() => i18n.global.locale.value as Language)
 
 export async function useLanguage(next: Language, store = true): Promise<void> {
-  const messages = await loaders[next]()
+  const [messages, element] = await Promise.all([loaders[next](), elementLoaders[next]()])
+  elementLanguage.value = element.default
   i18n.global.setLocaleMessage(next, messages.default as never)
   i18n.global.locale.value = next as never
   document.documentElement.lang = next

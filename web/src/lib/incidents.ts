@@ -1,6 +1,6 @@
 import type { Incident, IncidentState, Severity } from '@/api/types'
 
-export const severities = ['extreme', 'severe', 'moderate', 'minor', 'unknown'] as const satisfies Severity[]
+export const severities = ['extreme', 'severe', 'moderate', 'unknown', 'minor'] as const satisfies Severity[]
 const over: ReadonlySet<IncidentState> = new Set(['closed', 'archived', 'merged', 'rejected'])
 
 export function isOpen(incident: Pick<Incident, 'state'>): boolean {
