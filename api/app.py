@@ -182,7 +182,8 @@ class HubServer(uvicorn.Server):
 def make_server(hub: Hub) -> HubServer:
     """Return the server for `hub`; run it with `await server.serve(sockets=[listener])`.
 
-    The first bytes of `X-Forwarded-*` are never believed: the peer's address is what counts.
+    The peer's address counts; only when `server.public_url` says that a proxy stands in front, and
+    the peer is on this machine, the address that the proxy appended to `X-Forwarded-For`.
     """
     config = uvicorn.Config(
         create_app(hub),
@@ -193,7 +194,8 @@ def make_server(hub: Hub) -> HubServer:
         access_log=False,
         server_header=False,
         date_header=True,
-        proxy_headers=False,
+        proxy_headers=bool(hub.settings.server.public_url),
+        forwarded_allow_ips="127.0.0.1,::1",
         ws="websockets-sansio",
         ws_max_size=64 * 1024,
         ws_ping_interval=20.0,

@@ -4,6 +4,8 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.accounts.schemas import AccountBrief
 from access.policy.types import Actor
@@ -11,6 +13,7 @@ from access.views.schemas import ViewRecordOut
 from api.door import permit
 from api.hub import HubDep
 from api.pages import Page, Paging
+from camera_hub.devices.models import Camera
 
 router = APIRouter(tags=["view records"])
 
@@ -34,6 +37,7 @@ async def list_view_records(
             before=before[0] if before else None,
             limit=page.fetch,
         )
+        names = await _camera_names(session, {record.camera_id for record, _ in rows})
     items = [
         ViewRecordOut(
             id=record.id,
@@ -41,7 +45,7 @@ async def list_view_records(
                 id=viewer.id, username=viewer.username, display_name=viewer.display_name
             ),
             camera_id=record.camera_id,
-            camera_name="",
+            camera_name=names.get(record.camera_id, ""),
             kind=record.kind,
             purpose=record.purpose,
             incident_id=record.incident_id,
@@ -51,3 +55,9 @@ async def list_view_records(
         for record, viewer in rows
     ]
     return page.page(rows, lambda row: (row[0].id,), items)
+
+
+async def _camera_names(session: AsyncSession, camera_ids: set[UUID]) -> dict[UUID, str]:
+    """Return the names of these cameras, removed ones too."""
+    query = select(Camera.id, Camera.name).where(Camera.id.in_(camera_ids))
+    return {row.id: row.name for row in await session.execute(query)}
