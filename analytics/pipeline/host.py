@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from analytics.detectors.types import Detector
 from analytics.pipeline.camera import CameraPipeline, PipelineCounters
-from analytics.pipeline.offline import OfflineWatch
+from analytics.pipeline.offline import OfflineJournal, OfflineWatch
 from analytics.rules.signal import Signal
 from analytics.rules.types import CameraRef
 from analytics.zones.schemas import Zone
@@ -65,6 +65,7 @@ class AnalyticsHost:
         self._settings = settings
         self._time_zone = time_zone
         self._source = f"/workers/{worker}"
+        self._journal = OfflineJournal(settings.data_dir / "state" / f"{worker}-offline.json")
         self._lock = threading.Lock()
         self._pipelines: dict[UUID, CameraPipeline] = {}
         self._watches: dict[UUID, OfflineWatch] = {}
@@ -74,14 +75,16 @@ class AnalyticsHost:
 
         A camera that is there already is taken anew: its running events end.
         """
-        self.remove(camera.id)
+        self._stop_pipeline(camera.id)
         ref = CameraRef(camera.id, camera.name, camera.area)
         with self._lock:
+            old = self._watches.get(camera.id)
             self._watches[camera.id] = OfflineWatch(
                 ref,
                 self._clock,
                 source=self._source,
                 after_s=self._settings.media.offline_after_s,
+                event_key=old.event_key if old else self._journal.key(camera.id),
             )
             if frames is None or not camera.analyse or not self._settings.analytics.enabled:
                 return
@@ -107,22 +110,35 @@ class AnalyticsHost:
 
     def remove(self, camera_id: UUID) -> None:
         """End a camera's events and stop its pipeline; nothing happens for an unknown one."""
+        self._stop_pipeline(camera_id)
         with self._lock:
-            pipeline = self._pipelines.pop(camera_id, None)
             watch = self._watches.pop(camera_id, None)
-        if pipeline is not None:
-            pipeline.close()
         ended = watch.finish() if watch else None
         if ended is not None:
-            self._emit(ended)
+            self._emit_offline(camera_id, ended, "")
+
+    def _stop_pipeline(self, camera_id: UUID) -> None:
+        with self._lock:
+            pipeline = self._pipelines.pop(camera_id, None)
+        if pipeline is not None:
+            pipeline.close()
 
     def observe(self, camera_id: UUID, status: StreamStatus) -> None:
         """Take a camera's stream status; call it at least every second."""
         with self._lock:
             watch = self._watches.get(camera_id)
             signal = watch.update(status) if watch else None
+            event_key = watch.event_key if watch else ""
         if signal is not None:
-            self._emit(signal)
+            self._emit_offline(camera_id, signal, event_key)
+
+    def _emit_offline(self, camera_id: UUID, signal: Signal, event_key: str) -> None:
+        self._emit(signal)
+        try:
+            self._journal.note(camera_id, event_key)
+        except OSError as error:
+            # Its only use is after a restart; the signal itself is safe.
+            log.warning("the offline journal cannot be written", reason=error.strerror)
 
     def counters(self, camera_id: UUID) -> PipelineCounters:
         """Return a camera's counters; all zero when it is not analysed."""

@@ -1,5 +1,10 @@
 """A camera that stays away becomes an event; one that blinks does not."""
 
+from pathlib import Path
+from uuid import UUID
+
+import orjson
+
 from analytics.rules.signal import Signal, fault_signal
 from analytics.rules.types import CameraRef
 from camera_hub.streams.types import StreamState, StreamStatus
@@ -9,7 +14,9 @@ from core.clock import Clock
 class OfflineWatch:
     """Follows one camera's stream status; not thread-safe."""
 
-    def __init__(self, camera: CameraRef, clock: Clock, *, source: str, after_s: float) -> None:
+    def __init__(
+        self, camera: CameraRef, clock: Clock, *, source: str, after_s: float, event_key: str = ""
+    ) -> None:
         """Make a watch.
 
         Args:
@@ -17,13 +24,19 @@ class OfflineWatch:
             clock: measures how long the camera is away.
             source: CloudEvents source, as `/workers/media-0`.
             after_s: seconds a camera may be away before a signal is sent.
+            event_key: of an event that an earlier process began and did not end.
         """
         self._camera = camera
         self._clock = clock
         self._source = source
         self._after_s = after_s
         self._away_since_s: float | None = None
-        self._event_key = ""
+        self._event_key = event_key
+
+    @property
+    def event_key(self) -> str:
+        """Key of the running event; empty while there is none."""
+        return self._event_key
 
     def update(self, status: StreamStatus) -> Signal | None:
         """Take the camera's status; return `started` once it was away too long, `ended` once back.
@@ -32,7 +45,8 @@ class OfflineWatch:
         """
         if status.state in {StreamState.ONLINE, StreamState.DISABLED}:
             self._away_since_s = None
-            return self.finish()
+            online = status.state is StreamState.ONLINE
+            return self._end("is online again" if online else "is switched off")
         now_s = self._clock.monotonic()
         if self._away_since_s is None:
             self._away_since_s = now_s
@@ -42,10 +56,13 @@ class OfflineWatch:
         return self._signal("started", f"{self._camera.name} is offline: {status.reason}", status)
 
     def finish(self) -> Signal | None:
-        """Return `ended` if the camera was away: it is back, or nobody waits for it any more."""
+        """Return `ended` if the camera was away and nobody waits for it any more."""
+        return self._end("is no longer watched")
+
+    def _end(self, what: str) -> Signal | None:
         if not self._event_key:
             return None
-        signal = self._signal("ended", f"{self._camera.name} is online again", None)
+        signal = self._signal("ended", f"{self._camera.name} {what}", None)
         self._event_key = ""
         return signal
 
@@ -65,3 +82,39 @@ class OfflineWatch:
             if status
             else None,
         )
+
+
+class OfflineJournal:
+    """Which cameras are reported as offline, in a file that outlives the process.
+
+    Without it a camera that comes back while its worker is being restarted would stay reported.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._keys: dict[str, str] = {}
+        try:
+            content = orjson.loads(path.read_bytes())
+        except (FileNotFoundError, orjson.JSONDecodeError):
+            return
+        if isinstance(content, dict):
+            self._keys = {str(camera): str(key) for camera, key in content.items()}
+
+    def key(self, camera_id: UUID) -> str:
+        """Return the event key a camera is reported under; empty when it is not."""
+        return self._keys.get(str(camera_id), "")
+
+    def note(self, camera_id: UUID, event_key: str) -> None:
+        """Remember a camera's event key, or with an empty one that it is over.
+
+        Raises:
+            OSError: the file cannot be written; what was there before still is.
+        """
+        if event_key:
+            self._keys[str(camera_id)] = event_key
+        else:
+            self._keys.pop(str(camera_id), None)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = self._path.with_suffix(".tmp")
+        temporary.write_bytes(orjson.dumps(self._keys))
+        temporary.replace(self._path)
