@@ -41,10 +41,25 @@ TABLE = [
     Row("DELETE", "/api/v1/sessions/current", "signed in"),
     # Accounts and tokens.
     Row("GET", "/api/v1/accounts", ADMIN),
-    Row("POST", "/api/v1/accounts", ADMIN),
+    Row(
+        "POST",
+        "/api/v1/accounts",
+        ADMIN,
+        body={
+            "username": "somebody-new",
+            "display_name": "Somebody",
+            "password": "long enough for us",
+            "roles": [{"role": "patrol", "area": "demo/here"}],
+        },
+    ),
     Row("PATCH", "/api/v1/accounts/{account_id}", ADMIN, things=True, body={}),
     Row("GET", "/api/v1/tokens", ADMIN),
-    Row("POST", "/api/v1/tokens", ADMIN),
+    Row(
+        "POST",
+        "/api/v1/tokens",
+        ADMIN,
+        body={"name": "a sensor", "scopes": ["signal.post"], "area": "demo/here"},
+    ),
     Row("DELETE", "/api/v1/tokens/{token_id}", ADMIN, things=True),
     # Who looked.
     Row("GET", "/api/v1/view-records", "auditor"),
