@@ -4,6 +4,7 @@ What the drivers raise while the store is locked, full or away becomes 503 or 50
 route, the commit and the door's own look-ups included. A mistake in a statement stays a 500.
 """
 
+from traceback import walk_tb
 from typing import Any
 
 from fastapi import FastAPI
@@ -31,18 +32,28 @@ _log = get_logger("api.store")
 
 def install_store_problems(app: FastAPI) -> None:
     """Answer what the store's drivers raise."""
-    for kind in (DBAPIError, PoolTimeoutError, ConnectionError):
+    for kind in (DBAPIError, PoolTimeoutError, OSError):
         app.add_exception_handler(kind, _answer)
 
 
 def explain(error: Exception) -> HubError | None:
     """Return what `error` means for the caller, or None if it is a mistake of ours."""
-    if isinstance(error, ConnectionError):
-        return _away()
     if isinstance(error, PoolTimeoutError):
         return _busy()
-    if not isinstance(error, DBAPIError):
-        return None
+    if isinstance(error, OSError):
+        return _away() if _while_connecting(error) else None
+    return _explain_driver(error) if isinstance(error, DBAPIError) else None
+
+
+def _while_connecting(error: OSError) -> bool:
+    """Say whether the PostgreSQL driver raised it: it lets errors of its sockets through as is."""
+    return any(
+        str(frame.f_globals.get("__name__", "")).startswith("asyncpg.")
+        for frame, _ in walk_tb(error.__traceback__)
+    )
+
+
+def _explain_driver(error: DBAPIError) -> HubError | None:
     text = str(error.orig).lower()
     state = getattr(error.orig, "sqlstate", None) or ""
     found: HubError | None = None

@@ -1,12 +1,14 @@
 """The queue and the steps of people, over the real application, on both stores."""
 
 import asyncio
+import sqlite3
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 from sqlalchemy import event, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from access.views.models import ViewRecord
@@ -251,7 +253,7 @@ async def test_no_picture_leaves_before_its_view_record_is_committed(
 
     # If the record cannot be committed, nothing is shown.
     def refuse(_session: Any) -> None:
-        raise ConnectionError("the store is away")
+        raise OperationalError("COMMIT", {}, sqlite3.OperationalError("database is locked"))
 
     event.listen(Session, "before_commit", refuse)
     try:

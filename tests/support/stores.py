@@ -83,7 +83,10 @@ class PostgresServer:
             raise RuntimeError(f"{name} failed: {done.stderr or done.stdout}")
 
     def start(self) -> None:
-        """Start the server and wait until it answers. fsync is on, as in earnest."""
+        """Start the server and wait until it answers. fsync is on, as in earnest.
+
+        Call it from the main thread: the server dies with the thread that started it.
+        """
         log = (self.directory / "log").open("ab")
         self._process = subprocess.Popen(
             [str(self._binaries / "postgres"), "-D", str(self._data),
