@@ -1,8 +1,9 @@
 """The application: routers, middleware, errors, and the server that runs it."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -16,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from api import (
     accounts,
+    cameras,
     console,
     events,
     health,
@@ -26,12 +28,14 @@ from api import (
     system,
     tokens,
     views,
+    workers,
 )
 from api.door import check_routes
 from api.hub import Hub
 from api.middleware import BodyLimit, Boundary, OriginCheck
 from api.problems import MEDIA_TYPE, FieldError, Problem, install
 from api.store_problems import install_store_problems
+from governance.service import supervise
 
 BASE = "/api/v1"
 OPENAPI_URL = f"{BASE}/openapi.json"
@@ -44,6 +48,8 @@ ROUTERS = (
     tokens.router,
     views.router,
     system.router,
+    cameras.router,
+    workers.router,
     signals.router,
     incidents.router,
     events.router,
@@ -118,11 +124,24 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     assert isinstance(hub, Hub)
     async with hub.database.transaction() as session:
         await hub.sessions.forget_old(session)
-    async with hub.governance.running():
+    async with hub.governance.running(), _watching_workers(hub):
         try:
             yield
         finally:
             hub.closing.set()
+
+
+@asynccontextmanager
+async def _watching_workers(hub: Hub) -> AsyncIterator[None]:
+    """Look for media workers that fell silent while the block runs."""
+    watch = supervise("lost-workers", lambda: workers.watch_for_lost_workers(hub), hub.clock)
+    task = asyncio.create_task(watch, name="lost-workers")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

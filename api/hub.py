@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -13,6 +14,9 @@ from access.policy.service import Policy
 from access.sessions.service import Sessions
 from access.tokens.service import Tokens
 from access.views.service import Views
+from camera_hub.devices.probing import Prober
+from camera_hub.devices.service import Devices
+from camera_hub.live.hub import LiveHub
 from core.clock import Clock
 from core.database import Database
 from core.secrets import SecretBox
@@ -36,6 +40,8 @@ class Hub:
     sessions: Sessions
     tokens: Tokens
     views: Views
+    devices: Devices
+    live: LiveHub
     governance: Governance = field(init=False)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -43,8 +49,9 @@ class Hub:
         self.governance = build_governance(self)
 
     async def close(self) -> None:
-        """Let go of the database; call it once, after the last request."""
+        """End the live views and let go of the database; call it once, after the last request."""
         self.closing.set()
+        await self.live.close()
         await self.database.close()
 
 
@@ -61,16 +68,24 @@ def build_hub(settings: Settings, clock: Clock) -> Hub:
         SecretBoxError: the key file holds no key.
     """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    secrets = SecretBox.from_file(settings.secret_key_file)
+    devices = Devices(clock, secrets, Prober(clock))
+
+    async def address_of(camera_id: UUID) -> str | None:
+        return devices.board.address(camera_id)
+
     return Hub(
         settings=settings,
         clock=clock,
         database=Database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s),
-        secrets=SecretBox.from_file(settings.secret_key_file),
+        secrets=secrets,
         policy=Policy.load(policy_file(settings)),
         accounts=Accounts(clock),
         sessions=Sessions(clock),
         tokens=Tokens(clock),
         views=Views(clock),
+        devices=devices,
+        live=LiveHub(address_of),
     )
 
 

@@ -1,0 +1,200 @@
+"""Cameras and their zones."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from access.policy.types import Actor, Resource
+from analytics.zones.schemas import ZonesOut, ZonesUpdate
+from analytics.zones.service import read_zones, replace_zones
+from api.door import permit, require
+from api.hub import Hub, HubDep
+from api.pages import Page, Paging
+from camera_hub.devices import repository
+from camera_hub.devices.models import Camera
+from camera_hub.devices.probing import ProbeResult
+from camera_hub.devices.schemas import (
+    CameraCreate,
+    CameraOut,
+    CameraUpdate,
+    DeviceOut,
+    ProbeOut,
+    ProbeRequest,
+    ProfileOut,
+    WarningOut,
+)
+from camera_hub.devices.service import resource_of
+from core.errors import NotFoundError
+from governance.outbox import service as outbox
+
+router = APIRouter(tags=["cameras"])
+
+VIEW_ACTIONS = ("camera.live", "camera.snapshot")
+
+
+def describe(hub: Hub, actor: Actor, camera: Camera) -> CameraOut:
+    """Return `camera` for the wire, with what `actor` may see of it."""
+    resource = resource_of(camera)
+    allowed = [a for a in VIEW_ACTIONS if hub.policy.authorize(actor, a, resource).allowed]
+    return hub.devices.describe(camera, allowed)
+
+
+async def visible(
+    hub: Hub, session: AsyncSession, actor: Actor, camera_id: UUID, action: str = "camera.read"
+) -> Camera:
+    """Return the camera if `actor` may do `action` with it.
+
+    Raises:
+        NotFoundError: there is none, or the actor may not know of it.
+        ForbiddenError: the actor may know of it, but not do this.
+    """
+    camera = await hub.devices.get(session, camera_id)
+    resource = resource_of(camera)
+    if not hub.policy.authorize(actor, "camera.read", resource).allowed:
+        raise NotFoundError("There is no such camera.", remedy="Reload the list of cameras.")
+    require(hub, actor, action, resource)
+    return camera
+
+
+async def _tell(hub: Hub, session: AsyncSession, camera: Camera) -> None:
+    await outbox.append(
+        session,
+        type="camera.changed",
+        area=camera.area,
+        payload={"camera_id": str(camera.id)},
+        at=hub.clock.now(),
+        camera_id=camera.id,
+    )
+
+
+@router.get("/cameras")
+async def list_cameras(
+    page: Paging, hub: HubDep, actor: Annotated[Actor, permit("camera.list")]
+) -> Page[CameraOut]:
+    """List the cameras of the own areas in the order they were added."""
+    after = page.after(UUID)
+    areas = hub.policy.areas(actor, "camera.list")
+    async with hub.database.read() as session:
+        rows = await repository.page(
+            session, areas=areas, after=after[0] if after else None, limit=page.fetch
+        )
+    items = [describe(hub, actor, row) for row in rows[: page.limit]]
+    return page.page(rows, lambda row: (row.id,), items)
+
+
+@router.post("/cameras/probe")
+async def probe_camera(
+    body: ProbeRequest, hub: HubDep, _actor: Annotated[Actor, permit("camera.probe")]
+) -> ProbeOut:
+    """Ask a device what it is and which streams it offers; nothing is stored."""
+    found = await hub.devices.prober.probe(
+        body.source_kind, body.address, body.username, body.password.get_secret_value()
+    )
+    return probe_out(found)
+
+
+def probe_out(found: ProbeResult) -> ProbeOut:
+    """Return a probe's result as it goes over the wire."""
+    device = found.device
+    return ProbeOut(
+        device=DeviceOut(**vars(device), clock_offset_s=found.clock_offset_s) if device else None,
+        clock_offset_s=found.clock_offset_s,
+        profiles=[ProfileOut.model_validate(p, from_attributes=True) for p in found.profiles],
+        main=found.main,
+        sub=found.sub,
+        warnings=[WarningOut(code=w.code, message=w.message) for w in found.warnings],
+    )
+
+
+@router.post("/cameras", status_code=201)
+async def create_camera(
+    body: CameraCreate, hub: HubDep, actor: Annotated[Actor, permit("camera.create")]
+) -> CameraOut:
+    """Add a camera; it is looked at first, and read within a second or two."""
+    require(hub, actor, "camera.create", _place(body.area, body.place_kind))
+    found = await hub.devices.find(body)
+    async with hub.database.transaction() as session:
+        camera = await hub.devices.add(session, body, found)
+        await _tell(hub, session, camera)
+    return describe(hub, actor, camera)
+
+
+def _place(area: str, place_kind: str) -> Resource:
+    return Resource("camera", area=area, place_kind=place_kind)
+
+
+@router.get("/cameras/{camera_id}")
+async def read_camera(
+    camera_id: UUID, hub: HubDep, actor: Annotated[Actor, permit("camera.read")]
+) -> CameraOut:
+    """Return one camera."""
+    async with hub.database.read() as session:
+        camera = await visible(hub, session, actor, camera_id)
+    return describe(hub, actor, camera)
+
+
+@router.patch("/cameras/{camera_id}")
+async def update_camera(
+    camera_id: UUID,
+    body: CameraUpdate,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("camera.update")],
+) -> CameraOut:
+    """Change a camera. A new address or account is tried first, and used at once."""
+    async with hub.database.read() as session:
+        camera = await visible(hub, session, actor, camera_id, "camera.update")
+    # The place it moves to must be one's own as well.
+    area = camera.area if body.area is None else body.area
+    require(hub, actor, "camera.update", _place(area, body.place_kind or camera.place_kind))
+    found = await hub.devices.refind(camera, body)
+    async with hub.database.transaction() as session:
+        camera = await visible(hub, session, actor, camera_id, "camera.update")
+        await hub.devices.change(session, camera, body, found)
+        await _tell(hub, session, camera)
+    return describe(hub, actor, camera)
+
+
+@router.delete("/cameras/{camera_id}", status_code=204)
+async def delete_camera(
+    camera_id: UUID, hub: HubDep, actor: Annotated[Actor, permit("camera.delete")]
+) -> Response:
+    """Take a camera out of use; its incidents and view records stay."""
+    async with hub.database.transaction() as session:
+        camera = await visible(hub, session, actor, camera_id, "camera.delete")
+        await hub.devices.delete(session, camera)
+        await _tell(hub, session, camera)
+    return Response(status_code=204)
+
+
+@router.get("/cameras/{camera_id}/zones")
+async def read_camera_zones(
+    camera_id: UUID, hub: HubDep, actor: Annotated[Actor, permit("zone.read")]
+) -> ZonesOut:
+    """Return the zones of a camera and their version."""
+    async with hub.database.read() as session:
+        camera = await visible(hub, session, actor, camera_id)
+        require(hub, actor, "zone.read", _zone_of(camera))
+        return await read_zones(session, camera_id)
+
+
+@router.put("/cameras/{camera_id}/zones")
+async def replace_camera_zones(
+    camera_id: UUID,
+    body: ZonesUpdate,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("zone.write")],
+) -> ZonesOut:
+    """Replace all zones of a camera; they count within a second or two."""
+    async with hub.database.transaction() as session:
+        camera = await visible(hub, session, actor, camera_id)
+        require(hub, actor, "zone.write", _zone_of(camera))
+        zones = await replace_zones(session, hub.clock, camera_id, body)
+        await _tell(hub, session, camera)
+    return zones
+
+
+def _zone_of(camera: Camera) -> Resource:
+    resource: Any = resource_of(camera)
+    return Resource("zone", id=resource.id, area=resource.area, place_kind=resource.place_kind)

@@ -1,0 +1,29 @@
+"""Which worker reads which camera, and the revision that says whether that has changed."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+import orjson
+
+from camera_hub.devices.schemas import AssignedCameraOut
+
+
+def worker_for(camera_id: UUID, workers: Sequence[str]) -> str | None:
+    """Return the worker that reads the camera, None without workers.
+
+    Rendezvous hashing (Thaler and Ravishankar, 1998): when a worker joins or leaves, only the
+    cameras it takes or had are moved.
+    """
+
+    def weight(name: str) -> bytes:
+        return hashlib.blake2b(camera_id.bytes + name.encode(), digest_size=8).digest()
+
+    return max(workers, key=weight, default=None)
+
+
+def revision_of(cameras: Iterable[AssignedCameraOut]) -> str:
+    """Return a digest of an assignment: equal means that nothing changed."""
+    content = [camera.model_dump(mode="json") for camera in cameras]
+    digest = hashlib.blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16)
+    return digest.hexdigest()

@@ -1,0 +1,218 @@
+"""Cameras and heartbeats as they go over the wire (docs/design/api.md)."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+
+from camera_hub.streams.types import ReasonCode, StreamState
+
+PlaceKind = Literal["public_space", "shared_space", "home"]
+SourceKind = Literal["onvif", "rtsp"]
+StreamRole = Literal["main", "sub"]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
+Area = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+Username = Annotated[str, StringConstraints(max_length=120)]
+Password = Annotated[SecretStr, Field(max_length=200)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ProbeRequest(_Body):
+    """Where a camera is and how to sign in to it."""
+
+    source_kind: SourceKind
+    address: Address
+    username: Username = ""
+    password: Password = SecretStr("")
+
+
+class CameraCreate(ProbeRequest):
+    """A camera to add. Profiles left out are chosen as the probe suggests.
+
+    `probe: false` (RTSP only) adds a camera that cannot be reached yet.
+    """
+
+    name: Name
+    area: Area = ""
+    place_kind: PlaceKind = "shared_space"
+    main_profile: str | None = Field(default=None, max_length=120)
+    sub_profile: str | None = Field(default=None, max_length=120)
+    analyse: bool = True
+    probe: bool = True
+
+
+class CameraUpdate(_Body):
+    """What to change; `version` is the one that was read.
+
+    A new address or account is tried first, unless `probe` is false.
+    """
+
+    version: int
+    name: Name | None = None
+    area: Area | None = None
+    place_kind: PlaceKind | None = None
+    address: Address | None = None
+    username: Username | None = None
+    password: Password | None = None
+    enabled: bool | None = None
+    analyse: bool | None = None
+    probe: bool = True
+
+
+class DeviceOut(BaseModel):
+    """What the device says of itself; `clock_offset_s` is its clock minus the hub's."""
+
+    manufacturer: str
+    model: str
+    firmware: str
+    serial: str
+    clock_offset_s: float | None = None
+
+
+class ProfileOut(BaseModel):
+    """A media profile that the device offers. `gop` is in frames."""
+
+    token: str
+    name: str
+    codec: str
+    width: int
+    height: int
+    fps: float
+    bitrate_kbps: int | None
+    gop: int | None
+    stream_url: str
+    snapshot_url: str
+
+
+class WarningOut(BaseModel):
+    """Something that works, but should be looked at."""
+
+    code: str
+    message: str
+
+
+class ProbeOut(BaseModel):
+    """What was found at an address; `main` and `sub` are the suggested profile tokens."""
+
+    device: DeviceOut | None
+    clock_offset_s: float | None
+    profiles: list[ProfileOut]
+    main: str
+    sub: str
+    warnings: list[WarningOut]
+
+
+class StreamOut(BaseModel):
+    """A stream of a camera; its address never holds credentials."""
+
+    role: StreamRole
+    url: str
+    codec: str
+    width: int
+    height: int
+    fps: float
+
+
+class StatusOut(BaseModel):
+    """State and counters of the stream that is always read."""
+
+    state: StreamState
+    reason_code: ReasonCode
+    reason: str
+    since: AwareDatetime
+    fps: float = 0.0
+    bitrate_kbps: float = 0.0
+    width: int = 0
+    height: int = 0
+    codec: str = ""
+    last_frame_at: AwareDatetime | None = None
+    frames_read: int = 0
+    frames_analysed: int = 0
+    frames_dropped: int = 0
+
+
+class CameraOut(BaseModel):
+    """A camera. `actions` are those of `camera.live` and `camera.snapshot` that the reader may."""
+
+    id: UUID
+    name: str
+    area: str
+    place_kind: PlaceKind
+    source_kind: SourceKind
+    address: str
+    username: str
+    has_password: bool
+    enabled: bool
+    analyse: bool
+    version: int
+    created_at: AwareDatetime
+    device: DeviceOut | None
+    streams: list[StreamOut]
+    status: StatusOut
+    actions: list[str] = []
+
+
+class ReportedStatus(StatusOut):
+    """A camera's status as its worker reports it."""
+
+    camera_id: UUID
+
+
+class SignalCounters(BaseModel):
+    """What became of a worker's signals since its process started."""
+
+    emitted: int = 0
+    posted: int = 0
+    rejected: int = 0
+    lost: int = 0
+
+
+class DetectorReport(BaseModel):
+    """The detector that a worker is connected to."""
+
+    model: str
+    backend: str
+    device: str
+
+
+class HeartbeatIn(BaseModel):
+    """What a media worker says every second."""
+
+    pid: int
+    address: Annotated[str, StringConstraints(max_length=255)]
+    revision: str | None = None
+    spool_depth: int = 0
+    signals: SignalCounters = SignalCounters()
+    detector: DetectorReport | None = None
+    cameras: list[ReportedStatus] = Field(default=[], max_length=10_000)
+
+
+class AssignedStream(BaseModel):
+    """Where to read a stream, with the credentials to do it."""
+
+    url: str
+    username: str
+    password: str
+
+
+class AssignedCameraOut(BaseModel):
+    """A camera that this worker is to read; `zones` as in `GET /cameras/{id}/zones`."""
+
+    id: UUID
+    name: str
+    area: str
+    version: int
+    streams: dict[StreamRole, AssignedStream]
+    analyse: bool
+    zones: list[dict[str, Any]] = []
+
+
+class HeartbeatOut(BaseModel):
+    """`cameras` is null when nothing changed since the `revision` that the worker named."""
+
+    revision: str
+    cameras: list[AssignedCameraOut] | None

@@ -1,0 +1,446 @@
+"""Every decision on cameras: adding, changing, assigning them, and what state they are in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from access.policy.areas import normalise_area
+from access.policy.types import Resource
+from camera_hub.devices import repository
+from camera_hub.devices.address import parse_address
+from camera_hub.devices.assignment import revision_of, worker_for
+from camera_hub.devices.board import Board
+from camera_hub.devices.models import Camera, CameraStatus, CameraStream, MediaWorker
+from camera_hub.devices.probing import Prober, ProbeResult, Profile
+from camera_hub.devices.schemas import (
+    AssignedCameraOut,
+    AssignedStream,
+    CameraCreate,
+    CameraOut,
+    CameraUpdate,
+    DeviceOut,
+    HeartbeatIn,
+    ReportedStatus,
+    StatusOut,
+    StreamOut,
+    StreamRole,
+)
+from camera_hub.streams.types import ReasonCode, StreamState
+from core.clock import Clock
+from core.errors import ConflictError, InvalidInputError, NotFoundError
+from core.ids import new_id
+from core.secrets import SecretBox
+
+WORKER_COUNTS_FOR = timedelta(seconds=10)
+_WRITE_HEARTBEAT_EVERY_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """A camera whose state is another one than before; tell those who may see its area."""
+
+    camera_id: UUID
+    area: str
+    status: StatusOut
+
+
+def resource_of(camera: Camera) -> Resource:
+    """Return `camera` as what is asked for."""
+    return Resource("camera", id=str(camera.id), area=camera.area, place_kind=camera.place_kind)
+
+
+class Devices:
+    """The cameras of the site."""
+
+    def __init__(self, clock: Clock, secrets: SecretBox, prober: Prober) -> None:
+        self._clock = clock
+        self._secrets = secrets
+        self.prober = prober
+        self.board = Board(clock)
+        self._written: dict[str, float] = {}
+
+    async def find(self, body: CameraCreate) -> ProbeResult:
+        """Look at the camera to be added; slow, so call it outside of a transaction.
+
+        Raises:
+            UpstreamError: what is wrong with the camera, and what to do.
+            InvalidInputError: the address cannot be one of a camera, or a profile does not exist.
+        """
+        if not body.probe:
+            if body.source_kind != "rtsp":
+                raise InvalidInputError(
+                    "An ONVIF camera must be asked for its streams.",
+                    remedy="Leave `probe` out, or add it by its rtsp:// address.",
+                    code="probe-needed",
+                )
+            return _unprobed(body)
+        found = await self.prober.probe(
+            body.source_kind, body.address, body.username, body.password.get_secret_value()
+        )
+        for token in (body.main_profile, body.sub_profile):
+            if token and token not in {profile.token for profile in found.profiles}:
+                raise InvalidInputError(
+                    f"The camera has no profile '{token}'.",
+                    remedy="Probe it again and choose one of the profiles it offers.",
+                    code="no-such-profile",
+                )
+        return found
+
+    async def add(self, session: AsyncSession, body: CameraCreate, found: ProbeResult) -> Camera:
+        """Add the camera that was found.
+
+        Raises:
+            InvalidInputError: the area or the address cannot be used.
+        """
+        address = parse_address(body.source_kind, body.address)
+        camera = Camera(
+            id=new_id(),
+            name=body.name,
+            area=normalise_area(body.area),
+            place_kind=body.place_kind,
+            source_kind=body.source_kind,
+            address=address.url,
+            username=body.username or address.username,
+            password_sealed=self._seal(body.password.get_secret_value() or address.password),
+            enabled=True,
+            analyse=body.analyse,
+            version=1,
+            created_at=self._clock.now(),
+        )
+        _describe(camera, found, body.main_profile or found.main, body.sub_profile or found.sub)
+        await repository.add(session, camera)
+        await session.refresh(camera, ["streams", "status"])
+        return camera
+
+    async def get(self, session: AsyncSession, camera_id: UUID) -> Camera:
+        """Return a camera.
+
+        Raises:
+            NotFoundError: there is none with this id, or it was deleted.
+        """
+        camera = await repository.by_id(session, camera_id)
+        if camera is None:
+            raise NotFoundError("There is no such camera.", remedy="Reload the list of cameras.")
+        return camera
+
+    async def refind(self, camera: Camera, body: CameraUpdate) -> ProbeResult | None:
+        """Look at the camera under its new address or account; None when those stay.
+
+        Raises:
+            UpstreamError, InvalidInputError: as `find` does; nothing has been changed then.
+        """
+        if body.address is None and body.username is None and body.password is None:
+            return None
+        if not body.probe:
+            return None
+        address = parse_address(camera.source_kind, body.address or camera.address)
+        username = camera.username if body.username is None else body.username
+        password = (
+            self.password_of(camera) if body.password is None else body.password.get_secret_value()
+        )
+        kind = "onvif" if camera.source_kind == "onvif" else "rtsp"
+        return await self.prober.probe(
+            kind,  # the column holds one of the two
+            address.url,
+            username or address.username,
+            password or address.password,
+        )
+
+    async def change(
+        self, session: AsyncSession, camera: Camera, body: CameraUpdate, found: ProbeResult | None
+    ) -> None:
+        """Change what `body` names; `found` is what the camera is like under its new address.
+
+        Raises:
+            ConflictError: code `version-conflict`: somebody else changed the camera meanwhile.
+            InvalidInputError: the area or the address cannot be used.
+        """
+        if not await repository.take_version(session, camera.id, body.version):
+            raise ConflictError(
+                f"Somebody else changed the camera '{camera.name}' in the meantime.",
+                remedy="Load it again and repeat your change.",
+                code="version-conflict",
+                detail={"current": camera.version},
+            )
+        await session.refresh(camera)
+        for name in ("name", "place_kind", "username", "enabled", "analyse"):
+            if (value := getattr(body, name)) is not None:
+                setattr(camera, name, value)
+        if body.area is not None:
+            camera.area = normalise_area(body.area)
+        if body.address is not None:
+            address = parse_address(camera.source_kind, body.address)
+            camera.address = address.url
+            camera.username = body.username or address.username or camera.username
+            if address.password:
+                camera.password_sealed = self._seal(address.password)
+        if body.password is not None:
+            camera.password_sealed = self._seal(body.password.get_secret_value())
+        if found is not None:
+            tokens = {stream.role: stream.profile_token for stream in camera.streams}
+            offered = {profile.token for profile in found.profiles}
+            main = tokens.get("main", "")
+            sub = tokens.get("sub", "")
+            await session.run_sync(lambda _: camera.streams.clear())
+            await session.flush()
+            _describe(
+                camera,
+                found,
+                main if main in offered else found.main,
+                sub if sub in offered else found.sub,
+            )
+        elif body.address is not None and camera.source_kind == "rtsp":
+            for stream in camera.streams:
+                stream.url = camera.address
+        await session.flush()
+
+    async def delete(self, session: AsyncSession, camera: Camera) -> None:
+        """Take the camera out of use; its incidents and view records go on naming it."""
+        camera.deleted_at = self._clock.now()
+        camera.version += 1
+        camera.password_sealed = ""
+        self.board.forget(camera.id)
+        await session.flush()
+
+    def password_of(self, camera: Camera) -> str:
+        """Return the camera's password.
+
+        Raises:
+            SecretBoxError: it was sealed with another key file.
+        """
+        return self._secrets.open(camera.password_sealed) if camera.password_sealed else ""
+
+    def describe(self, camera: Camera, actions: Sequence[str] = ()) -> CameraOut:
+        """Return the camera as it goes over the wire."""
+        device = camera.device
+        return CameraOut(
+            id=camera.id,
+            name=camera.name,
+            area=camera.area,
+            place_kind=camera.place_kind,  # type: ignore[arg-type]  # checked by pydantic
+            source_kind=camera.source_kind,  # type: ignore[arg-type]
+            address=camera.address,
+            username=camera.username,
+            has_password=bool(camera.password_sealed),
+            enabled=camera.enabled,
+            analyse=camera.analyse,
+            version=camera.version,
+            created_at=camera.created_at,
+            device=DeviceOut(**device, clock_offset_s=camera.clock_offset_s) if device else None,
+            streams=[StreamOut.model_validate(s, from_attributes=True) for s in camera.streams],
+            status=self.status_of(camera),
+            actions=list(actions),
+        )
+
+    def status_of(self, camera: Camera) -> StatusOut:
+        """Return how the camera is doing: from its worker, else what is known without one."""
+        if not camera.enabled:
+            since = camera.status.since if camera.status else camera.created_at
+            return StatusOut(
+                state=StreamState.DISABLED,
+                reason_code=ReasonCode.DISABLED,
+                reason="Switched off by an administrator.",
+                since=since,
+            )
+        reported = self.board.status(camera.id)
+        if reported is not None:
+            return reported
+        if camera.status is not None:
+            return StatusOut(
+                state=StreamState(camera.status.state),
+                reason_code=ReasonCode(camera.status.reason_code),
+                reason=camera.status.reason,
+                since=camera.status.since,
+            )
+        return StatusOut(
+            state=StreamState.CONNECTING,
+            reason_code=ReasonCode.STARTING,
+            reason="Waiting for a media worker to read it.",
+            since=camera.created_at,
+        )
+
+    async def heartbeat(
+        self, session: AsyncSession, name: str, beat: HeartbeatIn
+    ) -> list[StatusChange]:
+        """Write what is new in a worker's heartbeat; return the cameras whose state changed.
+
+        The caller gives it to `board.take` once the transaction is committed, so that a change
+        that could not be written is found again with the next heartbeat.
+        """
+        if self._due(name, beat):
+            self._written[name] = self._clock.monotonic()
+            await repository.put_worker(
+                session,
+                MediaWorker(
+                    name=name,
+                    pid=beat.pid,
+                    address=beat.address,
+                    heartbeat_at=self._clock.now(),
+                    revision=beat.revision or "",
+                ),
+            )
+        return await self._note(session, {s.camera_id: s for s in self._changed(name, beat)})
+
+    def is_news(self, name: str, beat: HeartbeatIn) -> bool:
+        """Say whether a heartbeat holds anything that must be written."""
+        return self._due(name, beat) or bool(self._changed(name, beat))
+
+    def _changed(self, name: str, beat: HeartbeatIn) -> list[ReportedStatus]:
+        before = self.board.last(name)
+        old = {s.camera_id: s for s in before.heartbeat.cameras} if before else {}
+        return [
+            status
+            for status in beat.cameras
+            if status.camera_id not in old
+            or self.board.status(status.camera_id) is None
+            or not _same_state(old[status.camera_id], status)
+        ]
+
+    async def lost_cameras(
+        self, session: AsyncSession, orphans: Sequence[UUID]
+    ) -> list[StatusChange]:
+        """Write the loss of cameras whose worker fell silent; return them as changes.
+
+        The caller takes them off the board once the transaction is committed.
+        """
+        lost = StatusOut(
+            state=StreamState.STALLED,
+            reason_code=ReasonCode.WORKER_LOST,
+            reason="The media worker that reads it does not answer; it is being restarted.",
+            since=self._clock.now(),
+        )
+        return await self._note(session, dict.fromkeys(orphans, lost))
+
+    async def assignment(
+        self, session: AsyncSession, worker: str, zones: Mapping[UUID, list[dict[str, Any]]]
+    ) -> tuple[str, list[AssignedCameraOut]]:
+        """Return the revision and the cameras that `worker` is to read."""
+        since = self._clock.now() - WORKER_COUNTS_FOR
+        workers = sorted({worker, *await repository.workers_since(session, since)})
+        cameras = [
+            self._assigned(camera, zones.get(camera.id, []))
+            for camera in await repository.enabled(session)
+            if worker_for(camera.id, workers) == worker
+        ]
+        return revision_of(cameras), cameras
+
+    def _assigned(self, camera: Camera, zones: list[dict[str, Any]]) -> AssignedCameraOut:
+        password = self.password_of(camera)
+        streams: dict[StreamRole, AssignedStream] = {}
+        for stream in camera.streams:
+            role: StreamRole = "main" if stream.role == "main" else "sub"
+            streams[role] = AssignedStream(
+                url=stream.url, username=camera.username, password=password
+            )
+        return AssignedCameraOut(
+            id=camera.id,
+            name=camera.name,
+            area=camera.area,
+            version=camera.version,
+            streams=streams,
+            analyse=camera.analyse,
+            zones=zones,
+        )
+
+    async def _note(
+        self, session: AsyncSession, statuses: Mapping[UUID, StatusOut]
+    ) -> list[StatusChange]:
+        """Write the states of cameras that exist; return them as changes."""
+        if not statuses:
+            return []
+        areas = await repository.areas_of(session, list(statuses))
+        changes = []
+        for camera_id, area in areas.items():
+            status = statuses[camera_id]
+            await repository.put_status(
+                session,
+                CameraStatus(
+                    camera_id=camera_id,
+                    state=status.state.value,
+                    reason_code=status.reason_code.value,
+                    reason=status.reason,
+                    since=status.since,
+                ),
+            )
+            plain = StatusOut.model_validate(status, from_attributes=True)
+            changes.append(StatusChange(camera_id, area, plain))
+        return changes
+
+    def _due(self, name: str, beat: HeartbeatIn) -> bool:
+        """Say whether the worker's row must be written again: rarely, for each is a commit."""
+        before = self.board.last(name)
+        if before is None:
+            return True
+        if (beat.pid, beat.address) != (before.heartbeat.pid, before.heartbeat.address):
+            return True
+        since = self._clock.monotonic() - self._written.get(name, float("-inf"))
+        return since >= _WRITE_HEARTBEAT_EVERY_S
+
+    def _seal(self, password: str) -> str:
+        return self._secrets.seal(password) if password else ""
+
+
+def _same_state(one: StatusOut, other: StatusOut) -> bool:
+    return (one.state, one.reason_code, one.reason) == (
+        other.state,
+        other.reason_code,
+        other.reason,
+    )
+
+
+def _describe(camera: Camera, found: ProbeResult, main: str, sub: str) -> None:
+    """Fill in what the probe found: device, clock, and the streams of the chosen profiles."""
+    if found.device is not None:
+        facts = found.device
+        camera.device = {
+            "manufacturer": facts.manufacturer,
+            "model": facts.model,
+            "firmware": facts.firmware,
+            "serial": facts.serial,
+        }
+    camera.clock_offset_s = found.clock_offset_s
+    profiles = {profile.token: profile for profile in found.profiles}
+    chosen = {"main": main} if main == sub else {"main": main, "sub": sub}
+    camera.streams = [_stream(role, profiles[token]) for role, token in chosen.items()]
+
+
+def _stream(role: str, profile: Profile) -> CameraStream:
+    return CameraStream(
+        role=role,
+        profile_token=profile.token,
+        url=profile.stream_url,
+        codec=profile.codec,
+        width=profile.width,
+        height=profile.height,
+        fps=profile.fps,
+        snapshot_url=profile.snapshot_url,
+    )
+
+
+def _unprobed(body: CameraCreate) -> ProbeResult:
+    """Return what is known of an RTSP camera that was not looked at."""
+    url = parse_address("rtsp", body.address).url
+    profile = Profile(
+        token="main",  # noqa: S106 - a profile's name, no secret
+        name="main",
+        codec="",
+        width=0,
+        height=0,
+        fps=0.0,
+        bitrate_kbps=None,
+        gop=None,
+        stream_url=url,
+        snapshot_url="",
+    )
+    return ProbeResult(
+        device=None,
+        clock_offset_s=None,
+        profiles=(profile,),
+        main="main",
+        sub="main",
+        warnings=(),
+    )
