@@ -1,6 +1,7 @@
 """Cameras and their zones."""
 
-from typing import Annotated, Any
+from dataclasses import asdict, replace
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -99,7 +100,7 @@ def probe_out(found: ProbeResult) -> ProbeOut:
     """Return a probe's result as it goes over the wire."""
     device = found.device
     return ProbeOut(
-        device=DeviceOut(**vars(device), clock_offset_s=found.clock_offset_s) if device else None,
+        device=DeviceOut(**asdict(device), clock_offset_s=found.clock_offset_s) if device else None,
         clock_offset_s=found.clock_offset_s,
         profiles=[ProfileOut.model_validate(p, from_attributes=True) for p in found.profiles],
         main=found.main,
@@ -196,5 +197,4 @@ async def replace_camera_zones(
 
 
 def _zone_of(camera: Camera) -> Resource:
-    resource: Any = resource_of(camera)
-    return Resource("zone", id=resource.id, area=resource.area, place_kind=resource.place_kind)
+    return replace(resource_of(camera), kind="zone")

@@ -15,7 +15,7 @@ from camera_hub.devices.address import parse_address
 from camera_hub.devices.assignment import revision_of, worker_for
 from camera_hub.devices.board import Board
 from camera_hub.devices.models import Camera, CameraStatus, CameraStream, MediaWorker
-from camera_hub.devices.probing import Prober, ProbeResult, Profile
+from camera_hub.devices.probing import Prober, ProbeResult, Profile, SourceKind
 from camera_hub.devices.schemas import (
     AssignedCameraOut,
     AssignedStream,
@@ -142,9 +142,10 @@ class Devices:
         password = (
             self.password_of(camera) if body.password is None else body.password.get_secret_value()
         )
-        kind = "onvif" if camera.source_kind == "onvif" else "rtsp"
+        # The column holds one of the two.
+        kind: SourceKind = "onvif" if camera.source_kind == "onvif" else "rtsp"
         return await self.prober.probe(
-            kind,  # the column holds one of the two
+            kind,
             address.url,
             username or address.username,
             password or address.password,
@@ -221,8 +222,8 @@ class Devices:
             id=camera.id,
             name=camera.name,
             area=camera.area,
-            place_kind=camera.place_kind,  # type: ignore[arg-type]  # checked by pydantic
-            source_kind=camera.source_kind,  # type: ignore[arg-type]
+            place_kind=camera.place_kind,
+            source_kind=camera.source_kind,
             address=camera.address,
             username=camera.username,
             has_password=bool(camera.password_sealed),
