@@ -8,11 +8,11 @@ export function useHeadline(): {
 } {
   const { t, te } = useI18n()
   return {
-    kind: (incident) => (te(`kind.${incident.kind}`, 'en') ? t(`kind.${incident.kind}`) : incident.kind),
+    kind: (incident) => (te(`kind.${incident.kind}`) ? t(`kind.${incident.kind}`) : incident.kind),
     headline: (incident) => {
       const { kind, zone_name: zone, camera_name: camera } = incident
-      if (zone && camera && te(`headline.${kind}`, 'en')) return t(`headline.${kind}`, { zone, camera })
-      if (camera && te(`headlineCamera.${kind}`, 'en')) return t(`headlineCamera.${kind}`, { camera })
+      if (zone && camera && te(`headline.${kind}`)) return t(`headline.${kind}`, { zone, camera })
+      if (camera && te(`headlineCamera.${kind}`)) return t(`headlineCamera.${kind}`, { camera })
       return incident.headline
     },
   }

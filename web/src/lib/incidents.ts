@@ -41,3 +41,13 @@ export function isWaiting(incident: Incident): boolean {
 export function ringsOn(incident: Incident): boolean {
   return isWaiting(incident) && (incident.severity === 'extreme' || incident.severity === 'severe')
 }
+
+/** What must sound now, given how often each incident had called before; records the calls. */
+export function newCalls(open: readonly Incident[], calls: Map<string, number>): Incident[] {
+  const fresh = open.filter(
+    (incident) => isWaiting(incident) && (calls.get(incident.id) ?? -1) < incident.escalations,
+  )
+  calls.clear()
+  for (const incident of open) calls.set(incident.id, incident.escalations)
+  return fresh
+}

@@ -10,7 +10,7 @@ export function useProblemText(): (error: unknown) => { what: string; todo: stri
   return (error) => {
     const problem = asProblem(error)
     const wait = problem.retryAfter ?? 60
-    if (te(`problem.${problem.code}.what`, 'en')) {
+    if (te(`problem.${problem.code}.what`)) {
       return {
         what: t(`problem.${problem.code}.what`),
         todo: t(`problem.${problem.code}.todo`, { seconds: wait }),

@@ -5,6 +5,6 @@ export function useReason(): (status: { reason_code: string; reason: string }) =
   const { t, te } = useI18n()
   return (status) => {
     const key = `reason.${status.reason_code}`
-    return te(key, 'en') ? t(key) : status.reason
+    return te(key) ? t(key) : status.reason
   }
 }

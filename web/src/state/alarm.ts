@@ -1,6 +1,6 @@
 /** The audible alarm: a tone per severity, again and again while a grave incident waits. */
 import { computed, effectScope, ref, watch, type EffectScope } from 'vue'
-import { isWaiting, ringsOn, severities } from '@/lib/incidents'
+import { newCalls, ringsOn, severities } from '@/lib/incidents'
 import type { Incident, Severity } from '@/api/types'
 import { openIncidents } from './incidents'
 import { sound, volume } from './preferences'
@@ -78,16 +78,6 @@ export function soundOff(): void {
 
 function gravest(incidents: readonly Incident[]): Severity | null {
   return severities.find((severity) => incidents.some((incident) => incident.severity === severity)) ?? null
-}
-
-/** What must sound now, given how often each incident had called before; records the calls. */
-export function newCalls(open: readonly Incident[], calls: Map<string, number>): Incident[] {
-  const fresh = open.filter(
-    (incident) => isWaiting(incident) && (calls.get(incident.id) ?? -1) < incident.escalations,
-  )
-  calls.clear()
-  for (const incident of open) calls.set(incident.id, incident.escalations)
-  return fresh
 }
 
 let scope: EffectScope | null = null
