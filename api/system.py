@@ -1,4 +1,4 @@
-"""What runs on this site: version, media workers, inference, spool."""
+"""What runs on this site: version, media workers, detector, what became of signals."""
 
 from datetime import datetime
 from importlib.metadata import version
@@ -10,8 +10,12 @@ from pydantic import BaseModel
 from access.policy.types import Actor
 from api.door import permit
 from api.hub import HubDep
+from camera_hub.devices.schemas import DetectorReport
+from governance.signals import repository as signal_rows
 
 router = APIRouter(tags=["system"])
+
+WORKER_SOURCES = "/workers/"
 
 
 class WorkerOut(BaseModel):
@@ -24,28 +28,59 @@ class WorkerOut(BaseModel):
     spool_depth: int
 
 
-class InferenceOut(BaseModel):
-    """The detector in use; `ms` is the time of one picture."""
+class SignalCountsOut(BaseModel):
+    """Signals of the media workers.
 
-    model: str
-    backend: str
-    device: str
-    ms: float | None
+    `emitted` by their pipelines and `rejected`, `lost` on the way, since each worker's process
+    started; `stored` by the hub, ever.
+    """
+
+    emitted: int
+    rejected: int
+    lost: int
+    stored: int
 
 
 class SystemOut(BaseModel):
-    """The state of the site's processes."""
+    """The state of the site's processes; `inference` is null when no worker has a detector."""
 
     version: str
+    site: str
     workers: list[WorkerOut]
-    inference: InferenceOut | None
+    inference: DetectorReport | None
     spool_depth: int
+    signals: SignalCountsOut
 
 
 @router.get("/system")
 async def read_system(
-    hub: HubDep,  # noqa: ARG001
+    hub: HubDep,
     _actor: Annotated[Actor, permit("system.read")],
 ) -> SystemOut:
     """Return what runs on this site."""
-    return SystemOut(version=version("camera-hub"), workers=[], inference=None, spool_depth=0)
+    reports = hub.devices.board.workers()
+    beats = [report.heartbeat for report in reports]
+    async with hub.database.read() as session:
+        stored = await signal_rows.count_from(session, WORKER_SOURCES)
+    return SystemOut(
+        version=version("camera-hub"),
+        site=hub.settings.site.name,
+        workers=[
+            WorkerOut(
+                name=report.name,
+                alive=hub.devices.board.alive(report),
+                last_seen_at=report.at,
+                cameras=len(report.heartbeat.cameras),
+                spool_depth=report.heartbeat.spool_depth,
+            )
+            for report in reports
+        ],
+        inference=next((beat.detector for beat in beats if beat.detector), None),
+        spool_depth=sum(beat.spool_depth for beat in beats),
+        signals=SignalCountsOut(
+            emitted=sum(beat.signals.emitted for beat in beats),
+            rejected=sum(beat.signals.rejected for beat in beats),
+            lost=sum(beat.signals.lost for beat in beats),
+            stored=stored,
+        ),
+    )

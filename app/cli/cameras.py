@@ -1,5 +1,185 @@
-"""`camera-hub cameras …`."""
+"""`camera-hub cameras probe | add | list | remove`."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Literal
+from uuid import UUID
 
 import typer
+from pydantic import SecretStr, ValidationError
+
+from app.cli.context import err, opened_hub, out, print_json, print_table, run
+from core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from camera_hub.devices.schemas import CameraCreate, ProbeOut
 
 app = typer.Typer(help="Cameras.", no_args_is_help=True)
+
+AddressArgument = Annotated[
+    str, typer.Argument(help="host[:port] of an ONVIF camera, or rtsp://…", show_default=False)
+]
+UsernameOption = Annotated[str, typer.Option(help="Account on the camera.")]
+PasswordFromStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+
+
+def _password(username: str, from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\n")
+    if username and sys.stdin.isatty():
+        typed: str = typer.prompt(f"Password of {username}", hide_input=True, default="")
+        return typed
+    return ""
+
+
+def _kind(address: str) -> Literal["onvif", "rtsp"]:
+    return "rtsp" if address.lower().startswith(("rtsp://", "rtsps://")) else "onvif"
+
+
+@app.command("probe")
+def probe(
+    address: AddressArgument,
+    username: UsernameOption = "",
+    password_stdin: PasswordFromStdin = False,
+    json: AsJson = False,
+) -> None:
+    """Ask a device what it is and which streams it offers; stores nothing."""
+    password = _password(username, password_stdin)
+
+    async def work() -> "ProbeOut":
+        from api.cameras import probe_out
+        from camera_hub.devices.probing import Prober
+        from core.clock import SystemClock
+
+        prober = Prober(SystemClock())
+        return probe_out(await prober.probe(_kind(address), address, username, password))
+
+    found = run(work)
+    if json:
+        print_json(found.model_dump(mode="json"))
+        return
+    if found.device is not None:
+        d = found.device
+        out.print(f"{d.manufacturer} {d.model}, firmware {d.firmware}, serial {d.serial}")
+    if found.clock_offset_s is not None:
+        out.print(f"its clock is {found.clock_offset_s:+.1f} s off")
+    rows = [
+        (
+            "main" if p.token == found.main else "sub" if p.token == found.sub else "",
+            p.token,
+            p.codec,
+            f"{p.width}x{p.height}",
+            f"{p.fps:g} fps",
+            p.stream_url,
+        )
+        for p in found.profiles
+    ]
+    print_table(("", "profile", "codec", "size", "rate", "stream"), rows, "No profiles.")
+    for warning in found.warnings:
+        err.print(f"! {warning.message}", highlight=False, soft_wrap=True)
+
+
+def _body(**fields: object) -> "CameraCreate":
+    from camera_hub.devices.schemas import CameraCreate
+
+    try:
+        return CameraCreate.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]).replace("_", "-")
+        raise InvalidInputError(f"--{where}: {first['msg']}.") from error
+
+
+@app.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="What people call the place.", show_default=False)],
+    address: AddressArgument,
+    username: UsernameOption = "",
+    password_stdin: PasswordFromStdin = False,
+    area: Annotated[str, typer.Option(help="e.g. county/town/garden.")] = "",
+    place: Annotated[
+        str, typer.Option(help="public_space, shared_space or home.")
+    ] = "shared_space",
+    analyse: Annotated[bool, typer.Option(help="Watch it with the detection rules.")] = True,
+    check: Annotated[bool, typer.Option(help="Look at the camera before adding it.")] = True,
+    json: AsJson = False,
+) -> None:
+    """Add a camera; a running hub reads it within a second or two."""
+    body = _body(
+        name=name,
+        address=address,
+        source_kind=_kind(address),
+        username=username,
+        password=SecretStr(_password(username, password_stdin)),
+        area=area,
+        place_kind=place,
+        analyse=analyse,
+        probe=check,
+    )
+
+    async def work() -> dict[str, object]:
+        async with opened_hub() as hub:
+            found = await hub.devices.find(body)
+            async with hub.database.transaction() as session:
+                camera = await hub.devices.add(session, body, found)
+            for warning in found.warnings:
+                err.print(f"! {warning.message}", highlight=False, soft_wrap=True)
+            described: dict[str, object] = hub.devices.describe(camera).model_dump(mode="json")
+            return described
+
+    added = run(work)
+    if json:
+        print_json(added)
+    else:
+        out.print(f"'{name}' is added: {added['id']}", highlight=False, soft_wrap=True)
+
+
+@app.command("list")
+def list_cameras(json: AsJson = False) -> None:
+    """List the cameras with the state each was last in."""
+
+    async def work() -> list[dict[str, object]]:
+        from camera_hub.devices import repository
+
+        async with opened_hub() as hub, hub.database.read() as session:
+            rows = await repository.page(session, areas=[""], after=None, limit=100_000)
+            return [hub.devices.describe(row).model_dump(mode="json") for row in rows]
+
+    found = run(work)
+    if json:
+        print_json(found)
+        return
+    rows = []
+    for camera in found:
+        status = camera["status"]
+        assert isinstance(status, dict)
+        rows.append(
+            (
+                camera["name"],
+                camera["area"] or "(site)",
+                camera["address"],
+                status["state"],
+                status["reason"],
+                camera["id"],
+            )
+        )
+    print_table(
+        ("name", "area", "address", "state", "", "id"), rows, "No cameras yet: `cameras add`."
+    )
+
+
+@app.command("remove")
+def remove(
+    camera_id: Annotated[UUID, typer.Argument(help="Its id.", show_default=False)],
+) -> None:
+    """Take a camera out of use; its incidents and view records stay."""
+
+    async def work() -> str:
+        async with opened_hub() as hub, hub.database.transaction() as session:
+            camera = await hub.devices.get(session, camera_id)
+            await hub.devices.delete(session, camera)
+            return str(camera.name)
+
+    out.print(f"'{run(work)}' is removed.", highlight=False)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from governance.signals.models import Signal
@@ -23,3 +23,9 @@ async def of_incident(
     if after is not None:
         query = query.where(Signal.id > after)
     return (await session.scalars(query.order_by(Signal.id).limit(limit))).all()
+
+
+async def count_from(session: AsyncSession, source_prefix: str) -> int:
+    """Return how many signals came from sources that begin with `source_prefix`."""
+    begins = func.substr(Signal.source, 1, len(source_prefix)) == source_prefix
+    return await session.scalar(select(func.count()).select_from(Signal).where(begins)) or 0
