@@ -13,7 +13,8 @@ from analytics.pipeline.region import Region, choose, model_scale, whole_region
 from analytics.rules.engine import RuleEngine
 from analytics.rules.signal import Snapshot
 from analytics.rules.types import CameraRef, Observation, RuleEvent
-from analytics.tracking.tracker import TrackedObject, Tracker
+from analytics.tracking.tracker import Tracker
+from analytics.tracking.types import TrackedObject
 from analytics.zones.schemas import Zone
 from camera_hub.streams.types import Frame
 

@@ -13,7 +13,7 @@ from analytics.rules.types import (
     Phase,
     RuleEvent,
 )
-from analytics.tracking.tracker import TrackedObject
+from analytics.tracking.types import TrackedObject
 from analytics.zones.geometry import ZoneShape
 from analytics.zones.schedule import is_active
 from analytics.zones.schemas import Rule, Zone

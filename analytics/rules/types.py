@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from analytics.tracking.tracker import TrackedObject
+from analytics.tracking.types import TrackedObject
 from analytics.zones.schemas import Rule, Zone
 
 Phase = Literal["started", "continuing", "ended"]

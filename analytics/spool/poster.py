@@ -17,6 +17,7 @@ _PATH = "/api/v1/signals"
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 _IDLE_S = 1.0
+_RECHECK_S = 2.0
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 # The hub understood these and will never take the signal. Any other answer may change: a wrong
 # token is replaced, a proxy is put right, a database comes back.
@@ -66,6 +67,7 @@ class SignalPoster:
         self._stop = threading.Event()
         self._posted = 0
         self._trouble_key = ""
+        self._rechecked_s = 0.0
         self._last_error = ""
         self._thread = threading.Thread(target=self._work, name="signal-poster", daemon=True)
 
@@ -141,7 +143,9 @@ class SignalPoster:
 
     def _report_trouble(self) -> None:
         """Tell the hub, once, that the disk takes no signals, and once that it does again."""
-        if self._spool.trouble and self._spool.depth == 0:
+        now_s = self._clock.monotonic()
+        if self._spool.trouble and now_s - self._rechecked_s >= _RECHECK_S:
+            self._rechecked_s = now_s
             self._spool.recheck()
         trouble = self._spool.trouble
         if bool(trouble) == bool(self._trouble_key):

@@ -207,7 +207,6 @@ class Spool:
             self.trouble = error.strerror or type(error).__name__
             _discard(temporary, final)
             return False
-        self.trouble = ""
         bisect.insort(self._ids, name)
         return True
 

@@ -5,30 +5,19 @@ camera's pipeline: nothing outside can tell whether two events show the same per
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import numpy as np
 import supervision as sv
 from trackers import ByteTrackTracker
 
 from analytics.detectors.types import ModelInfo, Rows
-from analytics.zones.geometry import Box
+from analytics.tracking.types import TrackedObject
 
 # Seconds an object may go unseen, behind a pillar or between two looks, and keep its track.
 _LOST_AFTER_S = 3.0
 _FRAMES_PER_S = 30.0
 # Two looks make a track: a single wrong detection never does.
 _CONFIRM = 2
-
-
-@dataclass(frozen=True, slots=True)
-class TrackedObject:
-    """One object in one picture; `track` is None until a second look confirmed it."""
-
-    track: int | None
-    label: str
-    confidence: float
-    box: Box
 
 
 class Tracker:
