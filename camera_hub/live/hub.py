@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -18,10 +18,11 @@ from camera_hub.streams.types import ReasonCode, StreamRole, StreamState
 from camera_hub.streams.wire import Message, WireError, encode, read_message
 from core.errors import UnavailableError
 from core.logging import get_logger
-from core.metrics import gauge
+from core.metrics import counter, gauge
 
 log = get_logger(__name__)
 VIEWERS = gauge("live_viewers", "Viewers of live streams")
+UNGUARDED = counter("live_guard_errors", "Views cut because their permission was not checkable")
 
 LINGER_S = 5.0
 """How long a stream is kept after its last viewer left."""
@@ -31,6 +32,13 @@ SILENCE_S = 15.0
 SNAPSHOT_TIMEOUT_S = 10.0
 CACHE_BYTES = 8 * 1024 * 1024
 _CONNECT_TIMEOUT_S = 3.0
+
+LOOK_AGAIN_S = 1.0
+ANSWER_WITHIN_S = 0.9
+"""Together below the two seconds within which a viewing must be cut."""
+
+Still = Callable[[], Awaitable[bool]]
+"""Says whether a viewing may go on."""
 
 Resolve = Callable[[UUID], Awaitable[str | None]]
 """Gives the address (`unix:` and a path) of the worker that has a camera, or None."""
@@ -96,9 +104,21 @@ class LiveHub:
         self._resolve = resolve
         self._linger_s = linger_s
         self._upstreams: dict[tuple[UUID, StreamRole], _Upstream] = {}
+        self._guards: dict[Hashable, asyncio.Task[None]] = {}
 
-    def view(self, camera_id: UUID, stream: StreamRole, *, tag: Any = None) -> Viewer:
-        """Begin a viewing; the caller closes it. Its first messages wait already if others look."""
+    def view(
+        self,
+        camera_id: UUID,
+        stream: StreamRole,
+        *,
+        tag: Hashable = None,
+        still: Still | None = None,
+    ) -> Viewer:
+        """Begin a viewing; the caller closes it. Its first messages wait already if others look.
+
+        `still` is asked every second whether the viewings with this `tag` may go on; they are cut
+        when it says no, fails, or does not answer. Viewings with equal tags share one such guard.
+        """
         key = (camera_id, stream)
         upstream = self._upstreams.get(key)
         if upstream is None:
@@ -107,6 +127,8 @@ class LiveHub:
             )
         viewer = Viewer(camera_id, stream, tag, upstream.leave)
         upstream.join(viewer)
+        if still is not None and tag not in self._guards:
+            self._guards[tag] = asyncio.create_task(self._guard(tag, still))
         return viewer
 
     def cut(
@@ -117,7 +139,7 @@ class LiveHub:
         reason: str = "This viewing is no longer permitted.",
     ) -> int:
         """End every viewing for which `predicate` holds, at once; return how many."""
-        found = [v for u in self._upstreams.values() for v in u.viewers if predicate(v)]
+        found = [viewer for viewer in self._viewers() if predicate(viewer)]
         for viewer in found:
             viewer.cut(code, reason)
             viewer.close()
@@ -148,6 +170,34 @@ class LiveHub:
         self.cut(lambda _viewer: True, code=1001, reason="The server is stopping.")
         await asyncio.gather(*(u.stop() for u in list(self._upstreams.values())))
         self._upstreams.clear()
+        guards = list(self._guards.values())
+        for guard in guards:
+            guard.cancel()
+        await asyncio.gather(*guards, return_exceptions=True)
+
+    def _viewers(self) -> list[Viewer]:
+        return [viewer for upstream in self._upstreams.values() for viewer in upstream.viewers]
+
+    async def _guard(self, tag: Hashable, still: Still) -> None:
+        """Ask until no viewing with this tag is left."""
+        try:
+            while True:
+                await asyncio.sleep(LOOK_AGAIN_S)
+                if not any(viewer.tag == tag for viewer in self._viewers()):
+                    return
+                try:
+                    async with asyncio.timeout(ANSWER_WITHIN_S):
+                        permitted = await still()
+                except Exception as error:  # noqa: BLE001 - top of a guard: counted, logged, denied
+                    UNGUARDED.inc()
+                    log.error("views cannot be guarded and are cut", error=type(error).__name__)
+                    reason = "Whether this may still be shown cannot be checked just now."
+                    self.cut(lambda viewer: viewer.tag == tag, code=4503, reason=reason)
+                else:
+                    if not permitted:
+                        self.cut(lambda viewer: viewer.tag == tag)
+        finally:
+            self._guards.pop(tag, None)
 
     async def _ask(self, camera_id: UUID, stream: StreamRole) -> Message | None:
         address = await self._resolve(camera_id)
