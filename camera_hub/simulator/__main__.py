@@ -1,0 +1,119 @@
+"""`python -m camera_hub.simulator`: virtual cameras in a process of their own.
+
+Speaks JSON lines: progress, an error or the cameras on standard output; the commands `kill`,
+`restart`, `stall` and `resume`, each with a camera's number from 1, on standard input. Ends at
+SIGTERM, and at the end of standard input, so that it never outlives whoever started it.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from camera_hub.simulator.site import SimulatedSite
+from core.clock import SystemClock
+from core.errors import HubError
+
+
+def _say(message: dict[str, Any]) -> None:
+    # One write for a line: progress comes from other tasks.
+    os.write(sys.stdout.fileno(), orjson.dumps(message) + b"\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m camera_hub.simulator", description=__doc__)
+    parser.add_argument("--footage", type=Path, help="video file to play on every camera")
+    parser.add_argument("--cameras", type=int, default=4, help="how many cameras (default 4)")
+    parser.add_argument("--work-dir", type=Path, required=True, help="where prepared clips lie")
+    parser.add_argument("--json", action="store_true", help="JSON lines; the only format there is")
+    return parser.parse_args()
+
+
+async def _obey(site: SimulatedSite, line: str) -> dict[str, Any]:
+    """Carry out one command line and return the answer to it."""
+    verb, _, rest = line.strip().partition(" ")
+    number = int(rest) if rest.strip().isdecimal() else 0
+    if not 1 <= number <= len(site.cameras):
+        return {
+            "error": f"There is no camera {rest.strip() or '(none named)'}.",
+            "remedy": f"Cameras have the numbers 1 to {len(site.cameras)}.",
+        }
+    camera = site.cameras[number - 1]
+    if verb == "kill":
+        await camera.kill()
+    elif verb == "restart":
+        await camera.kill()
+        await camera.start()
+    elif verb == "stall":
+        camera.stall()
+    elif verb == "resume":
+        camera.resume()
+    else:
+        return {
+            "error": f"{verb} is no command.",
+            "remedy": "Commands are kill, restart, stall and resume, with a camera's number.",
+        }
+    return {"done": f"{verb} {number}"}
+
+
+async def _commands(site: SimulatedSite) -> None:
+    """Obey the lines of standard input until it ends."""
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    while line := await reader.readline():
+        try:
+            _say(await _obey(site, line.decode("utf-8", "replace")))
+        except OSError as error:
+            _say(_port_taken(error))
+
+
+def _port_taken(error: OSError) -> dict[str, Any]:
+    return {
+        "error": f"A virtual camera cannot listen: {error.strerror}.",
+        "remedy": "Another program has taken its port; start the simulator again.",
+    }
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    site = SimulatedSite(
+        work_dir=arguments.work_dir,
+        clock=SystemClock(),
+        footage=arguments.footage,
+        cameras=arguments.cameras,
+        progress=lambda text: _say({"progress": text}),
+    )
+    async with site:
+        _say({"cameras": [camera.describe() for camera in site.cameras]})
+        ends = [asyncio.create_task(stop.wait()), asyncio.create_task(_commands(site))]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for task in ends:
+            task.cancel()
+        await asyncio.gather(*ends, return_exceptions=True)
+
+
+def main() -> int:
+    """Run the simulator; returns the exit code."""
+    try:
+        asyncio.run(_run(_arguments()))
+    except HubError as error:
+        _say({"error": error.message, "remedy": error.remedy})
+        return 1
+    except BrokenPipeError:
+        return 0  # whoever started it is gone
+    except OSError as error:
+        _say(_port_taken(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""A site of virtual cameras, each with an ONVIF port and an RTSP port of its own."""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from camera_hub.simulator import clip as clips
+from camera_hub.simulator import footage as sources
+from camera_hub.simulator import snapshot, transcode
+from camera_hub.simulator.broadcast import Broadcast
+from camera_hub.simulator.clip import LoopedClip
+from camera_hub.simulator.footage import Footage
+from camera_hub.simulator.onvif import OnvifDevice
+from camera_hub.simulator.onvif_xml import Identity, StreamProfile
+from camera_hub.simulator.rtsp import RtspServer
+from core.clock import Clock
+from core.errors import InvalidInputError
+
+USERNAME = "viewer"
+MAX_CAMERAS = 64
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Material:
+    """Footage, read and ready: main and sub stream."""
+
+    footage: Footage
+    main: LoopedClip
+    sub: LoopedClip
+
+
+class VirtualCamera:
+    """One camera: an ONVIF device, an RTSP server and the two streams that it plays."""
+
+    def __init__(
+        self, number: int, name: str, material: _Material, start_s: float, clock: Clock
+    ) -> None:
+        self.name = name
+        self.footage = material.footage
+        self.username = USERNAME
+        self.password = secrets.token_urlsafe(9)
+        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or f"camera-{number}"
+        began = clock.monotonic() - start_s
+        self._streams = {
+            role: Broadcast(clip, began=began, clock=clock)
+            for role, clip in (("main", material.main), ("sub", material.sub))
+        }
+        self._paths = {role: f"/{slug}/{role}" for role in self._streams}
+        self.rtsp = RtspServer(
+            {self._paths[role]: stream for role, stream in self._streams.items()},
+            username=self.username,
+            password=self.password,
+        )
+        self.onvif = OnvifDevice(
+            [],
+            username=self.username,
+            password=self.password,
+            clock=clock,
+            snapshot=self._snapshot,
+            identity=Identity(serial=f"SIM-{number:04d}"),
+        )
+
+    @property
+    def rtsp_url(self) -> str:
+        """Address of the sub stream, without credentials."""
+        return self.rtsp.url(self._paths["sub"])
+
+    async def start(self) -> None:
+        """Listen on both ports; on the same ones as before after `kill`.
+
+        Raises:
+            OSError: a port has been taken meanwhile.
+        """
+        await self.rtsp.start()
+        self.onvif.profiles = [self._profile(role) for role in self._streams]
+        await self.onvif.start()
+
+    async def kill(self) -> None:
+        """Break every connection and refuse new ones, as when the power is cut."""
+        await self.rtsp.close()
+        await self.onvif.close()
+
+    def stall(self) -> None:
+        """Send no more packets; connections stay and requests are still answered."""
+        for stream in self._streams.values():
+            stream.stalled = True
+
+    def resume(self) -> None:
+        """Send packets again, to each viewer from a keyframe on."""
+        for stream in self._streams.values():
+            stream.stalled = False
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the user of the site needs to add this camera; JSON types only."""
+        return {
+            "name": self.name,
+            "onvif_address": self.onvif.address,
+            "username": self.username,
+            "password": self.password,
+            "rtsp_url": self.rtsp_url,
+            "zone": {
+                "name": self.footage.zone_name,
+                "polygon": [list(corner) for corner in self.footage.zone],
+                "people": self.footage.people,
+            },
+        }
+
+    def _profile(self, role: str) -> StreamProfile:
+        clip = self._streams[role].clip
+        return StreamProfile(
+            token=role,
+            url=self.rtsp.url(self._paths[role]),
+            width=clip.width,
+            height=clip.height,
+            fps=clip.fps,
+            bitrate_kbps=max(1, clip.bitrate // 1000),
+            gop=clip.keyframe_interval,
+        )
+
+    async def _snapshot(self, token: str) -> bytes:
+        stream = self._streams[token]
+        return await asyncio.to_thread(snapshot.jpeg, stream.clip, stream.current_unit())
+
+
+class SimulatedSite:
+    """Virtual cameras while the `async with` block runs; `cameras` in the order of their names.
+
+    `footage` is a file to play, None for what `footage.find` finds. Prepared clips are kept in
+    `work_dir`. `progress` gets lines for a person.
+
+    Entering raises:
+        InvalidInputError: the footage is no video, or the number of cameras is not 1 to 64.
+        NotFoundError: there is no footage.
+    """
+
+    def __init__(
+        self,
+        *,
+        work_dir: Path,
+        clock: Clock,
+        footage: Path | None = None,
+        cameras: int = 4,
+        progress: Progress = lambda _text: None,
+    ) -> None:
+        self.cameras: list[VirtualCamera] = []
+        self._work_dir = work_dir
+        self._clock = clock
+        self._footage = footage
+        self._count = cameras
+        self._progress = progress
+
+    async def __aenter__(self) -> Self:
+        if not 1 <= self._count <= MAX_CAMERAS:
+            raise InvalidInputError(
+                f"{self._count} cameras cannot be simulated.",
+                remedy=f"Ask for 1 to {MAX_CAMERAS}.",
+                code="cameras",
+            )
+        plan = sources.assign(sources.find(self._footage), self._count)
+        materials = {source: await self._prepare(source) for source in dict.fromkeys(plan)}
+        for number, source in enumerate(plan, 1):
+            same = [index for index, other in enumerate(plan) if other is source]
+            index = same.index(number - 1)
+            material = materials[source]
+            name = source.title if len(same) == 1 else f"{source.title} {index + 1}"
+            start_s = source.start_of(index, len(same), material.main.duration_s)
+            self.cameras.append(VirtualCamera(number, name, material, start_s, self._clock))
+        try:
+            await asyncio.gather(*(camera.start() for camera in self.cameras))
+        except OSError:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        await self._close()
+
+    async def _close(self) -> None:
+        await asyncio.gather(*(camera.kill() for camera in self.cameras))
+
+    async def _prepare(self, source: Footage) -> _Material:
+        name = source.path.name
+        self._progress(f"preparing {name}")
+        loop = asyncio.get_running_loop()
+        told = 0.0
+
+        def tell(share: float) -> None:
+            nonlocal told
+            if share >= told + 0.25:
+                told = share
+                text = f"preparing {name}: {share:.0%}"
+                loop.call_soon_threadsafe(self._progress, text)
+
+        def work() -> _Material:
+            clip = transcode.prepare(source.path, self._work_dir, progress=tell)
+            return _Material(source, clips.load(clip.main), clips.load(clip.sub))
+
+        return await asyncio.to_thread(work)
