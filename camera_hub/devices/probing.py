@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from camera_hub.devices.address import parse_address
+from camera_hub.devices.background import in_thread
 from core.clock import Clock
 
 SourceKind = Literal["onvif", "rtsp"]
@@ -85,11 +87,18 @@ class Prober:
             core.errors.InvalidInputError: `address` is none of a camera.
             camera_hub.devices.errors.CameraError: one subclass for each way a camera fails.
         """
-        from camera_hub.devices.address import parse_address
-        from camera_hub.devices.onvif import probe_onvif
-        from camera_hub.devices.rtsp import probe_rtsp
+        camera = parse_address(source_kind, address)
+        if username or password:
+            camera = replace(camera, username=username, password=password)
 
-        camera = parse_address(source_kind, address, username=username, password=password)
-        if source_kind == "onvif":
-            return await probe_onvif(camera, self._clock, timeout_s=self._timeout_s)
-        return await probe_rtsp(camera, timeout_s=self._timeout_s)
+        def work() -> ProbeResult:
+            # Imported on this thread: the ONVIF library takes a second.
+            if source_kind == "rtsp":
+                from camera_hub.devices.rtsp import probe_rtsp
+
+                return probe_rtsp(camera, timeout_s=self._timeout_s)
+            from camera_hub.devices.onvif import probe_onvif
+
+            return probe_onvif(camera, self._clock, timeout_s=self._timeout_s)
+
+        return await in_thread(work, f"probe-{camera.host}")

@@ -1,0 +1,120 @@
+"""Asking a plain RTSP stream what it carries, with the reader's own way of opening it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import av
+import av.error
+
+from camera_hub.devices.address import CameraAddress, resolve
+from camera_hub.devices.choice import USABLE, warnings_of
+from camera_hub.devices.errors import (
+    CameraError,
+    CameraTimeoutError,
+    CameraUnauthorisedError,
+    CameraUnreachableError,
+    MalformedAnswerError,
+    NotACameraError,
+    NoVideoProfileError,
+)
+from camera_hub.devices.probing import ProbeResult, Profile
+from camera_hub.streams.address import with_credentials
+from camera_hub.streams.diagnosis import NOT_VIDEO, Failure, explain, unsupported_codec
+from camera_hub.streams.types import ReasonCode, StreamSource
+
+if TYPE_CHECKING:
+    from av.video.stream import VideoStream
+
+_OPTIONS = {"rtsp_transport": "tcp", "allowed_media_types": "video"}
+_TOKEN = "stream"  # noqa: S105 - the one profile's name
+_NOBODY = UUID(int=0)
+_ERRORS: dict[ReasonCode, type[CameraError]] = {
+    ReasonCode.REFUSED: CameraUnreachableError,
+    ReasonCode.UNREACHABLE: CameraUnreachableError,
+    ReasonCode.TIMEOUT: CameraTimeoutError,
+    ReasonCode.NO_DATA: CameraTimeoutError,
+    ReasonCode.WRONG_CREDENTIALS: CameraUnauthorisedError,
+    ReasonCode.DIGEST_UNSUPPORTED: CameraUnauthorisedError,
+    ReasonCode.NO_SUCH_STREAM: NoVideoProfileError,
+    ReasonCode.NOT_VIDEO: NoVideoProfileError,
+    ReasonCode.CODEC_UNSUPPORTED: NoVideoProfileError,
+    ReasonCode.CLOSED_BY_CAMERA: CameraUnreachableError,
+    ReasonCode.ERROR: MalformedAnswerError,
+}
+
+
+def probe_rtsp(camera: CameraAddress, *, timeout_s: float) -> ProbeResult:
+    """Open the stream at `camera` and read what it carries. Blocks; needs its own thread.
+
+    Raises:
+        CameraError: one subclass for each way in which this fails.
+        InvalidInputError: the host's name leads to an address that no camera may have.
+    """
+    with suppress(OSError):
+        # An unknown name is diagnosed below like every other failure to connect.
+        resolve(camera.host, camera.port)
+    source = StreamSource(_NOBODY, "main", camera.url, camera.username, camera.password)
+    # Opening and asking again why it failed must together keep the limit.
+    seconds = timeout_s / 2
+    try:
+        with av.open(
+            with_credentials(source), mode="r", options=_OPTIONS, timeout=(seconds, seconds / 2)
+        ) as container:
+            if not container.streams.video:
+                raise _error(NOT_VIDEO)
+            profile = _profile(camera, container.streams.video[0])
+    except av.error.FFmpegError as error:
+        failure = explain(error, source, opening=True, timeout_s=seconds)
+        raise _error(failure) from None
+    return ProbeResult(
+        device=None,
+        clock_offset_s=None,
+        profiles=(profile,),
+        main=_TOKEN,
+        sub=_TOKEN,
+        warnings=tuple(warnings_of(profile, profile)),
+    )
+
+
+def _profile(camera: CameraAddress, stream: VideoStream) -> Profile:
+    """Return what the stream carries.
+
+    Raises:
+        NoVideoProfileError: it is neither H.264 nor H.265.
+        CameraTimeoutError: no picture came in time, so that its size is unknown.
+    """
+    context = stream.codec_context
+    codec = context.name if context else ""
+    if codec not in USABLE:
+        raise _error(unsupported_codec(codec))
+    if not stream.width or not stream.height:
+        raise CameraTimeoutError(
+            f"The camera at {camera.place} answers but sent no picture in time.",
+            remedy="Check whether it shows a picture on its own web page.",
+        )
+    rate = stream.average_rate or stream.guessed_rate
+    return Profile(
+        token=_TOKEN,
+        name=urlsplit(camera.url).path.strip("/") or _TOKEN,
+        codec=codec,
+        width=stream.width,
+        height=stream.height,
+        fps=round(float(rate), 2) if rate else 0.0,
+        bitrate_kbps=None,
+        gop=None,
+        stream_url=camera.url,
+        snapshot_url="",
+    )
+
+
+def _error(failure: Failure) -> CameraError:
+    """Return a failure of the reader as the error of a probe, which does not try again."""
+    kind = _ERRORS.get(failure.code, NotACameraError)
+    if failure.code is ReasonCode.NOT_VIDEO and failure != NOT_VIDEO:
+        kind = NotACameraError
+    message, _, remedy = failure.reason.replace("; trying again", "").partition(". ")
+    return kind(f"{message.rstrip('.')}.", remedy=remedy)
