@@ -9,6 +9,7 @@ import uvicorn
 
 from api.app import make_server
 from api.hub import Hub, build_hub
+from app.migrate import upgrade
 from app.process import Pulse
 from app.worker_token import token_file
 from core.clock import SystemClock
@@ -38,6 +39,7 @@ async def ensure_service_token(hub: Hub) -> None:
 async def api_child(settings: Settings, pulse: Pulse, listener_fd: int) -> None:
     """Serve until SIGTERM."""
     hub = build_hub(settings, SystemClock())
+    await upgrade(hub.database)
     await ensure_service_token(hub)
     server = make_server(hub)
     listener = socket.socket(fileno=listener_fd)

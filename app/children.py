@@ -12,10 +12,6 @@ def main(arguments: list[str]) -> int:
     settings = read_settings(Path(file))
     name = rest[0] if rest else kind
     match kind:
-        case "migrate":
-            from app.migrate import migrate_child
-
-            return run_child(name, settings, migrate_child)
         case "api":
             from app.api_process import api_child
 

@@ -7,12 +7,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from app.process import Pulse
 from app.tables import all_tables
 from core.database import Database
-from core.settings import Settings
+from core.errors import HubError
+from core.logging import redact_text
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _POSTGRES_LOCK = 0x43485542  # any number that nothing else of the product uses
@@ -38,18 +40,20 @@ def _upgrade(connection: Connection) -> None:
 
 
 async def upgrade(database: Database) -> None:
-    """Run every migration that `database` lacks."""
-    async with database.engine.connect() as connection:
-        await connection.run_sync(_upgrade)
+    """Run every migration that `database` lacks.
 
-
-async def migrate_child(settings: Settings, _pulse: Pulse | None = None) -> None:
-    """The one-shot child of the supervisor that runs before all others."""
-    database = Database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s)
+    Raises:
+        HubError: the store cannot be reached, or holds a schema of a newer version.
+    """
     try:
-        await upgrade(database)
-    finally:
-        await database.close()
+        async with database.engine.connect() as connection:
+            await connection.run_sync(_upgrade)
+    except (SQLAlchemyError, CommandError, OSError) as error:
+        reason = redact_text(str(error).splitlines()[0])
+        raise HubError(
+            f"The database could not be brought up to date: {reason}",
+            remedy="Check `database.url`, the disk, and that no newer version made this database.",
+        ) from error
 
 
 def _differences(connection: Connection) -> list[Any]:

@@ -1,34 +1,20 @@
-"""One node of the product: migrate, open the port, keep the processes alive."""
+"""One node of the product: open the port, keep the processes alive."""
 
 import asyncio
 import contextlib
 import socket
-import sys
 from collections.abc import AsyncIterator
 from ipaddress import ip_address
 from pathlib import Path
 
 from app.faults import FaultReporter
 from app.process import stop_on_signals
-from app.supervisor import Supervisor, listen, prepare_directories, settings_file
+from app.supervisor import Supervisor, listen, prepare_directories
 from core.clock import Clock, SystemClock
-from core.errors import HubError
 from core.logging import get_logger
 from core.settings import Settings
 
 log = get_logger("app.serve")
-
-
-async def _migrate(settings: Settings) -> None:
-    """Bring the database up to date in a process of its own, so that this one stays small."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "app.children", "migrate", str(settings_file(settings))
-    )
-    if await process.wait():
-        raise HubError(
-            "The database could not be brought up to date; the lines above say why.",
-            remedy="Nothing was started. Check `database.url`, the disk, and `camera-hub doctor`.",
-        )
 
 
 def base_url(listener: socket.socket) -> str:
@@ -53,7 +39,6 @@ async def running_node(
     lock = prepare_directories(settings)
     listener: socket.socket | None = None
     try:
-        await _migrate(settings)
         listener = listen(settings)
         url = base_url(listener)
         (settings.run_dir / "url").write_text(url)

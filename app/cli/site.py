@@ -1,6 +1,5 @@
 """`camera-hub serve | demo | analyse | doctor | openapi | db …`."""
 
-import asyncio
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from app.cli.context import err, out, print_json, print_table, run, settings
+from app.cli.context import err, opened_hub, out, print_json, print_table, run, settings
 
 db = typer.Typer(help="The database's schema.", no_args_is_help=True)
 
@@ -135,11 +134,12 @@ def openapi(
 @db.command("upgrade")
 def db_upgrade() -> None:
     """Bring the database to the current schema (`serve` does it by itself)."""
-    from app.migrate import migrate_child
 
-    loaded = settings()
-    loaded.data_dir.mkdir(parents=True, exist_ok=True)
-    asyncio.run(migrate_child(loaded))
+    async def work() -> None:
+        async with opened_hub():
+            pass  # opening it brings it up to date
+
+    run(work)
     out.print("The database is up to date.")
 
 

@@ -4,13 +4,15 @@ import secrets
 import sys
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from access.policy.types import Role, RoleBinding
 from app.cli.context import err, opened_hub, out, print_table, run
 from core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from access.policy.types import RoleBinding
 
 app = typer.Typer(help="Accounts of people.", no_args_is_help=True)
 tokens = typer.Typer(help="Service tokens of programs and devices.", no_args_is_help=True)
@@ -52,7 +54,9 @@ def _same_as(first: str) -> Callable[[str], str]:
     return check
 
 
-def _bindings(roles: list[str] | None) -> list[RoleBinding]:
+def _bindings(roles: list[str] | None) -> "list[RoleBinding]":
+    from access.policy.types import Role, RoleBinding
+
     bindings = []
     for text in roles or []:
         role, _, area = text.partition("@")
