@@ -17,6 +17,9 @@ from analytics.models.registry import ModelSpec, find
 from analytics.rules.types import CameraRef
 from camera_hub.streams.types import Frame
 from core.clock import SystemClock
+from tests.analytics.inference import client, inference
+
+__all__ = ["client", "inference"]
 
 CAMERA = CameraRef(
     UUID("01890000-0000-7000-8000-000000000001"), "Gate 3", "demo/riverside/jade-garden"
