@@ -168,15 +168,16 @@ async def _read_site(lines: asyncio.StreamReader, progress: Progress) -> list[di
     )
 
 
-async def signed_in(url: str, login: Login) -> httpx.AsyncClient:
-    """Return a client with the session and CSRF token of `login`."""
-    client = httpx.AsyncClient(base_url=f"{url}/api/v1", timeout=30)
-    answer = await client.post(
-        "/sessions", json={"username": login.username, "password": login.password}
-    )
-    _succeeded(answer)
-    client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
-    return client
+@contextlib.asynccontextmanager
+async def signed_in(url: str, login: Login) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client with the session and CSRF token of `login`."""
+    async with httpx.AsyncClient(base_url=f"{url}/api/v1", timeout=30) as client:
+        answer = await client.post(
+            "/sessions", json={"username": login.username, "password": login.password}
+        )
+        _succeeded(answer)
+        client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+        yield client
 
 
 def _succeeded(answer: httpx.Response) -> None:
@@ -262,7 +263,7 @@ async def running_demo(
         progress("starting the hub")
         async with running_node(settings, clock) as (url, supervisor):
             demo = Demo(url, await _make_accounts(settings, clock), supervisor, clock)
-            async with await signed_in(url, demo.login("admin")) as admin:
+            async with signed_in(url, demo.login("admin")) as admin:
                 for camera in site:
                     progress(f"adding {camera['name']} through ONVIF at {camera['onvif_address']}")
                     await _add_camera(admin, camera)
@@ -277,7 +278,7 @@ async def follow(demo: Demo, on_incident: Callable[[dict[str, Any]], None]) -> N
     The stream ends when the api restarts; it is then resumed where it stopped.
     """
     last_id = ""
-    async with await signed_in(demo.url, demo.login("duty")) as client:
+    async with signed_in(demo.url, demo.login("duty")) as client:
         while True:
             headers = {"Last-Event-ID": last_id} if last_id else {}
             with contextlib.suppress(httpx.TransportError):
@@ -305,7 +306,7 @@ def _note(
 
 async def report(demo: Demo) -> dict[str, Any]:
     """Return the demo's figures as one JSON object, after the spools have drained."""
-    async with await signed_in(demo.url, demo.login("admin")) as client:
+    async with signed_in(demo.url, demo.login("admin")) as client:
         deadline = demo.clock.monotonic() + DRAIN_WITHIN_S
         while True:
             system = (await client.get("/system")).json()

@@ -12,7 +12,7 @@ from core.database import Base, UtcDateTime
 class Account(Base):
     """Somebody who may sign in. Deactivated accounts stay: what they did names them."""
 
-    __tablename__ = "accounts"
+    __tablename__ = "account"
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     username: Mapped[str] = mapped_column(String(64), unique=True)
@@ -35,14 +35,14 @@ class Account(Base):
 class AccountRole(Base):
     """A role held by an account in an area; the area "" is the whole site."""
 
-    __tablename__ = "account_roles"
+    __tablename__ = "account_role"
     __table_args__ = (
         UniqueConstraint("account_id", "role", "area"),
         CheckConstraint("role <> 'service'", name="role_of_a_person"),
     )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))
     role: Mapped[str] = mapped_column(String(32))
     area: Mapped[str] = mapped_column(String(200), index=True)
 

@@ -12,11 +12,11 @@ from core.database import Base, UtcDateTime
 class Session(Base):
     """One sign-in of one browser. Ends by sign-out, revocation, idleness or age."""
 
-    __tablename__ = "sessions"
+    __tablename__ = "session"
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     account_id: Mapped[UUID] = mapped_column(
-        ForeignKey("accounts.id", ondelete="CASCADE"), index=True
+        ForeignKey("account.id", ondelete="CASCADE"), index=True
     )
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -15,7 +15,7 @@ class ViewRecord(Base):
     Camera and incident are named by id without a foreign key: a record outlives both.
     """
 
-    __tablename__ = "view_records"
+    __tablename__ = "view_record"
     __table_args__ = (
         CheckConstraint("kind IN ('live', 'snapshot', 'incident_image')", name="kind"),
         Index("ix_view_records_area_id", "area", "id"),
@@ -23,7 +23,7 @@ class ViewRecord(Base):
     )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"), index=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), index=True)
     session_id: Mapped[UUID | None] = mapped_column(Uuid)
     camera_id: Mapped[UUID] = mapped_column(Uuid)
     area: Mapped[str] = mapped_column(String(200))

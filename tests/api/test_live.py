@@ -139,7 +139,7 @@ async def test_no_frame_leaves_when_its_view_record_cannot_be_committed(
     async with scene.hub.database.transaction() as session:
         await session.execute(
             text(
-                "CREATE TRIGGER refuse BEFORE INSERT ON view_records "
+                "CREATE TRIGGER refuse BEFORE INSERT ON view_record "
                 "BEGIN SELECT RAISE(ABORT, 'database is locked'); END"
             )
         )
