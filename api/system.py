@@ -14,6 +14,7 @@ from camera_hub.devices.schemas import DetectorReport
 from governance.signals import repository as signal_rows
 
 router = APIRouter(tags=["system"])
+VERSION = version("camera-hub")
 
 WORKER_SOURCES = "/workers/"
 
@@ -63,7 +64,7 @@ async def read_system(
     async with hub.database.read() as session:
         stored = await signal_rows.count_from(session, WORKER_SOURCES)
     return SystemOut(
-        version=version("camera-hub"),
+        version=VERSION,
         site=hub.settings.site.name,
         workers=[
             WorkerOut(

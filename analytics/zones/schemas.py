@@ -114,7 +114,7 @@ class Zone(ZoneIn):
 class ZonesUpdate(_Wire):
     """Body of `PUT /cameras/{id}/zones`: replaces all zones of the camera."""
 
-    version: int = Field(ge=0)
+    version: int = Field(ge=0, le=2**31 - 1)
     zones: tuple[ZoneIn, ...] = Field(max_length=64)
 
 

@@ -51,7 +51,7 @@ class CameraUpdate(_Body):
     A new address or account is tried first, unless `probe` is false.
     """
 
-    version: int
+    version: int = Field(ge=1, le=2**31 - 1)
     name: Name | None = None
     area: Area | None = None
     place_kind: PlaceKind | None = None

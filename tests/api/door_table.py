@@ -14,6 +14,7 @@ FIELD = "duty_staff supervisor patrol department"
 SEES_INCIDENT = "duty_staff operator supervisor patrol department auditor"
 SEES_PICTURE = "duty_staff operator supervisor patrol department"
 SEES_CAMERA = "duty_staff operator supervisor auditor administrator"
+SEES_ZONES = "duty_staff operator supervisor administrator"
 ADMIN = "administrator"
 
 
@@ -66,6 +67,24 @@ TABLE = [
     # The state of the site.
     Row("GET", "/api/v1/metrics", "token:metrics.read"),
     Row("GET", "/api/v1/system", "duty_staff operator supervisor administrator token:system.read"),
+    # Cameras. The camera of the walk looks at a public space.
+    Row("GET", "/api/v1/cameras", f"{SEES_CAMERA} token:camera.list"),
+    Row("POST", "/api/v1/cameras", ADMIN),
+    Row("POST", "/api/v1/cameras/probe", ADMIN),
+    Row("GET", "/api/v1/cameras/{camera_id}", f"{SEES_CAMERA} token:camera.read", things=True),
+    Row("PATCH", "/api/v1/cameras/{camera_id}", ADMIN, things=True, body={"version": 1}),
+    Row("DELETE", "/api/v1/cameras/{camera_id}", ADMIN, things=True),
+    Row("GET", "/api/v1/cameras/{camera_id}/snapshot", "operator supervisor", things=True),
+    Row("WS", "/api/v1/cameras/{camera_id}/live", "operator supervisor", things=True),
+    Row("GET", "/api/v1/cameras/{camera_id}/zones", SEES_ZONES, things=True),
+    Row(
+        "PUT",
+        "/api/v1/cameras/{camera_id}/zones",
+        "supervisor administrator",
+        things=True,
+        body={"version": 0, "zones": []},
+    ),
+    Row("POST", "/api/v1/workers/{name}/heartbeat", "token:worker.heartbeat"),
     # Signals and incidents.
     Row("POST", "/api/v1/signals", "token:signal.post"),
     Row("GET", "/api/v1/incidents", f"{QUEUE} token:incident.list"),

@@ -33,6 +33,10 @@ STRANGE: list[Any] = [
 ]
 
 
+# These lead the hub to a device, which is another matter: tests/camera_hub.
+DIALS = {"address", "username", "password", "source_kind", "main_profile", "sub_profile", "probe"}
+
+
 def fields_of(app: FastAPI, method: str, path: str) -> set[str]:
     """Return the names that the body of this route may hold."""
     document = app.openapi()
@@ -61,9 +65,11 @@ async def test_no_route_falls_over_nonsense(app: FastAPI, hub: Hub) -> None:
     things = await make_things(hub, HERE)
     fallen = []
     for row in TABLE:
-        if row.path.endswith(("/events", "/sessions/current", "/live")):
+        if row.path.endswith(("/events", "/sessions/current", "/live", "/snapshot")):
             continue
         fields = fields_of(app, row.method, row.path)
+        if "/cameras" in row.path:
+            fields -= DIALS
         bodies: list[Any] = list(STRANGE) if row.method != "GET" else [None]
         base = row.body if isinstance(row.body, dict) else {}
         bodies += [base | {f: v} for f, v in itertools.product(sorted(fields), STRANGE)]
