@@ -1,54 +1,52 @@
 /** Every call the console makes, by name. */
-import { call } from './client'
-import type {
-  Account,
-  Camera,
-  CameraCreate,
-  CameraUpdate,
-  Incident,
-  Page,
-  Probe,
-  ProbeRequest,
-  Resolution,
-  RoleBinding,
-  Session,
-  Signal,
-  ViewRecord,
-  Zone,
-  ZoneSet,
-} from './types'
+import { client, patience, result } from './client'
+import type { AccountCreate, AccountUpdate, CameraCreate, CameraUpdate, Incident, ProbeRequest, Resolution, Severity, Zone, ZoneSet } from './types'
+
+/** A probe waits for the camera, which may take its time. */
+const PROBE_MS = 60_000
+const HEALTH_MS = 5_000
 
 export const sessions = {
   create: (username: string, password: string) =>
-    call<Session>('POST', '/sessions', { body: { username, password }, quiet: true }),
-  current: () => call<Session>('GET', '/sessions/current', { quiet: true }),
-  end: () => call<null>('DELETE', '/sessions/current', { quiet: true }),
-}
-
-export interface AccountFields {
-  display_name: string
-  roles: RoleBinding[]
-  locale: string
+    result(client.POST('/api/v1/sessions', { body: { username, password }, signal: patience() }), true),
+  current: () => result(client.GET('/api/v1/sessions/current', { signal: patience() }), true),
+  end: () => result(client.DELETE('/api/v1/sessions/current', { signal: patience() }), true),
 }
 
 export const accounts = {
-  list: (cursor?: string) => call<Page<Account>>('GET', '/accounts', { query: { limit: 100, cursor } }),
-  create: (body: AccountFields & { username: string; password: string }) =>
-    call<Account>('POST', '/accounts', { body }),
-  update: (id: string, body: Partial<AccountFields & { password: string; active: boolean }>) =>
-    call<Account>('PATCH', `/accounts/${id}`, { body }),
+  list: (cursor?: string | null) =>
+    result(client.GET('/api/v1/accounts', { params: { query: { limit: 100, cursor } }, signal: patience() })),
+  create: (body: AccountCreate) => result(client.POST('/api/v1/accounts', { body, signal: patience() })),
+  update: (account_id: string, body: AccountUpdate) =>
+    result(client.PATCH('/api/v1/accounts/{account_id}', { params: { path: { account_id } }, body, signal: patience() })),
 }
 
 export const cameras = {
-  list: (cursor?: string) => call<Page<Camera>>('GET', '/cameras', { query: { limit: 200, cursor } }),
-  get: (id: string) => call<Camera>('GET', `/cameras/${id}`),
-  probe: (body: ProbeRequest) => call<Probe>('POST', '/cameras/probe', { body, timeoutMs: 45_000 }),
-  create: (body: CameraCreate) => call<Camera>('POST', '/cameras', { body, timeoutMs: 45_000 }),
-  update: (id: string, body: CameraUpdate) => call<Camera>('PATCH', `/cameras/${id}`, { body }),
-  remove: (id: string) => call<null>('DELETE', `/cameras/${id}`),
-  zones: (id: string) => call<ZoneSet>('GET', `/cameras/${id}/zones`),
-  writeZones: (id: string, version: number, zones: Zone[]) =>
-    call<ZoneSet>('PUT', `/cameras/${id}/zones`, { body: { version, zones } }),
+  list: (cursor?: string | null) =>
+    result(client.GET('/api/v1/cameras', { params: { query: { limit: 200, cursor } }, signal: patience() })),
+  get: (camera_id: string) =>
+    result(client.GET('/api/v1/cameras/{camera_id}', { params: { path: { camera_id } }, signal: patience() })),
+  probe: (body: ProbeRequest) => result(client.POST('/api/v1/cameras/probe', { body, signal: patience(PROBE_MS) })),
+  create: (body: CameraCreate) => result(client.POST('/api/v1/cameras', { body, signal: patience(PROBE_MS) })),
+  update: (camera_id: string, body: CameraUpdate) =>
+    result(
+      client.PATCH('/api/v1/cameras/{camera_id}', { params: { path: { camera_id } }, body, signal: patience(PROBE_MS) }),
+    ),
+  remove: (camera_id: string) =>
+    result(client.DELETE('/api/v1/cameras/{camera_id}', { params: { path: { camera_id } }, signal: patience() })),
+  // openapi-fetch makes number[] of the pairs in a polygon, hence the casts.
+  zones: (camera_id: string) =>
+    result(
+      client.GET('/api/v1/cameras/{camera_id}/zones', { params: { path: { camera_id } }, signal: patience() }),
+    ) as Promise<ZoneSet>,
+  writeZones: (camera_id: string, version: number, zones: Zone[]) =>
+    result(
+      client.PUT('/api/v1/cameras/{camera_id}/zones', {
+        params: { path: { camera_id } },
+        body: { version, zones },
+        signal: patience(),
+      }),
+    ) as Promise<ZoneSet>,
   snapshotUrl: (id: string) => `/api/v1/cameras/${id}/snapshot`,
   liveUrl: (id: string, stream: 'main' | 'sub') => {
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
@@ -58,30 +56,33 @@ export const cameras = {
 
 export interface IncidentQuery {
   state: 'open' | 'closed' | 'all'
-  severity?: string
-  camera_id?: string
+  severity?: Severity
   cursor?: string | null
-  limit?: number
+  limit: number
 }
 
+const step = (incident_id: string) => ({ params: { path: { incident_id } }, signal: patience() })
+
 export const incidents = {
-  list: (query: IncidentQuery) => call<Page<Incident>>('GET', '/incidents', { query: { limit: 50, ...query } }),
-  get: (id: string) => call<Incident>('GET', `/incidents/${id}`),
-  signals: (id: string) => call<Page<Signal>>('GET', `/incidents/${id}/signals`),
+  list: (query: IncidentQuery) => result(client.GET('/api/v1/incidents', { params: { query }, signal: patience() })),
+  get: (id: string): Promise<Incident> => result(client.GET('/api/v1/incidents/{incident_id}', step(id))),
+  signals: (id: string) => result(client.GET('/api/v1/incidents/{incident_id}/signals', step(id))),
   acknowledge: (id: string, version: number) =>
-    call<Incident>('POST', `/incidents/${id}/acknowledge`, { body: { version } }),
-  handle: (id: string, version: number, note?: string) =>
-    call<Incident>('POST', `/incidents/${id}/handle`, { body: { version, note } }),
+    result(client.POST('/api/v1/incidents/{incident_id}/acknowledge', { ...step(id), body: { version } })),
+  handle: (id: string, version: number) =>
+    result(client.POST('/api/v1/incidents/{incident_id}/handle', { ...step(id), body: { version, note: '' } })),
   feedback: (id: string, version: number, note: string) =>
-    call<Incident>('POST', `/incidents/${id}/feedback`, { body: { version, note } }),
+    result(client.POST('/api/v1/incidents/{incident_id}/feedback', { ...step(id), body: { version, note } })),
   close: (id: string, version: number, note: string, resolution: Resolution) =>
-    call<Incident>('POST', `/incidents/${id}/close`, { body: { version, note, resolution } }),
-  note: (id: string, text: string) => call<Incident>('POST', `/incidents/${id}/notes`, { body: { text } }),
+    result(client.POST('/api/v1/incidents/{incident_id}/close', { ...step(id), body: { version, note, resolution } })),
+  note: (id: string, text: string): Promise<Incident> =>
+    result(client.POST('/api/v1/incidents/{incident_id}/notes', { ...step(id), body: { text } })),
 }
 
 export const views = {
   list: (cursor?: string | null) =>
-    call<Page<ViewRecord>>('GET', '/view-records', { query: { limit: 50, cursor } }),
+    result(client.GET('/api/v1/view-records', { params: { query: { limit: 50, cursor } }, signal: patience() })),
 }
 
-export const health = () => call<unknown>('GET', '/health/live', { quiet: true, timeoutMs: 5_000 })
+/** Asks whether the hub is there at all. */
+export const health = () => result(client.GET('/api/v1/health/live', { signal: patience(HEALTH_MS) }), true)

@@ -1,6 +1,8 @@
+/** The hub's interface, typed by its OpenAPI document. */
+import createClient, { type Middleware } from 'openapi-fetch'
 import { asProblem, Problem, problemFrom } from './problem'
+import type { paths } from './schema'
 
-const BASE = '/api/v1'
 const TIMEOUT_MS = 15_000
 
 let csrfToken = ''
@@ -20,44 +22,46 @@ export function observe(hooks: {
   onAnswer = hooks.answer
 }
 
-type Query = Record<string, string | number | undefined | null>
-
-export function withQuery(path: string, query: Query = {}): string {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== '')
-  if (given.length === 0) return path
-  return `${path}?${new URLSearchParams(given.map(([key, value]) => [key, String(value)]))}`
+/** Browsers send the cookie by themselves; the token proves that this page made the request. */
+const csrf: Middleware = {
+  onRequest({ request }) {
+    if (request.method !== 'GET' && csrfToken) request.headers.set('X-CSRF-Token', csrfToken)
+    return request
+  },
 }
 
-/** One call; rejects with a `Problem`. `quiet` keeps a 401 from ending the session. */
-export async function call<T>(
-  method: string,
-  path: string,
-  options: { body?: unknown; query?: Query; quiet?: boolean; timeoutMs?: number } = {},
-): Promise<T> {
-  const headers: Record<string, string> = { Accept: 'application/json' }
-  if (options.body !== undefined) headers['Content-Type'] = 'application/json'
-  if (method !== 'GET' && csrfToken) headers['X-CSRF-Token'] = csrfToken
-  let response: Response
+export const client = createClient<paths>({ baseUrl: globalThis.location?.origin ?? 'http://localhost' })
+client.use(csrf)
+
+export function patience(milliseconds = TIMEOUT_MS): AbortSignal {
+  return AbortSignal.timeout(milliseconds)
+}
+
+interface Answer<T> {
+  data?: T
+  error?: unknown
+  response: Response
+}
+
+/** What a call gave; rejects with a `Problem`. `quiet` keeps a 401 from ending the session. */
+export async function result<T>(pending: Promise<Answer<T>>, quiet = false): Promise<T> {
+  let answer: Answer<T>
   try {
-    response = await fetch(BASE + withQuery(path, options.query), {
-      method,
-      headers,
-      body: options.body === undefined ? undefined : JSON.stringify(options.body),
-      credentials: 'same-origin',
-      signal: AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS),
-    })
+    answer = await pending
   } catch (error) {
+    // An answer that is no JSON is an answer all the same.
+    const problem = error instanceof SyntaxError ? new Problem(502, 'hub-away', '', '') : asProblem(error)
     onAnswer(false, null)
-    throw asProblem(error)
-  }
-  const body: unknown = response.status === 204 ? null : await response.json().catch(() => null)
-  if (!response.ok) {
-    const problem = problemFrom(response, body)
-    onAnswer(!problem.away, response.headers.get('Date'))
-    if (response.status === 401 && !options.quiet) onSignedOut()
     throw problem
   }
-  onAnswer(true, response.headers.get('Date'))
-  if (body === null && response.status !== 204) throw new Problem(response.status, 'unexpected-answer', '', '')
-  return body as T
+  const { data, error, response } = answer
+  const date = response.headers.get('Date')
+  if (response.ok) {
+    onAnswer(true, date)
+    return data as T
+  }
+  const problem = problemFrom(response, error)
+  onAnswer(!problem.away, date)
+  if (response.status === 401 && !quiet) onSignedOut()
+  throw problem
 }

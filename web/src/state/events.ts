@@ -1,4 +1,5 @@
 import { readonly, ref } from 'vue'
+import { health } from '@/api/calls'
 import type { CameraStatus, Incident } from '@/api/types'
 import { asProblem } from '@/api/problem'
 import { forgetCameras, loadCameras, refreshCamera, takeStatus } from './cameras'
@@ -81,6 +82,7 @@ function open(): void {
   }
   stream.onerror = () => {
     state.value = 'reconnecting'
+    health().catch(() => undefined) // tells whether the hub is away or only the stream broke
     // A browser retries by itself unless it gave up.
     if (stream.readyState === EventSource.CLOSED && source === stream) again()
   }

@@ -54,7 +54,7 @@ export async function loadOpen(): Promise<boolean> {
       if (!had || had.version < incident.version) surprise = true
       takeIncident(incident)
     }
-    cursor = page.next_cursor
+    cursor = page.next_cursor ?? null
   } while (cursor !== null && seen.size < MOST)
   for (const [id, incident] of before) {
     // Unchanged since the question was asked, and no longer open: closed unheard.
