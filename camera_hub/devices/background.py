@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TypeVar
 
 from core.errors import UnavailableError
 
 T = TypeVar("T")
-_MOST_AT_ONCE = 8
-_running = threading.BoundedSemaphore(_MOST_AT_ONCE)
+MOST_AT_ONCE = 8
+_running = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 
 async def in_thread(work: Callable[[], T], name: str) -> T:
@@ -25,31 +26,21 @@ async def in_thread(work: Callable[[], T], name: str) -> T:
     """
     if not _running.acquire(blocking=False):
         raise UnavailableError(
-            f"{_MOST_AT_ONCE} cameras are being asked already.",
+            f"{MOST_AT_ONCE} cameras are being asked already.",
             remedy="Try again in a few seconds.",
             code="too-many-probes",
         )
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[T] = loop.create_future()
-
-    def deliver(value: T | None, error: BaseException | None) -> None:
-        if result.done():
-            return
-        if error is not None:
-            result.set_exception(error)
-        else:
-            result.set_result(value)  # type: ignore[arg-type]  # there is a value or an error
+    future: Future[T] = Future()
+    # From now on it cannot be cancelled: the thread cannot be stopped either.
+    future.set_running_or_notify_cancel()
 
     def run() -> None:
-        value, failure = None, None
         try:
-            value = work()
+            future.set_result(work())
         except BaseException as error:  # noqa: BLE001 - handed to the caller, who raises it
-            failure = error
+            future.set_exception(error)
         finally:
             _running.release()
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(deliver, value, failure)
 
     threading.Thread(target=run, name=name, daemon=True).start()
-    return await result
+    return await asyncio.wrap_future(future)

@@ -41,3 +41,11 @@ class NoVideoProfileError(CameraError):
     """The camera offers no stream of pictures."""
 
     code = "no-video-profile"
+
+
+def slow_camera(place: str, seconds: float) -> CameraTimeoutError:
+    """Return the error of a camera at `place` that did not finish within `seconds`."""
+    return CameraTimeoutError(
+        f"The camera at {place} did not finish answering within {seconds:.0f} s.",
+        remedy="Check the network to it, and restart it if this lasts.",
+    )

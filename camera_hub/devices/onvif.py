@@ -26,6 +26,7 @@ from camera_hub.devices.errors import (
     CameraUnauthorisedError,
     CameraUnreachableError,
     NoVideoProfileError,
+    slow_camera,
 )
 from camera_hub.devices.probing import DeviceFacts, ProbeResult, ProbeWarning, Profile
 from camera_hub.devices.profiles import Encoding, read_encodings, text_of
@@ -99,7 +100,7 @@ async def _probe(camera: CameraAddress, clock: Clock, timeout_s: float) -> Probe
             async with asyncio.timeout(timeout_s):
                 return await conversation.run()
         except TimeoutError:
-            raise soap.timed_out(camera.place, timeout_s) from None
+            raise slow_camera(camera.place, timeout_s) from None
         finally:
             await conversation.close()
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from camera_hub.devices.address import parse_address
 from camera_hub.devices.background import in_thread
+from camera_hub.devices.errors import slow_camera
 from core.clock import Clock
 
 SourceKind = Literal["onvif", "rtsp"]
+_GRACE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,14 @@ class Prober:
             if source_kind == "rtsp":
                 from camera_hub.devices.rtsp import probe_rtsp
 
-                return probe_rtsp(camera, timeout_s=self._timeout_s)
+                return probe_rtsp(camera, self._clock, timeout_s=self._timeout_s)
             from camera_hub.devices.onvif import probe_onvif
 
             return probe_onvif(camera, self._clock, timeout_s=self._timeout_s)
 
-        return await in_thread(work, f"probe-{camera.host}")
+        try:
+            # The parts have limits of their own; this one also holds where a library has none.
+            async with asyncio.timeout(self._timeout_s + _GRACE_S):
+                return await in_thread(work, f"probe-{camera.host}")
+        except TimeoutError:
+            raise slow_camera(camera.place, self._timeout_s) from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -25,12 +27,15 @@ from camera_hub.devices.probing import ProbeResult, Profile
 from camera_hub.streams.address import with_credentials
 from camera_hub.streams.diagnosis import NOT_VIDEO, Failure, explain, unsupported_codec
 from camera_hub.streams.types import ReasonCode, StreamSource
+from core.clock import Clock
 
 if TYPE_CHECKING:
+    from av.container import InputContainer
     from av.video.stream import VideoStream
 
 _OPTIONS = {"rtsp_transport": "tcp", "allowed_media_types": "video"}
 _TOKEN = "stream"  # noqa: S105 - the one profile's name
+_LONGEST_LOOK_S = 4.0
 _NOBODY = UUID(int=0)
 _ERRORS: dict[ReasonCode, type[CameraError]] = {
     ReasonCode.REFUSED: CameraUnreachableError,
@@ -47,8 +52,10 @@ _ERRORS: dict[ReasonCode, type[CameraError]] = {
 }
 
 
-def probe_rtsp(camera: CameraAddress, *, timeout_s: float) -> ProbeResult:
+def probe_rtsp(camera: CameraAddress, clock: Clock, *, timeout_s: float) -> ProbeResult:
     """Open the stream at `camera` and read what it carries. Blocks; needs its own thread.
+
+    Reads on to the second keyframe, for a few seconds at most, to know how far apart they are.
 
     Raises:
         CameraError: one subclass for each way in which this fails.
@@ -67,6 +74,8 @@ def probe_rtsp(camera: CameraAddress, *, timeout_s: float) -> ProbeResult:
             if not container.streams.video:
                 raise _error(NOT_VIDEO)
             profile = _profile(camera, container.streams.video[0])
+            until = clock.monotonic() + min(seconds, _LONGEST_LOOK_S)
+            profile = _measured(profile, container, lambda: clock.monotonic() < until)
     except av.error.FFmpegError as error:
         failure = explain(error, source, opening=True, timeout_s=seconds)
         raise _error(failure) from None
@@ -109,6 +118,26 @@ def _profile(camera: CameraAddress, stream: VideoStream) -> Profile:
         stream_url=camera.url,
         snapshot_url="",
     )
+
+
+def _measured(profile: Profile, container: InputContainer, more: Callable[[], bool]) -> Profile:
+    """Return `profile` with the distance of the keyframes and the bit rate between two of them.
+
+    A distance longer than there was time for stays unknown, and so does that of a stream that
+    breaks off: it was good enough to be added.
+    """
+    pictures, size = 0, 0
+    with suppress(av.error.FFmpegError):
+        for packet in container.demux(video=0):
+            if not packet.size or not more():
+                break
+            if packet.is_keyframe and pictures:
+                rate = size * 8 * profile.fps / pictures / 1000 if profile.fps else 0.0
+                return replace(profile, gop=pictures, bitrate_kbps=round(rate) or None)
+            if packet.is_keyframe or pictures:
+                pictures += 1
+                size += packet.size
+    return profile
 
 
 def _error(failure: Failure) -> CameraError:

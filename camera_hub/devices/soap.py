@@ -23,7 +23,6 @@ from zeep.exceptions import Fault
 
 from camera_hub.devices.address import CameraAddress, resolve
 from camera_hub.devices.errors import (
-    CameraTimeoutError,
     CameraUnauthorisedError,
     CameraUnreachableError,
     MalformedAnswerError,
@@ -67,14 +66,6 @@ def unauthorised(camera: CameraAddress) -> CameraUnauthorisedError:
         f"The camera at {camera.place} does not accept this user name and password.",
         remedy="Check both. Many cameras keep separate users for ONVIF, and lock a user for some "
         "minutes after several wrong passwords.",
-    )
-
-
-def timed_out(place: str, seconds: float) -> CameraTimeoutError:
-    """Return the error of a camera that answers too slowly."""
-    return CameraTimeoutError(
-        f"The camera at {place} did not finish answering within {seconds:.0f} s.",
-        remedy="Check the network to it and restart it if this lasts.",
     )
 
 
