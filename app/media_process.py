@@ -114,11 +114,14 @@ class MediaWorker:
         statuses = self._runtime.statuses()
         for camera_id, status in statuses.items():
             self._host.observe(camera_id, status)
+        token = self._token()
+        if not token:
+            return  # the api makes it at its first start and will be there in a moment
         try:
             answer = await self._client.post(
                 f"/api/v1/workers/{self._name}/heartbeat",
                 json=self._report(statuses),
-                headers={"Authorization": f"Bearer {self._token()}"},
+                headers={"Authorization": f"Bearer {token}"},
             )
             answer.raise_for_status()
             body = answer.json()
