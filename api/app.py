@@ -112,7 +112,8 @@ def _bare_app() -> FastAPI:
 
 async def _serve_openapi(request: Request) -> Response:
     """Return the description of the interface."""
-    return JSONResponse(request.app.openapi())
+    # Made once, and that takes half a second: not on the event loop.
+    return JSONResponse(await asyncio.to_thread(request.app.openapi))
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -279,9 +279,11 @@ async def _walk(row: Row, app: FastAPI, hub: Hub, keys: dict[str, dict[str, str]
     assert wrong == []
 
 
-@pytest.mark.parametrize("row", [r for r in TABLE if r.who != "everybody"], ids=lambda r: r.path)
+GUARDED = [row for row in TABLE if row.who != "everybody"]
+
+
 async def test_what_counts_at_the_door_counts_no_more_when_it_is_taken_away(
-    row: Row, app: FastAPI, hub: Hub
+    app: FastAPI, hub: Hub
 ) -> None:
     """Removed account, ended session, revoked token; made-up, malformed and stolen-looking keys."""
     things = await make_things(hub, HERE)
@@ -322,17 +324,14 @@ async def test_what_counts_at_the_door_counts_no_more_when_it_is_taken_away(
         {"X-Forwarded-For": "127.0.0.1", "X-Real-IP": "127.0.0.1"},
         {"X-Forwarded-User": "still-here", "Remote-User": "still-here"},
     ]
-    for headers in keys:
-        answer = await knock(app, row.method, place(row.path, things), headers, row.body)
-        assert answer.status == 401, (headers, answer)
+    for row in GUARDED:
+        for headers in keys:
+            answer = await knock(app, row.method, place(row.path, things), headers, row.body)
+            assert answer.status == 401, (row, headers, answer)
 
 
-@pytest.mark.parametrize(
-    "row", [r for r in TABLE if r.method not in {"GET", "WS"} and r.who != "everybody"],
-    ids=lambda r: f"{r.method} {r.path}",
-)  # fmt: skip
 async def test_every_changing_route_wants_the_csrf_token_of_its_own_session(
-    row: Row, app: FastAPI, hub: Hub
+    app: FastAPI, hub: Hub
 ) -> None:
     things = await make_things(hub, HERE)
     async with hub.database.transaction() as session:
@@ -345,10 +344,13 @@ async def test_every_changing_route_wants_the_csrf_token_of_its_own_session(
         )
         mine = await _session_headers(hub, session, account.id)
         second = await _session_headers(hub, session, account.id)
-    for token in (None, "", "0" * 64, second[CSRF_HEADER]):
-        headers = {"Cookie": mine["Cookie"]} | ({} if token is None else {CSRF_HEADER: token})
-        answer = await knock(app, row.method, place(row.path, things), headers, row.body)
-        assert (answer.status, answer.code) == (403, "csrf")
+    changing = [row for row in GUARDED if row.method not in {"GET", "WS"}]
+    assert len(changing) > 10
+    for row in changing:
+        for token in (None, "", "0" * 64, second[CSRF_HEADER]):
+            headers = {"Cookie": mine["Cookie"]} | ({} if token is None else {CSRF_HEADER: token})
+            answer = await knock(app, row.method, place(row.path, things), headers, row.body)
+            assert (answer.status, answer.code) == (403, "csrf"), (row, token)
 
 
 def test_an_unguarded_route_stops_the_start(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
