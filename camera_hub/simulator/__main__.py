@@ -37,6 +37,8 @@ def _arguments() -> argparse.Namespace:
 async def _obey(site: SimulatedSite, line: str) -> dict[str, Any]:
     """Carry out one command line and return the answer to it."""
     verb, _, rest = line.strip().partition(" ")
+    if not site.cameras:
+        return {"error": "The cameras are not ready yet.", "remedy": "Wait for their list."}
     number = int(rest) if rest.strip().isdecimal() else 0
     if not 1 <= number <= len(site.cameras):
         return {
@@ -91,13 +93,20 @@ async def _run(arguments: argparse.Namespace) -> None:
         cameras=arguments.cameras,
         progress=lambda text: _say({"progress": text}),
     )
+    serving = asyncio.create_task(_serve(site))
+    tasks = [serving, asyncio.create_task(_commands(site)), asyncio.create_task(stop.wait())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    if not serving.cancelled():
+        serving.result()
+
+
+async def _serve(site: SimulatedSite) -> None:
     async with site:
         _say({"cameras": [camera.describe() for camera in site.cameras]})
-        ends = [asyncio.create_task(stop.wait()), asyncio.create_task(_commands(site))]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for task in ends:
-            task.cancel()
-        await asyncio.gather(*ends, return_exceptions=True)
+        await asyncio.Event().wait()
 
 
 def main() -> int:

@@ -3,7 +3,8 @@
 import asyncio
 import re
 import secrets
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -164,18 +165,20 @@ class SimulatedSite:
             )
         plan = sources.assign(sources.find(self._footage), self._count)
         materials = {source: await self._prepare(source) for source in dict.fromkeys(plan)}
+        made: list[VirtualCamera] = []
         for number, source in enumerate(plan, 1):
             same = [index for index, other in enumerate(plan) if other is source]
             index = same.index(number - 1)
             material = materials[source]
             name = source.title if len(same) == 1 else f"{source.title} {index + 1}"
             start_s = source.start_of(index, len(same), material.main.duration_s)
-            self.cameras.append(VirtualCamera(number, name, material, start_s, self._clock))
+            made.append(VirtualCamera(number, name, material, start_s, self._clock))
         try:
-            await asyncio.gather(*(camera.start() for camera in self.cameras))
-        except OSError:
-            await self._close()
+            await asyncio.gather(*(camera.start() for camera in made))
+        except (OSError, asyncio.CancelledError):
+            await _kill(made)
             raise
+        self.cameras = made
         return self
 
     async def __aexit__(
@@ -184,26 +187,36 @@ class SimulatedSite:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        await self._close()
-
-    async def _close(self) -> None:
-        await asyncio.gather(*(camera.kill() for camera in self.cameras))
+        await _kill(self.cameras)
 
     async def _prepare(self, source: Footage) -> _Material:
         name = source.path.name
         self._progress(f"preparing {name}")
         loop = asyncio.get_running_loop()
+        abandoned = threading.Event()
         told = 0.0
 
         def tell(share: float) -> None:
             nonlocal told
+            if abandoned.is_set():
+                raise _AbandonedError
             if share >= told + 0.25:
                 told = share
-                text = f"preparing {name}: {share:.0%}"
-                loop.call_soon_threadsafe(self._progress, text)
+                loop.call_soon_threadsafe(self._progress, f"preparing {name}: {share:.0%}")
 
         def work() -> _Material:
             clip = transcode.prepare(source.path, self._work_dir, progress=tell)
             return _Material(source, clips.load(clip.main), clips.load(clip.sub))
 
-        return await asyncio.to_thread(work)
+        try:
+            return await asyncio.to_thread(work)
+        finally:
+            abandoned.set()
+
+
+class _AbandonedError(Exception):
+    """Nobody waits for the footage any more."""
+
+
+async def _kill(cameras: Sequence[VirtualCamera]) -> None:
+    await asyncio.gather(*(camera.kill() for camera in cameras))

@@ -5,6 +5,7 @@ second demo starts at once. Without B-frames decoding order is display order, an
 GOP starts with an IDR picture, so that the clip can be played in a loop without a seam.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -13,8 +14,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.container import InputContainer
+from av.filter import Graph
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 
 from core.errors import InvalidInputError
 
@@ -22,7 +25,9 @@ MAIN_WIDTH = 1280
 SUB_WIDTH = 640
 MAX_FPS = 25.0
 MAX_SECONDS = 150.0
-_RECIPE = b"4"  # change it whenever the encoder's settings below change
+MAX_PIXELS = 1920 * 1080 * 25 * 40
+"""Pixels that are decoded at most: 40 s of full HD, 10 s of 4K; bounds the wait."""
+_RECIPE = b"5"  # change it whenever the encoder's settings below change
 _CLOCK = 90_000
 
 Progress = Callable[[float], None]
@@ -46,7 +51,8 @@ def prepare(
 ) -> Clip:
     """Convert `source` into `work_dir`, or find it there from an earlier time.
 
-    Blocks for some seconds; run it in a thread. Only the first `max_seconds` are used.
+    Blocks for some seconds; run it in a thread. Only the first `max_seconds` are used, and of
+    large pictures less (`MAX_PIXELS`). What `progress` raises stops the work and is passed on.
 
     Raises:
         InvalidInputError: `source` cannot be read or holds no video.
@@ -101,19 +107,21 @@ def _convert(source: Path, into: Clip, max_seconds: float, progress: Progress | 
             raise _no_video(source)
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        rate = float(stream.average_rate or stream.guessed_rate or 25)
-        rate = min(rate, MAX_FPS) if rate > 0 else 25.0
-        seconds = min(max_seconds, (container.duration or 0) / av.time_base or max_seconds)
+        native = float(stream.average_rate or stream.guessed_rate or MAX_FPS)
+        rate = min(native, MAX_FPS) if native > 0 else MAX_FPS
+        second = max(1, stream.width * stream.height) * max(native, rate)
+        seconds = min(max_seconds, MAX_PIXELS / second)
+        total = min(seconds, (container.duration or 0) / av.time_base or seconds)
         main = _Encoder(into.main, MAIN_WIDTH, rate)
         sub = _Encoder(into.sub, SUB_WIDTH, rate)
         try:
             frames = 0
-            for at, frame in _steady(container.decode(stream), rate, max_seconds):
+            for at, frame in _steady(_decode(container, stream), rate, seconds):
                 frames += 1
                 main.encode(frame, at)
                 sub.encode(frame, at)
                 if progress is not None:
-                    progress(min(1.0, at / seconds))
+                    progress(min(1.0, at / total))
         finally:
             main.close()
             sub.close()
@@ -121,25 +129,34 @@ def _convert(source: Path, into: Clip, max_seconds: float, progress: Progress | 
             raise _no_video(source)
 
 
+def _decode(container: InputContainer, stream: av.VideoStream) -> Iterator[VideoFrame]:
+    """Yield the pictures that can be decoded; damaged ones, and a damaged end, are left out."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.InvalidDataError, av.EOFError):
+            return
+        with contextlib.suppress(av.InvalidDataError):
+            yield from stream.decode(packet)
+
+
 def _steady(
     frames: Iterator[VideoFrame], rate: float, max_seconds: float
 ) -> Iterator[tuple[float, VideoFrame]]:
-    """Yield (seconds from the start, frame), strictly forward and never faster than `rate`."""
+    """Yield (seconds from the start, frame), strictly forward and at most `rate` a second."""
     origin: float | None = None
-    last = -1.0
-    index = 0
-    for frame in frames:
+    slot = -1
+    for index, frame in enumerate(frames):
         # A damaged file may lack timestamps: then the frames are taken as evenly spaced.
         time = frame.time if frame.time is not None else (origin or 0.0) + index / rate
         origin = time if origin is None else origin
         at = time - origin
-        index += 1
         if at > max_seconds:
             return
-        if at - last < 0.5 / rate:
-            continue
-        last = at
-        yield at, frame
+        if round(at * rate) > slot:
+            slot = round(at * rate)
+            yield at, frame
 
 
 class _Encoder:
@@ -150,13 +167,18 @@ class _Encoder:
         self._max_width = max_width
         self._rate = Fraction(rate).limit_denominator(1001)
         self._stream: av.VideoStream | None = None
+        self._turn: Graph | None = None
+        self._size = (0, 0)
 
     def encode(self, frame: VideoFrame, at: float) -> None:
         stream = self._stream or self._open(frame)
-        picture = frame.reformat(stream.width, stream.height, "yuv420p")
+        picture = frame.reformat(*self._size, "yuv420p")
+        if self._turn is not None:
+            self._turn.vpush(picture)
+            picture = self._turn.vpull()
         picture.pts = round(at * _CLOCK)
         picture.time_base = Fraction(1, _CLOCK)
-        picture.pict_type = av.video.frame.PictureType.NONE
+        picture.pict_type = PictureType.NONE
         self._container.mux(stream.encode(picture))
 
     def close(self) -> None:
@@ -165,13 +187,17 @@ class _Encoder:
         self._container.close()
 
     def _open(self, frame: VideoFrame) -> av.VideoStream:
-        width = min(self._max_width, frame.width) // 2 * 2
-        height = max(2, round(frame.height * width / frame.width / 2) * 2)
+        quarters = round(frame.rotation / 90) % 4
+        upright = (frame.width, frame.height) if quarters % 2 == 0 else (frame.height, frame.width)
+        width = max(2, min(self._max_width, upright[0]) // 2 * 2)
+        height = max(2, round(upright[1] * width / upright[0] / 2) * 2)
+        self._size = (width, height) if quarters % 2 == 0 else (height, width)
+        self._turn = _turn(quarters, *self._size) if quarters else None
         gop = max(1, round(float(self._rate)))
         stream = self._container.add_stream("libx264", rate=self._rate)
         assert isinstance(stream, av.VideoStream)
         context: VideoCodecContext = stream.codec_context
-        context.width, context.height = max(2, width), height
+        context.width, context.height = width, height
         context.pix_fmt = "yuv420p"
         context.time_base = Fraction(1, _CLOCK)
         context.gop_size = gop
@@ -184,3 +210,18 @@ class _Encoder:
         }
         self._stream = stream
         return stream
+
+
+def _turn(quarters: int, width: int, height: int) -> Graph:
+    """Return a filter that turns pictures by `quarters` of a circle, counter-clockwise.
+
+    Phones store pictures as the sensor sees them and note how to turn them.
+    """
+    graph = Graph()
+    pixels = av.VideoFormat("yuv420p", width, height)
+    base = Fraction(1, _CLOCK)
+    nodes = [graph.add_buffer(width=width, height=height, format=pixels, time_base=base)]
+    nodes += [graph.add("transpose", "cclock") for _ in range(quarters)]
+    nodes.append(graph.add("buffersink"))
+    graph.link_nodes(*nodes).configure()
+    return graph
