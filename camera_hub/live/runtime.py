@@ -115,9 +115,9 @@ class MediaRuntime:
     def frames(self, camera_id: UUID) -> FrameDecoder | None:
         """Decode the camera's always-read stream and return where its pictures come out.
 
-        The same one at every call, through reconnects and changes of the camera, until
-        `release_frames` or until the camera is taken away (then `get` gives None at once).
-        None for an unknown camera.
+        The same one at every call, through reconnects and changed addresses, until
+        `release_frames`, until the camera is taken away or has other streams than before (then
+        `get` gives None at once). None for an unknown camera.
         """
         with self._lock:
             camera = self._cameras.get(camera_id)
@@ -186,10 +186,10 @@ class MediaRuntime:
 
     def _apply_one(self, assigned: AssignedCamera) -> None:
         camera = self._cameras.get(assigned.id)
-        if camera is not None and camera.streams.keys() - assigned.streams.keys():
+        if camera is not None and camera.assigned.streams.keys() != assigned.streams.keys():
             camera.stop()
             camera = None
-        if camera is None or camera.primary not in assigned.streams:
+        if camera is None:
             camera = self._cameras[assigned.id] = _Camera(assigned)
         camera.assigned = assigned
         self._ensure(camera, camera.primary)
