@@ -127,6 +127,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     assert isinstance(hub, Hub)
     async with hub.database.transaction() as session:
         await hub.sessions.forget_old(session)
+        if hub.database.is_sqlite:
+            # With SQLite this is the only API process: what is still open was cut by a kill.
+            await hub.views.close_abandoned(session)
     async with hub.governance.running(), _watching_workers(hub):
         try:
             yield

@@ -7,7 +7,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from access.policy.types import Role
+from access.policy.types import Actor, Role
+from api.app import create_app
+from api.hub import Hub
+from core.ids import new_id
 from tests.support.http import LiveServer, SignIn
 
 
@@ -77,14 +80,38 @@ async def test_a_web_socket_of_another_site_is_refused_before_it_opens(
     assert refused.value.response.status_code == 403
 
 
-async def test_stopping_ends_what_hangs_on(server: LiveServer) -> None:
-    """A connection that is kept alive and a request that never ends do not hold up the stop."""
+async def test_stopping_ends_what_hangs_on(server: LiveServer, sign_in: SignIn) -> None:
+    """Neither an open stream nor a request that never ends holds up the stop."""
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"POST /api/v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
     await writer.drain()
-    async with httpx.AsyncClient(base_url=server.url) as client:
-        assert (await client.get("/api/v1/health/ready")).json() == {"status": "ok"}
+    client = await sign_in(Role.PATROL, "demo", at=server)
+    assert (await client.get("/api/v1/health/ready")).json() == {"status": "ok"}
+    async with client.stream("GET", "/api/v1/events") as stream:
+        lines = stream.aiter_lines()
+        assert (await anext(lines)).startswith("retry:")
         async with asyncio.timeout(15):
             await server.stop()
-        assert server.hub.closing.is_set()
+            async for _ in lines:
+                pass
+    assert server.hub.closing.is_set()
     writer.close()
+
+
+async def test_views_that_a_kill_left_open_are_ended_at_the_next_start(
+    hub: Hub, sign_in: SignIn
+) -> None:
+    watcher, auditor = await sign_in(Role.OPERATOR, "demo"), await sign_in(Role.AUDITOR, "demo")
+    actor = Actor(kind="account", id=watcher.account_id, session_id=watcher.session_id)
+    async with hub.database.transaction() as session:
+        await hub.views.open_view(
+            session, actor=actor, camera_id=new_id(), area="demo", kind="live"
+        )
+    [record] = (await auditor.get("/api/v1/view-records")).json()["items"]
+    assert record["ended_at"] is None
+    app = create_app(hub)
+    async with app.router.lifespan_context(app):
+        pass
+    [record] = (await auditor.get("/api/v1/view-records")).json()["items"]
+    assert record["ended_at"] is not None
+    assert record["account"]["username"] == watcher.username
