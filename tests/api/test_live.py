@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,17 @@ import pytest
 import websockets
 from sqlalchemy import select, text
 
+from access.sessions.models import Session
 from access.views.models import ViewRecord
 from api.hub import Hub
-from camera_hub.devices.schemas import CameraCreate, HeartbeatIn
+from camera_hub.devices.models import Camera
+from camera_hub.devices.schemas import HeartbeatIn
 from camera_hub.live import hub as live_hub
 from camera_hub.live.runtime import MediaRuntime
 from camera_hub.live.worker_server import MediaServer
 from camera_hub.streams.types import AssignedCamera, StreamSource
 from core.clock import SystemClock
+from core.ids import new_id
 from core.settings import MediaSettings
 from tests.support.http import Client, LiveServer, SignIn
 from tests.support.media import RtspServer, wait_until
@@ -37,7 +40,6 @@ class Scene:
     hub: Hub
     server: LiveServer
     camera_id: UUID
-    runtime: MediaRuntime
 
     def url(self, query: str = "") -> str:
         return f"{self.server.ws_url}/api/v1/cameras/{self.camera_id}/live{query}"
@@ -52,34 +54,49 @@ class Scene:
             return list(await session.scalars(select(ViewRecord).order_by(ViewRecord.id)))
 
 
+@pytest.fixture(scope="module")
+def camera_server(rtsp_tools: None, footage: Path) -> Iterator[RtspServer]:
+    """Give one camera for all tests here: none of them harms it."""
+    server = RtspServer()
+    server.mount("/cam", footage)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def reading(camera_server: RtspServer) -> Iterator[tuple[UUID, MediaRuntime]]:
+    """Give a worker's cameras with this one in it, online."""
+    camera_id = new_id()
+    url = camera_server.url("/cam")
+    source = StreamSource(camera_id, "sub", url, camera_server.username, camera_server.password)
+    runtime = MediaRuntime(clock=SystemClock(), settings=MediaSettings())
+    runtime.apply([AssignedCamera(camera_id, "Gate", AREA, 1, {"sub": source})])
+    wait_until(lambda: runtime.statuses()[camera_id].keyframes)
+    yield camera_id, runtime
+    runtime.stop()
+
+
 @pytest.fixture
 async def scene(
-    rtsp_server: RtspServer, footage: Path, hub: Hub, server: LiveServer, tmp_path: Path
+    reading: tuple[UUID, MediaRuntime], hub: Hub, server: LiveServer, tmp_path: Path
 ) -> AsyncIterator[Scene]:
-    rtsp_server.mount("/cam", footage)
-    body = CameraCreate(
-        name="Gate", area=AREA, place_kind="public_space", source_kind="rtsp",
-        address=rtsp_server.url("/cam"), username=rtsp_server.username,
-        password=rtsp_server.password, analyse=False, probe=False,
+    camera_id, runtime = reading
+    camera = Camera(
+        id=camera_id, name="Gate", area=AREA, place_kind="public_space", source_kind="rtsp",
+        address="rtsp://camera/", username="", password_sealed="", enabled=True, analyse=False,
+        version=1, created_at=hub.clock.now(),
     )  # fmt: skip
     async with hub.database.transaction() as session:
-        camera = await hub.devices.add(session, body, await hub.devices.find(body))
-    source = StreamSource(
-        camera.id, "sub", rtsp_server.url("/cam"), rtsp_server.username, rtsp_server.password
-    )
-    runtime = MediaRuntime(clock=SystemClock(), settings=MediaSettings())
-    runtime.apply([AssignedCamera(camera.id, "Gate", AREA, 1, {"sub": source})])
+        session.add(camera)
     media = MediaServer(runtime, tmp_path / "media-0.sock")
     await media.start()
-    await asyncio.to_thread(wait_until, lambda: runtime.statuses()[camera.id].keyframes)
-    status = runtime.statuses()[camera.id].to_json()
+    status = runtime.statuses()[camera_id].to_json()
     beat = {"pid": 1, "address": media.address, "revision": None, "spool_depth": 0,
-            "cameras": [{"camera_id": str(camera.id), **status}]}  # fmt: skip
+            "cameras": [{"camera_id": str(camera_id), **status}]}  # fmt: skip
     hub.devices.board.take("media-0", HeartbeatIn.model_validate(beat))
-    yield Scene(hub, server, camera.id, runtime)
+    yield Scene(hub, server, camera_id)
     await hub.live.close()
     await media.close()
-    runtime.stop()
 
 
 async def receive_media(socket: Any, count: int = 1) -> list[bytes]:
@@ -198,12 +215,12 @@ async def test_views_that_cannot_be_checked_are_cut(
     async with scene.watch(operator) as socket:
         await receive_media(socket)
         async with scene.hub.database.transaction() as session:
-            await session.execute(text("ALTER TABLE sessions RENAME TO sessions_away"))
+            await session.execute(text(f"ALTER TABLE {Session.__tablename__} RENAME TO away"))
         code, reason = await closed(socket)
         assert code == 4503
         assert "cannot be checked" in reason
         async with scene.hub.database.transaction() as session:
-            await session.execute(text("ALTER TABLE sessions_away RENAME TO sessions"))
+            await session.execute(text(f"ALTER TABLE away RENAME TO {Session.__tablename__}"))
 
 
 @pytest.mark.parametrize(
