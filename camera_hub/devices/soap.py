@@ -137,7 +137,19 @@ class Transport(AsyncTransportProtocolErrorHandler):  # type: ignore[misc]  # un
             raise not_a_camera(place, "it does not speak HTTP (try https:// if it should)") from (
                 error
             )
-        return self._checked(status, kind, body)
+        root = self._checked(status, kind, body)
+        asked = etree.QName(_content_of(envelope)).localname
+        content = _content_of(root)
+        # The library takes any element for the one it waits for and finds it empty.
+        if content is None or etree.QName(content).localname not in (f"{asked}Response", "Fault"):
+            raise malformed(place, f"it is no answer to {asked}")
+        answer = Response()
+        answer.status_code = status
+        # What was checked is written anew, so that the library reads just that.
+        answer._content = etree.tostring(root)
+        answer.headers = CaseInsensitiveDict({"Content-Type": "application/soap+xml"})
+        answer.encoding = "utf-8"
+        return answer
 
     async def _post(
         self, address: str, data: bytes, headers: dict[str, str]
@@ -157,7 +169,7 @@ class Transport(AsyncTransportProtocolErrorHandler):  # type: ignore[misc]  # un
         place = self._camera.place
         return malformed(place, what) if self._spoke_soap else not_a_camera(place, what)
 
-    def _checked(self, status: int, kind: str, body: bytes) -> Response:
+    def _checked(self, status: int, kind: str, body: bytes) -> etree._Element:
         if status in (401, 403):
             raise unauthorised(self._camera)
         if 300 <= status < 400:
@@ -168,13 +180,7 @@ class Transport(AsyncTransportProtocolErrorHandler):  # type: ignore[misc]  # un
         if root.tag not in _ENVELOPES:
             raise self._nonsense("it does not answer with SOAP")
         self._spoke_soap = True
-        answer = Response()
-        answer.status_code = status
-        # What was checked is written anew, so that the library reads just that.
-        answer._content = etree.tostring(root)
-        answer.headers = CaseInsensitiveDict({"Content-Type": "application/soap+xml"})
-        answer.encoding = "utf-8"
-        return answer
+        return root
 
     def _parsed(self, kind: str, body: bytes) -> etree._Element:
         start = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:512].lower()
@@ -225,6 +231,14 @@ def open_session(
         cookie_jar=aiohttp.DummyCookieJar(),
         max_line_size=16384,
     )
+
+
+def _content_of(envelope: etree._Element) -> etree._Element | None:
+    """Return the first element inside the body of a SOAP envelope."""
+    for body in envelope:
+        if etree.QName(body).localname == "Body":
+            return next(iter(body), None)
+    return None
 
 
 def _silent(place: str) -> CameraUnreachableError:
