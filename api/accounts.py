@@ -13,8 +13,10 @@ from access.policy.types import Actor, Resource, RoleBinding
 from api.door import permit, require
 from api.hub import Hub, HubDep
 from api.pages import Page, Paging
+from core.logging import get_logger
 
 router = APIRouter(tags=["accounts"])
+_log = get_logger("api.accounts")
 
 
 @router.get("/accounts")
@@ -54,7 +56,9 @@ async def create_account(
             roles=roles,
             locale=body.locale,
         )
-        return AccountOut.of(account)
+        answer = AccountOut.of(account)
+    _log.info("account_created", account=str(answer.id), by=str(actor.id))
+    return answer
 
 
 @router.patch("/accounts/{account_id}")
@@ -95,7 +99,10 @@ async def update_account(
         )
         if password is not None or body.active is False:
             await hub.sessions.end_all(session, account_id, "account changed")
-        return AccountOut.of(account)
+        answer = AccountOut.of(account)
+    changed = sorted(body.model_fields_set)
+    _log.info("account_changed", account=str(account_id), by=str(actor.id), fields=changed)
+    return answer
 
 
 def _bindings(roles: list[RoleInput]) -> list[RoleBinding]:

@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 
 from access.accounts.service import actor_of as account_actor
 from access.policy.types import ANONYMOUS, Actor, Resource
+from access.sessions.models import Session
 from access.sessions.service import csrf_matches
 from access.tokens.service import actor_of as token_actor
 from api.hub import Hub, get_hub
@@ -117,14 +118,22 @@ async def still_permitted(
 
 
 async def actor_now(hub: Hub, actor: Actor) -> Actor | None:
-    """Return `actor` with the roles or scopes as they are now; None if it no longer counts."""
-    async with hub.database.read() as session:
-        if actor.kind == "account" and actor.session_id is not None:
-            account = await hub.sessions.account_of(session, actor.session_id)
-            return None if account is None else account_actor(account, actor.session_id)
-        if actor.kind == "service" and actor.id is not None:
+    """Return `actor` with the roles or scopes as they are now; None if it no longer counts.
+
+    An open stream counts as use of its session: a wall that shows the queue all night must not
+    fall silent because nobody touched it.
+    """
+    if actor.kind == "account" and actor.session_id is not None:
+        async with hub.database.read() as session:
+            found = await hub.sessions.live(session, actor.session_id)
+        if found is None:
+            return None
+        await _touch_session(hub, found[0])
+        return account_actor(found[1], actor.session_id)
+    if actor.kind == "service" and actor.id is not None:
+        async with hub.database.read() as session:
             token = await hub.tokens.live(session, actor.id)
-            return None if token is None else token_actor(token)
+        return None if token is None else token_actor(token)
     return None
 
 
@@ -149,10 +158,14 @@ async def authenticate(hub: Hub, connection: HTTPConnection) -> Actor:
     if connection.scope["type"] == "http" and connection.scope["method"] not in SAFE_METHODS:
         _check_csrf(connection, token)
     row, account = found
+    await _touch_session(hub, row)
+    return account_actor(account, row.id)
+
+
+async def _touch_session(hub: Hub, row: Session) -> None:
     if hub.sessions.needs_touch(row):
         async with hub.database.transaction() as session:
             await hub.sessions.touch(session, row.id)
-    return account_actor(account, row.id)
 
 
 async def _by_bearer(hub: Hub, header: str) -> Actor:

@@ -10,11 +10,9 @@ from fastapi import APIRouter, Header
 from fastapi.responses import StreamingResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from access.accounts.service import actor_of as account_actor
 from access.policy.areas import covers
 from access.policy.types import Actor
-from access.tokens.service import actor_of as token_actor
-from api.door import permit
+from api.door import actor_now, permit
 from api.hub import Hub, HubDep
 from governance.outbox import repository
 from governance.outbox.broadcaster import Subscription
@@ -73,7 +71,7 @@ async def _events(hub: Hub, actor: Actor, last_event_id: str | None) -> AsyncIte
             if now() - asked >= LOOK_AGAIN_S:
                 # Signed out, deactivated or given other rights: the client comes back and is
                 # asked who it is again.
-                if await _actor_now(hub, actor) != actor:
+                if await actor_now(hub, actor) != actor:
                     return
                 asked = now()
             if subscription.overflowed:
@@ -112,18 +110,6 @@ class _Sight:
         """Say whether the actor may hear of `row`."""
         areas = self._incidents if row.type.startswith("incident.") else self._cameras
         return any(covers(above, row.area) for above in areas)
-
-
-async def _actor_now(hub: Hub, actor: Actor) -> Actor | None:
-    """Return the actor with the rights that its session or token has by now, None if ended."""
-    async with hub.database.read() as session:
-        if actor.session_id is not None:
-            account = await hub.sessions.account_of(session, actor.session_id)
-            return None if account is None else account_actor(account, actor.session_id)
-        if actor.id is not None:
-            token = await hub.tokens.live(session, actor.id)
-            return None if token is None else token_actor(token)
-    return None
 
 
 def _message(hub: Hub, row: OutboxEvent) -> bytes:

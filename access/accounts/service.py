@@ -13,13 +13,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from access.accounts import repository
 from access.accounts.models import Account, AccountRole
 from access.accounts.passwords import HashedPassword, Passwords
-from access.accounts.throttle import Throttle
+from access.accounts.throttle import Throttle, TooManyAttemptsError
 from access.policy.areas import normalise_area
 from access.policy.types import Actor, Resource, Role, RoleBinding
 from core.clock import Clock
 from core.database import Database
 from core.errors import ConflictError, InvalidInputError, NotFoundError, UnauthenticatedError
 from core.ids import new_id
+from core.logging import get_logger
+from core.metrics import counter
+
+_SIGN_INS = counter("sign_ins", "Attempts to sign in", ("outcome",))
+_log = get_logger("access.accounts")
 
 LOCALES = ("zh-CN", "en")
 _USERNAME = re.compile(r"[^\W_][\w.@-]{1,62}[^\W_]")
@@ -222,19 +227,29 @@ class Accounts:
         except InvalidInputError:
             name = None
         key = name if name is not None else username[:64]
-        self._throttle.attempt(key, address)
+        try:
+            self._throttle.attempt(key, address)
+        except TooManyAttemptsError:
+            _SIGN_INS.labels("too-many-attempts").inc()
+            raise
         async with database.read() as session:
             account = None if name is None else await repository.by_username(session, name)
         matches, renewed = await self._passwords.verify(
             password, None if account is None else account.password_hash
         )
         if account is None or not matches or not account.active:
+            _SIGN_INS.labels("refused").inc()
+            # The username is not logged: people type their password into the wrong field.
+            known = None if account is None else str(account.id)
+            _log.warning("sign_in_refused", account=known, address=address)
             raise UnauthenticatedError(
                 "The username or the password is wrong, or the account is switched off.",
                 remedy="Try again, or ask an administrator for a new password.",
                 code="invalid-credentials",
             )
         self._throttle.succeeded(key, address)
+        _SIGN_INS.labels("accepted").inc()
+        _log.info("signed_in", account=str(account.id), address=address)
         if renewed is not None:
             async with database.transaction() as session:
                 stored = await self.get(session, account.id)

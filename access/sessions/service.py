@@ -88,8 +88,12 @@ class Sessions:
 
         For streams that stay open: asked again every second or two.
         """
-        found = self._live(await repository.by_id(session, session_id))
+        found = await self.live(session, session_id)
         return None if found is None else found[1]
+
+    async def live(self, session: AsyncSession, session_id: UUID) -> tuple[Session, Account] | None:
+        """Return this session and its account as they are now, or None if it has ended."""
+        return self._live(await repository.by_id(session, session_id))
 
     async def is_live(self, session: AsyncSession, session_id: UUID) -> bool:
         """Say whether this session still counts and its account is active."""

@@ -5,7 +5,8 @@ import asyncio
 import httpx
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin
 
 from access.policy.types import Actor, Role
 from api.app import create_app
@@ -74,10 +75,19 @@ async def test_a_web_socket_of_another_site_is_refused_before_it_opens(
         async with connect(
             f"{server.ws_url}/api/v1/cameras/0192f3a0-0000-7000-8000-000000000000/live",
             additional_headers=client.cookie_header,
-            origin="https://evil.example",
+            origin=Origin("https://evil.example"),
         ):
             pass
     assert refused.value.response.status_code == 403
+    # The own page gets as far as the camera, which is not there.
+    async with connect(
+        f"{server.ws_url}/api/v1/cameras/0192f3a0-0000-7000-8000-000000000000/live",
+        additional_headers=client.cookie_header,
+        origin=Origin(server.url),
+    ) as websocket:
+        with pytest.raises(ConnectionClosed):
+            await websocket.recv()
+        assert websocket.close_code == 4404
 
 
 async def test_stopping_ends_what_hangs_on(server: LiveServer, sign_in: SignIn) -> None:

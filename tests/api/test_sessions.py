@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 
-from access.policy.types import Role, RoleBinding
+from access.policy.types import Actor, Role, RoleBinding
 from access.sessions.service import ABSOLUTE_LIMIT, IDLE_LIMIT
-from api.door import COOKIE, CSRF_HEADER
+from api.door import COOKIE, CSRF_HEADER, still_permitted
 from api.hub import Hub
 from core.clock import ManualClock
 from tests.support.http import PASSWORD, Client, SignIn, password_hash
@@ -117,3 +117,15 @@ async def test_guessing_is_slowed_down_for_one_account_at_one_place_only(
     clock.advance(2)
     assert await attempt(target.username, PASSWORD) == 201, "the delay is seconds, not for good"
     assert await attempt(target.username, "a wrong guess") == 401, "and is forgotten after success"
+
+
+async def test_an_open_stream_counts_as_use(hub: Hub, sign_in: SignIn, clock: ManualClock) -> None:
+    """A wall that shows the queue all night does not fall silent, but not for ever either."""
+    wall = await sign_in(Role.PATROL, "demo")
+    actor = Actor(kind="account", id=wall.account_id, session_id=wall.session_id)
+    watched = timedelta()
+    while watched < ABSOLUTE_LIMIT:
+        assert await still_permitted(hub, actor, "event.stream")
+        clock.advance(3600)
+        watched += timedelta(hours=1)
+    assert not await still_permitted(hub, actor, "event.stream")
