@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from uuid import UUID
 
@@ -14,9 +14,9 @@ from analytics.pipeline.analysis import CameraAnalysis, Look, snapshot
 from analytics.rules.signal import Signal, detection_signal
 from analytics.rules.types import CameraRef, RuleEvent
 from analytics.zones.schemas import Rule, Zone
+from camera_hub.streams.frames import open_file
 from camera_hub.streams.types import Frame
-from core.clock import Clock
-from core.errors import InvalidInputError, NotFoundError
+from core.clock import Clock, ManualClock
 from core.settings import AnalyticsSettings
 
 FILE_CAMERA = UUID(int=0)
@@ -24,7 +24,8 @@ FILE_CAMERA = UUID(int=0)
 # only this much later than a camera's would be, always by the same number of looks.
 _AHEAD = 4
 _PATIENCE_MS = 120_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# The hub takes no signals of earlier years.
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def whole_picture() -> Zone:
@@ -54,7 +55,7 @@ def analyse_file(
     """Run the pipeline over a file and yield its signals in order.
 
     Times in the signals' data are the file's: `start` plus each picture's own timestamp. `start`
-    defaults to the recording time in the file, else to 1970-01-01 UTC.
+    defaults to the recording time in the file, else to 2000-01-01 UTC.
 
     Args:
         path: any file with a video stream.
@@ -67,13 +68,17 @@ def analyse_file(
         area: of the signals.
 
     Raises:
-        NotFoundError: there is no such file.
-        InvalidInputError: the file is no video, or its first pictures cannot be decoded.
+        InvalidInputError: there is no such file, or it is no video.
         UnavailableError: the detector failed.
     """
     camera = CameraRef(FILE_CAMERA, path.name, area)
     analysis = CameraAnalysis(
-        camera, time_zone, max_fps=settings.max_fps, confidence=settings.confidence
+        camera,
+        time_zone,
+        max_fps=settings.max_fps,
+        confidence=settings.confidence,
+        # Which parts share an inference depends on the moment; whole pictures never do.
+        crops=False,
     )
     model = detector.describe()
 
@@ -91,7 +96,8 @@ def analyse_file(
 
     work: deque[tuple[Look, Future[Rows]]] = deque()
     last: Frame | None = None
-    for frame in _frames(path, start):
+    frames = open_file(path, clock=ManualClock(start or _recorded_at(path) or _EPOCH))
+    for frame in frames:
         if last is None:
             chosen = [whole_picture()] if zones is None else zones
             analysis.configure(chosen, frame.arrived_monotonic, frame.arrived_at)
@@ -109,61 +115,12 @@ def analyse_file(
         yield from signals(analysis.finish(last.arrived_monotonic, last.arrived_at), None)
 
 
-def _frames(path: Path, start: datetime | None) -> Iterator[Frame]:
-    """Decode a file; times never go backwards, and a damaged picture is left out."""
-    if not path.is_file():
-        raise NotFoundError(
-            f"The file {path} is not there.", remedy="Check the path.", code="file-not-found"
-        )
+def _recorded_at(path: Path) -> datetime | None:
+    """Return when the file says it was recorded; None where it does not say."""
     try:
-        container = av.open(str(path))
-    except (av.FFmpegError, ValueError) as error:
-        raise _no_video(path) from error
-    with container:
-        if not container.streams.video:
-            raise _no_video(path)
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        begin = start or _recorded_at(container.metadata.get("creation_time")) or _EPOCH
-        seen = 0
-        last_s = 0.0
-        try:
-            for packet in container.demux(stream):
-                for picture in _decode(packet):
-                    at_s = max(last_s, float(picture.time or 0.0))
-                    last_s = at_s
-                    seen += 1
-                    yield Frame(
-                        picture,
-                        arrived_at=begin + timedelta(seconds=at_s),
-                        arrived_monotonic=at_s,
-                    )
-        except av.FFmpegError as error:
-            # A recording that was cut off ends here; what came before it counts.
-            if not seen:
-                raise _no_video(path) from error
-        if not seen:
-            raise _no_video(path)
-
-
-def _decode(packet: "av.Packet[av.VideoStream]") -> "list[av.VideoFrame]":
-    try:
-        return packet.decode()
-    except av.error.InvalidDataError:
-        return []
-
-
-def _no_video(path: Path) -> InvalidInputError:
-    return InvalidInputError(
-        f"{path} is not a video that can be decoded.",
-        remedy="Give a video file such as .mp4 or .mkv; `ffprobe` shows what a file holds.",
-        code="not-a-video",
-    )
-
-
-def _recorded_at(text: str | None) -> datetime | None:
-    try:
+        with av.open(str(path.absolute()), options={"protocol_whitelist": "file"}) as container:
+            text = container.metadata.get("creation_time")
         at = datetime.fromisoformat(text) if text else None
-    except ValueError:
+    except (av.FFmpegError, ValueError):
         return None
     return at.replace(tzinfo=UTC) if at and at.tzinfo is None else at

@@ -76,8 +76,8 @@ class Region:
 
 
 def model_scale(width: int, height: int) -> tuple[int, int]:
-    """Return the size of a picture at the model's scale; a small picture is not enlarged."""
-    scale = min(1.0, LONGER_SIDE / max(width, height))
+    """Return the size of a picture at the model's scale."""
+    scale = LONGER_SIDE / max(width, height)
     return max(2, round(width * scale)), max(2, round(height * scale))
 
 
@@ -94,7 +94,7 @@ def choose(boxes: Sequence[Box], full: tuple[int, int]) -> Region:
         full: size of the picture at the model's scale.
     """
     width, height = full
-    if not boxes or max(full) <= TILE:
+    if not boxes:
         return whole_region(full)
     left = max(min(box[0] for box in boxes) * width - _AROUND, 0)
     top = max(min(box[1] for box in boxes) * height - _AROUND, 0)

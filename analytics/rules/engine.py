@@ -21,6 +21,8 @@ from analytics.zones.schemas import Rule, Zone
 CONTINUE_EVERY_S = 10.0
 # Nothing seen by a look for this long ends an event; longer than two looks at a still object.
 END_AFTER_S = 3.0
+# Looks further apart than this were kept from happening: detector away, camera lost.
+_BLIND_S = 1.5
 # Without any look at all (camera or detector away) an event stays open this long.
 BLIND_AFTER_S = 30.0
 # An object missed by a look or two keeps its dwell time.
@@ -114,9 +116,13 @@ class RuleEngine:
 
     def update(self, seen: Observation) -> list[RuleEvent]:
         """Take what a look found and return what became of it, in order of zones and rules."""
+        blind_s = 0.0 if self._looked_s is None else seen.at_s - self._looked_s
         self._looked_s = seen.at_s
         events: list[RuleEvent] = []
         for state in self._running.values():
+            if blind_s > _BLIND_S:
+                # Nobody looked, so nobody was missed: the first looks after that confirm tracks.
+                state.seen_s += blind_s
             events += self._step(state, seen)
         return events
 

@@ -239,6 +239,20 @@ def test_a_blind_camera_does_not_end_an_event_at_once() -> None:
     assert script.engine.tick(BLIND_AFTER_S + 60, at) == []
 
 
+def test_time_without_a_look_does_not_count_as_absence() -> None:
+    script = Script(zone())
+    script.run(1, person(track=1))
+    script.at_s += 8
+    script.look(person(track=None))
+    script.run(1, person(track=2))
+    assert script.phases == ["started", "continuing"]
+    script.at_s += 8
+    script.run(END_AFTER_S - 0.2)
+    assert script.phases == ["started", "continuing"]
+    script.run(1)
+    assert script.phases == ["started", "continuing", "ended"]
+
+
 def find_values(value: object) -> Sequence[object]:
     if isinstance(value, dict):
         return [inner for item in value.values() for inner in find_values(item)]
