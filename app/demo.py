@@ -71,6 +71,7 @@ class Demo:
     logins: list[Login]
     supervisor: Supervisor
     clock: Clock
+    site: "Site"
     tally: Tally = field(default_factory=Tally)
 
     def login(self, name: str) -> Login:
@@ -119,11 +120,33 @@ async def _make_accounts(settings: Settings, clock: Clock) -> list[Login]:
     return logins
 
 
+class Site:
+    """The camera simulator's process: its cameras, and what can be done to them."""
+
+    def __init__(self, process: asyncio.subprocess.Process, cameras: list[dict[str, Any]]) -> None:
+        self._process = process
+        self.cameras = cameras
+
+    async def command(self, text: str) -> None:
+        """Do `kill N`, `restart N`, `stall N` or `resume N` to camera N, counted from 1.
+
+        Raises:
+            UnavailableError: the simulator does not know it, or has ended.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{text}\n".encode())
+        await self._process.stdin.drain()
+        answer = orjson.loads(await self._process.stdout.readline() or b"{}")
+        if answer.get("done") != text:
+            raise UnavailableError(f"The camera simulator did not do '{text}': {answer}")
+
+
 @contextlib.asynccontextmanager
 async def simulated_site(
     footage: Path | None, cameras: int, work_dir: Path, progress: Progress
-) -> AsyncIterator[list[dict[str, Any]]]:
-    """Run the camera simulator in a process of its own; gives its cameras.
+) -> AsyncIterator[Site]:
+    """Run the camera simulator in a process of its own.
 
     Raises:
         HubError: the footage is no video, or the simulator did not start.
@@ -138,10 +161,12 @@ async def simulated_site(
         *arguments,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        # It ends when its standard input does, not with a Ctrl-C meant for the demo.
+        start_new_session=True,
     )
     assert process.stdout is not None
     try:
-        yield await _read_site(process.stdout, progress)
+        yield Site(process, await _read_site(process.stdout, progress))
     finally:
         if process.returncode is None:
             process.terminate()
@@ -262,13 +287,13 @@ async def running_demo(
     async with simulated_site(footage, cameras, settings.data_dir / "simulator", progress) as site:
         progress("starting the hub")
         async with running_node(settings, clock) as (url, supervisor):
-            demo = Demo(url, await _make_accounts(settings, clock), supervisor, clock)
+            demo = Demo(url, await _make_accounts(settings, clock), supervisor, clock, site)
             async with signed_in(url, demo.login("admin")) as admin:
-                for camera in site:
+                for camera in site.cameras:
                     progress(f"adding {camera['name']} through ONVIF at {camera['onvif_address']}")
                     await _add_camera(admin, camera)
                 progress("waiting for pictures")
-                await _wait_online(admin, len(site), clock)
+                await _wait_online(admin, len(site.cameras), clock)
             yield demo
 
 

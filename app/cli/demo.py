@@ -17,8 +17,15 @@ from core.errors import HubError
 from core.settings import Settings
 
 
-def _settings(port: int) -> Settings:
-    loaded = settings({"server": {"port": port}, "log": {"level": "warning"}})
+def demo_settings(data_dir: Path, port: int) -> Settings:
+    """Return the demo's settings on an emptied `data_dir`.
+
+    Raises:
+        HubError: the directory holds something that is not a demo's.
+    """
+    loaded = settings(
+        {"data_dir": str(data_dir), "server": {"port": port}, "log": {"level": "warning"}}
+    )
     fresh_directory(loaded.data_dir)
     return loaded
 
@@ -46,10 +53,16 @@ def _announce(incident: dict[str, Any]) -> None:
 
 
 async def run_demo(
-    *, footage: Path | None, cameras: int, port: int, seconds: float | None, as_json: bool
+    *,
+    data_dir: Path,
+    footage: Path | None,
+    cameras: int,
+    port: int,
+    seconds: float | None,
+    as_json: bool,
 ) -> None:
     """Run the demo until Ctrl-C, or for `seconds` and print its figures."""
-    loaded = _settings(port)
+    loaded = demo_settings(data_dir, port)
     stop = asyncio.Event()
 
     def progress(text: str) -> None:

@@ -55,9 +55,10 @@ def demo(
     from app.cli.context import state
     from app.cli.demo import run_demo
 
-    state.data_dir = (state.data_dir or DEMO_DIR).absolute()
+    data_dir = (state.data_dir or DEMO_DIR).absolute()
     run(
         lambda: run_demo(
+            data_dir=data_dir,
             footage=footage,
             cameras=cameras,
             port=0 if headless else port,
