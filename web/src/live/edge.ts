@@ -46,7 +46,7 @@ export function edgeStep({ current, spans, target }: EdgeInput): EdgeStep {
 /** How far behind to stay: wider after each stall, slowly narrower while all is smooth. */
 export class Cushion {
   static readonly least = 0.1
-  static readonly most = 0.6
+  static readonly most = 0.5
   private seconds = Cushion.least
 
   get target(): number {
@@ -54,12 +54,12 @@ export class Cushion {
   }
 
   stalled(): void {
-    this.seconds = Math.min(Cushion.most, this.seconds + 0.05)
+    this.seconds = Math.min(Cushion.most, this.seconds + 0.04)
   }
 
   /** Told of `elapsed` seconds without a stall. */
   smooth(elapsed: number): void {
-    this.seconds = Math.max(Cushion.least, this.seconds - elapsed * 0.002)
+    this.seconds = Math.max(Cushion.least, this.seconds - elapsed * 0.005)
   }
 }
 

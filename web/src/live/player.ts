@@ -303,7 +303,9 @@ export class LivePlayer {
   }
 
   private onWaiting = (): void => {
-    if (this.view.phase === 'playing' && performance.now() - this.lastData < 200) this.cushion.stalled()
+    // A seek waits too, and so does a camera that stopped: neither asks for a wider cushion.
+    const starved = !this.video.seeking && performance.now() - this.lastData < 200
+    if (this.view.phase === 'playing' && starved) this.cushion.stalled()
   }
 
   private tick = (): void => {
