@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import struct
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,15 @@ import av
 import pytest
 
 from camera_hub.live.hub import LiveHub, Viewer
-from camera_hub.streams.types import StreamState
+from camera_hub.streams.types import AssignedCamera, StreamState
 from camera_hub.streams.wire import read_message
 from core.errors import UnavailableError
 from tests.camera_hub.live.conftest import Worker, assigned
 from tests.support.media import RtspServer
-from tests.support.media_footage import make_units, nal_units
+from tests.support.media_footage import make_units, nal_units, write_units
 
 WAIT_S = 20.0
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 class Watching:
@@ -158,8 +160,6 @@ async def test_h265_is_named_so_that_a_browser_can_refuse_it(
 async def test_a_later_viewer_has_a_picture_without_waiting_for_a_keyframe(
     rtsp_server: RtspServer, tmp_path: Path, worker: Worker, watch: Callable[..., Watching]
 ) -> None:
-    from tests.support.media_footage import write_units
-
     # One keyframe in the whole test: whoever must wait for another one never sees a picture.
     units = make_units(frames=2000, gop=2000, width=160, height=120)
     rtsp_server.mount("/cam", write_units(tmp_path / "long.aus", units))
@@ -239,19 +239,50 @@ async def test_a_change_of_resolution_brings_a_new_init(
 
 
 @pytest.mark.faults
-async def test_viewers_come_back_when_the_worker_restarts(
+async def test_viewers_come_back_when_the_media_worker_is_killed(
     rtsp_server: RtspServer, footage: Path, worker: Worker, watch: Callable[..., Watching]
 ) -> None:
     rtsp_server.mount("/cam", footage)
     camera = assigned(rtsp_server, "/cam")
-    await worker.start(camera)
+    process = await start_worker_process(worker.path, camera)
     watching = watch(camera.id)
     await watching.until(lambda w: w.media)
-    await worker.stop()
+    process.kill()
+    await process.wait()
     await watching.until(lambda w: w.states[-1]["reason_code"] == "worker_lost")
-    await worker.start(camera)
+    # The socket of the killed process still lies there.
+    assert worker.path.exists()
+    process = await start_worker_process(worker.path, camera)
     await watching.until(lambda w: len(w.inits) >= 2 and w.states[-1]["state"] == "online")
     await watching.until(lambda w: len(samples(w.media)) >= 3)
+    await watching.close()
+    await process.communicate()
+    assert process.returncode == 0
+
+
+async def start_worker_process(path: Path, *cameras: AssignedCamera) -> asyncio.subprocess.Process:
+    """Start a media worker as a process of its own and wait until it listens."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.support.media_worker_main", str(path),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=REPOSITORY,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps([to_json(c) for c in cameras]).encode() + b"\n")
+    assert await process.stdout.readline() == b"ready\n"
+    return process
+
+
+def to_json(camera: AssignedCamera) -> dict[str, Any]:
+    """Return an assignment as the hub sends it."""
+    return {
+        "id": str(camera.id), "name": camera.name, "area": camera.area, "version": camera.version,
+        "analyse": camera.analyse, "zones": [],
+        "streams": {
+            role: {"url": s.url, "username": s.username, "password": s.password}
+            for role, s in camera.streams.items()
+        },
+    }  # fmt: skip
 
 
 @pytest.mark.faults
