@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bind_contextvars, clear_contextvars
+from structlog.contextvars import bound_contextvars
 
 from access.policy.types import Actor
 from api.problems import problem_response
@@ -73,11 +73,12 @@ class Boundary:
             await self.app(scope, receive, send)
             return
         request_id = secrets.token_hex(8)
-        clear_contextvars()
-        bind_contextvars(request_id=request_id)
         scope.setdefault("state", {})["request_id"] = request_id
         exchange = _Exchange(self, scope, send, request_id)
-        with _OPEN.labels(scope["type"]).track_inprogress():
+        with (
+            bound_contextvars(request_id=request_id),
+            _OPEN.labels(scope["type"]).track_inprogress(),
+        ):
             try:
                 await self.app(scope, receive, exchange.send)
             # The top of a request: whatever was not foreseen is counted, logged and answered here.
@@ -85,7 +86,7 @@ class Boundary:
                 _CRASHED.inc()
                 _log.exception("crashed", method=scope.get("method", "WS"), path=scope["path"])
                 await exchange.apologise(receive)
-        exchange.report()
+            exchange.report()
 
 
 class _Exchange:
@@ -120,7 +121,9 @@ class _Exchange:
     async def apologise(self, receive: Receive) -> None:
         """Answer a crash without a word about its inside."""
         if self._scope["type"] == "websocket":
-            await self.send({"type": "websocket.close", "code": 1011, "reason": "internal error"})
+            # The browser may be gone, or the socket closed already.
+            with contextlib.suppress(RuntimeError, OSError):
+                await self.send({"type": "websocket.close", "code": 1011, "reason": "error"})
         elif self.status == 0:
             response = problem_response(
                 status=500,
@@ -157,7 +160,7 @@ def _is_quiet(path: str) -> bool:
 
 
 def _route_of(scope: Scope) -> str:
-    """Return the route's template, so that ids never become labels."""
+    """Return the template as the route's module writes it, so that ids never become labels."""
     route = scope.get("route")
     path = getattr(route, "path_format", None) or getattr(route, "path", None)
     return path if isinstance(path, str) else "none"

@@ -11,7 +11,8 @@ from fastapi import APIRouter, FastAPI
 from access.policy.types import Actor, Role
 from api.door import permit
 from core.errors import HubError
-from tests.support.http import Client, SignIn
+from core.ids import new_id
+from tests.support.http import Client, ServiceClient, SignIn
 
 MEMBERS = {"type", "title", "status", "detail", "remedy", "code", "instance"}
 
@@ -47,6 +48,12 @@ async def test_each_kind_of_error_has_the_same_shape(client: Client, sign_in: Si
         )
         body = check(answer, 422, "invalid-input")
         assert body["errors"]
+    deep = await client.post(
+        "/api/v1/sessions",
+        content=b'{"a":' * 100_000,
+        headers={"Content-Type": "application/json"},
+    )
+    assert 400 <= deep.status_code < 500
     answer = await client.post("/api/v1/sessions", json={"username": 5, "password": ["pw-leak"]})
     body = check(answer, 422, "invalid-input")
     fields = {item["field"] for item in body["errors"]}  # type: ignore[attr-defined]
@@ -129,3 +136,26 @@ async def test_secrets_stay_secret(
         for text in (*texts, out.out, out.err):
             assert secret not in text
     assert "request" in out.out + out.err, "the access log is on"
+
+
+async def test_requests_are_counted_by_route_and_never_by_id(
+    sign_in: SignIn, service_client: ServiceClient
+) -> None:
+    patrol, scraper = await sign_in(Role.PATROL, "demo"), await service_client(["metrics.read"])
+    wanted = new_id()
+    assert (await patrol.get(f"/api/v1/incidents/{wanted}")).status_code == 404
+    assert (await patrol.get(f"/{wanted}/nowhere.php")).status_code == 404
+    metrics = await scraper.get("/api/v1/metrics")
+    assert metrics.headers["content-type"].startswith("text/plain")
+    label = 'method="GET",route="/incidents/{incident_id}",status="404"'
+    assert f"camera_hub_http_requests_total{{{label}}}" in metrics.text
+    assert str(wanted) not in metrics.text
+
+
+async def test_metrics_are_for_tokens_and_for_this_machine_itself(
+    client: Client,
+) -> None:
+    assert (await client.get("/api/v1/metrics")).status_code == 200, "the peer is 127.0.0.1"
+    for header in ("X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"):
+        answer = await client.get("/api/v1/metrics", headers={header: "for=192.0.2.1"})
+        assert answer.status_code == 401, "it came through a proxy"
