@@ -12,7 +12,8 @@ from camera_hub.devices.errors import slow_camera
 from core.clock import Clock
 
 SourceKind = Literal["onvif", "rtsp"]
-_GRACE_S = 1.0
+_GRACE_S = 5.0
+"""For loading the ONVIF library, which the first probe of a process waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,11 @@ class Prober:
             camera_hub.devices.errors.CameraError: one subclass for each way a camera fails.
         """
         camera = parse_address(source_kind, address)
-        if username or password:
-            camera = replace(camera, username=username, password=password)
+        camera = replace(
+            camera,
+            username=username or camera.username,
+            password=password or camera.password,
+        )
 
         def work() -> ProbeResult:
             # Imported on this thread: the ONVIF library takes a second.

@@ -66,7 +66,7 @@ def _encoding(token: str, profile: Any, encoder: Any) -> Encoding:
     name = text_of(encoder, "Encoding").lower().replace(".", "")
     resolution = getattr(encoder, "Resolution", None)
     rate = getattr(encoder, "RateControl", None)
-    codec = _CODECS.get(name, name)
+    codec = _CODECS.get(name, name[:20])
     fps = _number(rate, "FrameRateLimit") / max(_number(rate, "EncodingInterval"), 1)
     gop = _number(getattr(encoder, "H264", None), "GovLength")
     return Encoding(

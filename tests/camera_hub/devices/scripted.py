@@ -1,6 +1,7 @@
 """A device that answers each operation with what a test wrote down, and notes what it was asked."""
 
 import re
+import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -24,13 +25,14 @@ class ScriptedDevice:
         self.asked: list[tuple[str, bool]] = []
         self.paths: list[str] = []
 
-    async def start(self) -> None:
+    async def start(self, certificate: ssl.SSLContext | None = None) -> None:
         """Listen and answer as a good camera with one H.264 profile does."""
+        self._scheme = "https" if certificate else "http"
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=certificate).start()
         self.port = self._runner.addresses[0][1]
         device, media = self.url("/onvif/device_service"), self.url("/onvif/media")
         profile = xml.StreamProfile("one", "", 1280, 720, 25, 2000, 25)
@@ -55,7 +57,7 @@ class ScriptedDevice:
 
     def url(self, path: str) -> str:
         """Return the address of `path` on this device."""
-        return f"http://{self.address}{path}"
+        return f"{self._scheme}://{self.address}{path}"
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()

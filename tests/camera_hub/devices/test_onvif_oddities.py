@@ -2,11 +2,18 @@
 
 import asyncio
 import logging
+import ssl
 import traceback
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from camera_hub.devices.background import MOST_AT_ONCE
 from camera_hub.devices.errors import (
@@ -36,6 +43,35 @@ async def device() -> AsyncIterator[ScriptedDevice]:
     await device.start()
     yield device
     await device.close()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> ssl.SSLContext:
+    """Give what a TLS server with a self-signed certificate for another name needs."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "factory")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2015, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2016, 1, 1, tzinfo=UTC))
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "camera.pem"
+    pem.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    return context
 
 
 async def probe(address: str, *, username: str = "admin", timeout_s: float = 20.0) -> ProbeResult:
@@ -155,6 +191,23 @@ async def test_jpeg_only_is_no_video(device: ScriptedDevice) -> None:
     assert isinstance(profiles, str)
     device.answers["GetProfiles"] = profiles.replace(">H264<", ">JPEG<")
     with pytest.raises(NoVideoProfileError, match="jpeg only"):
+        await probe(device.address)
+
+
+async def test_several_cameras_are_asked_at_once(device: ScriptedDevice) -> None:
+    found = await asyncio.gather(*(probe(device.address) for _ in range(MOST_AT_ONCE)))
+    assert {result.main for result in found} == {"one"}
+
+
+async def test_a_camera_with_a_certificate_of_its_own_works(
+    device: ScriptedDevice, certificate: ssl.SSLContext
+) -> None:
+    await device.close()
+    await device.start(certificate)
+    found = await probe(f"https://{device.address}/onvif/device_service")
+    assert found.main == "one"
+
+    with pytest.raises(NotACameraError):
         await probe(device.address)
 
 
