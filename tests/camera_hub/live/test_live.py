@@ -256,7 +256,7 @@ async def test_viewers_come_back_when_the_media_worker_is_killed(
     await watching.until(lambda w: len(w.inits) >= 2 and w.states[-1]["state"] == "online")
     await watching.until(lambda w: len(samples(w.media)) >= 3)
     await watching.close()
-    await process.communicate()
+    await process.communicate(b"")
     assert process.returncode == 0
 
 
