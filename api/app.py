@@ -23,6 +23,7 @@ from api import (
     health,
     incidents,
     live,
+    lost_workers,
     metrics,
     sessions,
     signals,
@@ -140,7 +141,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _watching_workers(hub: Hub) -> AsyncIterator[None]:
     """Look for media workers that fell silent while the block runs."""
-    watch = supervise("lost-workers", lambda: workers.watch_for_lost_workers(hub), hub.clock)
+    watch = supervise("lost-workers", lambda: lost_workers.watch_for_lost_workers(hub), hub.clock)
     task = asyncio.create_task(watch, name="lost-workers")
     try:
         yield

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.policy.areas import in_areas
@@ -43,6 +43,25 @@ async def enabled(session: AsyncSession) -> list[Camera]:
     """Return every camera that is to be read."""
     query = select(Camera).where(Camera.deleted_at.is_(None), Camera.enabled.is_(True))
     return list(await session.scalars(query.order_by(Camera.id)))
+
+
+async def with_reason(session: AsyncSession, reason_code: str) -> list[UUID]:
+    """Return the cameras to be read whose state was last written with this reason."""
+    return list(await session.scalars(_stated().where(CameraStatus.reason_code == reason_code)))
+
+
+async def with_reason_other_than(session: AsyncSession, reason_code: str) -> list[UUID]:
+    """Return the cameras to be read whose state was last written with another reason."""
+    return list(await session.scalars(_stated().where(CameraStatus.reason_code != reason_code)))
+
+
+def _stated() -> Select[UUID]:
+    return (
+        select(Camera.id)
+        .join(CameraStatus, CameraStatus.camera_id == Camera.id)
+        .where(Camera.deleted_at.is_(None), Camera.enabled.is_(True))
+        .order_by(Camera.id)
+    )
 
 
 async def take_version(session: AsyncSession, camera_id: UUID, expected: int) -> bool:

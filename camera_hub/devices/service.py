@@ -14,8 +14,9 @@ from camera_hub.devices import repository
 from camera_hub.devices.address import parse_address
 from camera_hub.devices.assignment import revision_of, worker_for
 from camera_hub.devices.board import Board
-from camera_hub.devices.models import Camera, CameraStatus, CameraStream, MediaWorker
-from camera_hub.devices.probing import Prober, ProbeResult, Profile, SourceKind
+from camera_hub.devices.found import describe_found, unprobed
+from camera_hub.devices.models import Camera, CameraStatus, MediaWorker
+from camera_hub.devices.probing import Prober, ProbeResult, SourceKind
 from camera_hub.devices.schemas import (
     AssignedCameraOut,
     AssignedStream,
@@ -77,7 +78,7 @@ class Devices:
                     remedy="Leave `probe` out, or add it by its rtsp:// address.",
                     code="probe-needed",
                 )
-            return _unprobed(body)
+            return unprobed(body)
         found = await self.prober.probe(
             body.source_kind, body.address, body.username, body.password.get_secret_value()
         )
@@ -111,7 +112,9 @@ class Devices:
             version=1,
             created_at=self._clock.now(),
         )
-        _describe(camera, found, body.main_profile or found.main, body.sub_profile or found.sub)
+        describe_found(
+            camera, found, body.main_profile or found.main, body.sub_profile or found.sub
+        )
         await repository.add(session, camera)
         await session.refresh(camera, ["streams", "status"])
         return camera
@@ -188,7 +191,7 @@ class Devices:
             sub = tokens.get("sub", "")
             await session.run_sync(lambda _: camera.streams.clear())
             await session.flush()
-            _describe(
+            describe_found(
                 camera,
                 found,
                 main if main in offered else found.main,
@@ -316,6 +319,15 @@ class Devices:
         )
         return await self._note(session, dict.fromkeys(orphans, lost))
 
+    async def unread(self, session: AsyncSession) -> list[UUID]:
+        """Return the cameras said to be read although no worker is left to read them.
+
+        So it is when hub and workers ended together and only the hub came back.
+        """
+        if await repository.workers_since(session, self._clock.now() - WORKER_COUNTS_FOR):
+            return []
+        return await repository.with_reason_other_than(session, ReasonCode.WORKER_LOST.value)
+
     async def assignment(
         self, session: AsyncSession, worker: str, zones: Mapping[UUID, list[dict[str, Any]]]
     ) -> tuple[str, list[AssignedCameraOut]]:
@@ -390,58 +402,4 @@ def _same_state(one: StatusOut, other: StatusOut) -> bool:
         other.state,
         other.reason_code,
         other.reason,
-    )
-
-
-def _describe(camera: Camera, found: ProbeResult, main: str, sub: str) -> None:
-    """Fill in what the probe found: device, clock, and the streams of the chosen profiles."""
-    if found.device is not None:
-        facts = found.device
-        camera.device = {
-            "manufacturer": facts.manufacturer,
-            "model": facts.model,
-            "firmware": facts.firmware,
-            "serial": facts.serial,
-        }
-    camera.clock_offset_s = found.clock_offset_s
-    profiles = {profile.token: profile for profile in found.profiles}
-    chosen = {"main": main} if main == sub else {"main": main, "sub": sub}
-    camera.streams = [_stream(role, profiles[token]) for role, token in chosen.items()]
-
-
-def _stream(role: str, profile: Profile) -> CameraStream:
-    return CameraStream(
-        role=role,
-        profile_token=profile.token,
-        url=profile.stream_url,
-        codec=profile.codec,
-        width=profile.width,
-        height=profile.height,
-        fps=profile.fps,
-        snapshot_url=profile.snapshot_url,
-    )
-
-
-def _unprobed(body: CameraCreate) -> ProbeResult:
-    """Return what is known of an RTSP camera that was not looked at."""
-    url = parse_address("rtsp", body.address).url
-    profile = Profile(
-        token="main",  # noqa: S106 - a profile's name, no secret
-        name="main",
-        codec="",
-        width=0,
-        height=0,
-        fps=0.0,
-        bitrate_kbps=None,
-        gop=None,
-        stream_url=url,
-        snapshot_url="",
-    )
-    return ProbeResult(
-        device=None,
-        clock_offset_s=None,
-        profiles=(profile,),
-        main="main",
-        sub="main",
-        warnings=(),
     )

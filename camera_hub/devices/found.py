@@ -1,0 +1,60 @@
+"""What a probe found, as it is kept of a camera."""
+
+from camera_hub.devices.address import parse_address
+from camera_hub.devices.models import Camera, CameraStream
+from camera_hub.devices.probing import ProbeResult, Profile
+from camera_hub.devices.schemas import CameraCreate
+
+
+def describe_found(camera: Camera, found: ProbeResult, main: str, sub: str) -> None:
+    """Fill in what the probe found: device, clock, and the streams of the chosen profiles."""
+    if found.device is not None:
+        facts = found.device
+        camera.device = {
+            "manufacturer": facts.manufacturer,
+            "model": facts.model,
+            "firmware": facts.firmware,
+            "serial": facts.serial,
+        }
+    camera.clock_offset_s = found.clock_offset_s
+    profiles = {profile.token: profile for profile in found.profiles}
+    chosen = {"main": main} if main == sub else {"main": main, "sub": sub}
+    camera.streams = [_stream(role, profiles[token]) for role, token in chosen.items()]
+
+
+def _stream(role: str, profile: Profile) -> CameraStream:
+    return CameraStream(
+        role=role,
+        profile_token=profile.token,
+        url=profile.stream_url,
+        codec=profile.codec,
+        width=profile.width,
+        height=profile.height,
+        fps=profile.fps,
+        snapshot_url=profile.snapshot_url,
+    )
+
+
+def unprobed(body: CameraCreate) -> ProbeResult:
+    """Return what is known of an RTSP camera that was not looked at."""
+    url = parse_address("rtsp", body.address).url
+    profile = Profile(
+        token="main",  # noqa: S106 - a profile's name, no secret
+        name="main",
+        codec="",
+        width=0,
+        height=0,
+        fps=0.0,
+        bitrate_kbps=None,
+        gop=None,
+        stream_url=url,
+        snapshot_url="",
+    )
+    return ProbeResult(
+        device=None,
+        clock_offset_s=None,
+        profiles=(profile,),
+        main="main",
+        sub="main",
+        warnings=(),
+    )
