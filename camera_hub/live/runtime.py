@@ -75,7 +75,7 @@ class MediaRuntime:
 
     The sub stream of a camera (the main one where there is no other) is read always; the main
     stream is read while somebody watches it and `LINGER_S` longer. `on_change` is told each new
-    state of the stream that is always read, on a thread that must not be blocked.
+    state of the stream that is always read; it must neither block nor call the runtime.
     """
 
     def __init__(

@@ -76,7 +76,7 @@ class StreamReader:
     """Reads one stream of one camera until it is stopped.
 
     `on_change` is called with each new state, on a thread of the reader's or of whoever calls
-    `check()`; it must not block.
+    `check()` or `update()`; it must neither block nor call the reader.
     """
 
     def __init__(
@@ -133,8 +133,14 @@ class StreamReader:
             self._source = source
             if self._thread is None:
                 return
-            self._begin()
-        self._health.starting()
+            # From here on the old thread may neither deliver nor report.
+            self._generation += 1
+        with self._delivery:
+            self._close_sinks()
+            self._health.starting()
+        with self._lock:
+            if self._thread is not None:
+                self._begin()
 
     def stop(self, timeout: float = 0.0) -> None:
         """Stop reading and close the sinks; wait up to `timeout` seconds for the thread."""
@@ -184,7 +190,7 @@ class StreamReader:
                 if not self._current(generation):
                     return
                 self._close_sinks()
-            self._health.failed(failure)
+                self._health.failed(failure)
             FAILURES.labels(failure.code.value).inc()
             log.info(
                 "stream ended",
@@ -237,7 +243,11 @@ class StreamReader:
         timeline = Timeline(time_base)
         sets = parameter_sets(codec, stream.codec_context.extradata or b"")
         self._health.connected()
-        self._info = None
+        with self._delivery:
+            if not self._current(generation):
+                return
+            self._close_sinks()
+            self._info = None
         for packet in container.demux(stream):
             if packet.size == 0:
                 return

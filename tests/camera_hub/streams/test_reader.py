@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,21 @@ def test_a_change_of_resolution_opens_the_sinks_anew(
     assert reading.reader.status().width == 640
     wait_until(lambda: len(reading.sink.packets) >= 10)
     assert all(reading.sink.first_after_open_is_keyframe)
+
+
+def test_another_address_opens_the_sinks_anew(
+    rtsp_server: RtspServer, footage: Path, footage_large: Path, read: Callable[..., Reading]
+) -> None:
+    rtsp_server.mount("/small", footage)
+    rtsp_server.mount("/large", footage_large)
+    reading = read(rtsp_server, "/small")
+    wait_until(lambda: len(reading.sink.packets) >= 5)
+    reading.reader.update(replace(reading.reader.source, url=rtsp_server.url("/large")))
+    wait_until(lambda: len(reading.sink.infos) == 2)
+    assert reading.sink.events == ["opened", "closed", "opened"]
+    assert [i.width for i in reading.sink.infos] == [320, 640]
+    codes = [s.reason_code for s in reading.states]
+    assert codes == [ReasonCode.OK, ReasonCode.STARTING, ReasonCode.OK]
 
 
 def test_packets_lost_on_the_way(
