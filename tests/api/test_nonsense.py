@@ -13,24 +13,8 @@ from tests.api.door_table import TABLE
 from tests.api.test_one_door import HERE, PEOPLE, _session_headers, knock, make_things, place
 from tests.support.http import password_hash
 
-STRANGE: list[Any] = [
-    None,
-    True,
-    -1,
-    2**70,
-    1e400,
-    "",
-    "\0",
-    "a\0b",
-    "\ud83d",
-    "x" * 5000,
-    "'; DROP TABLE accounts; --",
-    "../../etc/passwd",
-    [],
-    ["\0"] * 3,
-    {},
-    {"\0": "\0"},
-]
+STRANGE: list[Any] = [None, -1, 2**70, 1e400, "a\0b", "\ud83d", "x" * 5000, [], {"\0": "\0"}]
+WHOLE: list[Any] = [None, True, "\0", [], ["\0"] * 3, {}, {"\0": "\0"}]
 
 
 # These lead the hub to a device, which is another matter: tests/camera_hub.
@@ -70,14 +54,19 @@ async def test_no_route_falls_over_nonsense(app: FastAPI, hub: Hub) -> None:
         fields = fields_of(app, row.method, row.path)
         if "/cameras" in row.path:
             fields -= DIALS
-        bodies: list[Any] = list(STRANGE) if row.method != "GET" else [None]
         base = row.body if isinstance(row.body, dict) else {}
-        bodies += [base | {f: v} for f, v in itertools.product(sorted(fields), STRANGE)]
-        paths = [place(row.path, things)]
+        asked: list[tuple[str, Any]] = []
+        path = place(row.path, things)
+        if row.method == "GET":
+            asked.append((path, None))
+        else:
+            asked += [(path, body) for body in WHOLE]
+            asked += [(path, base | {f: v}) for f, v in itertools.product(sorted(fields), STRANGE)]
         if row.things:
-            paths += [row.path.replace("{", "").replace("}", ""), row.path.replace("{", "%00{")]
-        for path, body in itertools.product(paths, bodies):
-            keys = bearer if row.path.endswith("/signals") and row.method == "POST" else headers
+            # What cannot be an id, and a character that no store takes.
+            asked += [(row.path, base), (row.path.replace("{", "%00{"), base)]
+        keys = bearer if row.path.endswith("/signals") and row.method == "POST" else headers
+        for path, body in asked:
             answer = await knock(app, row.method, path, keys, body)
             if answer.status >= 500 and answer.code not in {"not-ready", ""}:
                 fallen.append((row.method, path, body, answer))
