@@ -25,7 +25,8 @@ format: setup-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup-dev
+bench:
+	@$(PYTHON) tools/setup.py bench
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 faults: setup-dev

@@ -214,7 +214,7 @@ def _succeeded(answer: httpx.Response) -> None:
         )
 
 
-async def _add_camera(client: httpx.AsyncClient, camera: dict[str, Any]) -> None:
+async def add_camera(client: httpx.AsyncClient, camera: dict[str, Any]) -> None:
     """Add one virtual camera the way a person does: probe, add, draw the zone."""
     source = {
         "source_kind": "onvif",
@@ -275,9 +275,16 @@ async def _wait_online(client: httpx.AsyncClient, wanted: int, clock: Clock) -> 
 
 @contextlib.asynccontextmanager
 async def running_demo(
-    settings: Settings, footage: Path | None, cameras: int, progress: Progress
+    settings: Settings,
+    footage: Path | None,
+    cameras: int,
+    progress: Progress,
+    *,
+    add: int | None = None,
 ) -> AsyncIterator[Demo]:
     """Start the whole demo; gives it once every camera is online.
+
+    With `add` only so many of the cameras are added to the hub; the others wait to be.
 
     Raises:
         HubError: footage that is no video, a port in use, a camera that does not come up.
@@ -289,11 +296,12 @@ async def running_demo(
         async with running_node(settings, clock) as (url, supervisor):
             demo = Demo(url, await _make_accounts(settings, clock), supervisor, clock, site)
             async with signed_in(url, demo.login("admin")) as admin:
-                for camera in site.cameras:
+                wanted = site.cameras[:add]
+                for camera in wanted:
                     progress(f"adding {camera['name']} through ONVIF at {camera['onvif_address']}")
-                    await _add_camera(admin, camera)
+                    await add_camera(admin, camera)
                 progress("waiting for pictures")
-                await _wait_online(admin, len(site.cameras), clock)
+                await _wait_online(admin, len(wanted), clock)
             yield demo
 
 
@@ -321,7 +329,7 @@ def _note(
     demo: Demo, event: str, data: dict[str, Any], on_incident: Callable[[dict[str, Any]], None]
 ) -> None:
     opened = event == "incident.opened"
-    if (opened or data.get("change") == "signal.started") and data.get("observed_at"):
+    if (opened or data.get("change") == "joined") and data.get("observed_at"):
         delay = demo.clock.now() - datetime.fromisoformat(data["observed_at"])
         demo.tally.latencies_ms.append(delay.total_seconds() * 1000)
     if opened:

@@ -1,10 +1,10 @@
 """Set up everything `make demo` or `make test` needs; the standard library only.
 
-    python3 tools/setup.py [run|dev]
+    python3 tools/setup.py [run|dev|bench]
 
 `run` is what the product needs: a virtual environment from hashed requirements,
 the default detection model, and the built web console. `dev` adds the checkers
-and, through apt when root, the servers and the browser that the tests drive.
+and, through apt when root, the servers and the browser that the tests drive; `bench` adds peers.
 Each step is skipped when its inputs have not changed.
 """
 
@@ -38,6 +38,9 @@ APT_FOR_TESTS = {
     "postgresql": "/usr/lib/postgresql/*/bin/initdb",
     "fonts-noto-cjk": "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
 }
+
+
+APT_FOR_BENCH = {"ffmpeg": "/usr/bin/ffmpeg"}
 
 
 class SetupError(Exception):
@@ -183,22 +186,24 @@ def console() -> None:
             run([*npm, "run", "build"], cwd=web, env=env)
 
 
-def system_packages() -> None:
-    """Install the servers and the browser that the tests drive."""
-    missing = [name for name, path in APT_FOR_TESTS.items() if not any(Path("/").glob(path[1:]))]
+def system_packages(wanted: dict[str, str]) -> None:
+    """Install the servers, the browser and the peers that tests and benchmarks drive."""
+    missing = [name for name, path in wanted.items() if not any(Path("/").glob(path[1:]))]
     if missing:
-        say(f"Debian packages for the tests: {', '.join(missing)} …")
-        apt_install(missing, "The tests drive real servers and a real browser.")
+        say(f"Debian packages: {', '.join(missing)} …")
+        apt_install(missing, "Tests and benchmarks drive real servers and a real browser.")
 
 
 def main(what: str) -> int:
-    """Run the steps of `what` (`run` or `dev`); return the exit status."""
+    """Run the steps of `what` (`run`, `dev` or `bench`); return the exit status."""
     try:
         make_venv()
-        packages(dev=what == "dev")
+        packages(dev=what != "run")
         console()
-        if what == "dev":
-            system_packages()
+        if what != "run":
+            system_packages(APT_FOR_TESTS)
+        if what == "bench":
+            system_packages(APT_FOR_BENCH)
     except SetupError as error:
         sys.stderr.write(f"[setup] {error}\n")
         return 1
