@@ -5,6 +5,7 @@ model on pictures that were not used for calibration: how many of its sure detec
 model finds again, and how well their boxes overlap.
 """
 
+import importlib.util
 import shutil
 import tempfile
 import threading
@@ -79,36 +80,22 @@ def optimize(
         InvalidInputError: too few pictures, or a model that cannot be made INT8.
         NotFoundError: no such model.
     """
-    try:
-        import nncf
-    except ImportError as error:
+    if importlib.util.find_spec("nncf") is None:
         raise UnavailableError(
             "Optimising needs the package nncf, which is not installed.",
             remedy="Run `pip install camera-hub[optimize]`.",
             code="extra-missing",
-        ) from error
-    import openvino as ov
-
+        )
     tell = progress or _silent
     spec = resolve(name, models_dir)
     runner = open_runner(spec, backend="openvino")
     try:
+        model = _original(spec, runner.info.input)
         found = collect(footage, pictures)
         canvases = [compose([picture], runner.info.input)[0] for picture in found]
         held_out = canvases[::_HELD_OUT]
         calibration = [c for i, c in enumerate(canvases) if i % _HELD_OUT]
-        model = ov.Core().read_model(spec.path)
-        if any(node.get_type_name() == "FakeQuantize" for node in model.get_ops()):
-            raise InvalidInputError(
-                f"{spec.path} is an INT8 model already.",
-                remedy="Optimise the original model.",
-                code="already-optimised",
-            )
-        if model.is_dynamic():
-            width, height = runner.info.input
-            model.reshape([1, 3, height, width])
-        made = _quantise(nncf, model, calibration, tell)
-        path = _save(ov, made, runner, spec, models_dir)
+        path = _save(_quantise(model, calibration, tell), runner, spec, models_dir)
         after = open_runner(replace(spec, path=path), backend="openvino")
         try:
             return _measure(path, (runner, after), held_out, clock, tell)
@@ -122,7 +109,29 @@ def _silent(_what: str, _done: int, _total: int) -> None:
     return None
 
 
-def _quantise(nncf: Any, model: Any, pictures: Sequence[Picture], tell: Step) -> Any:
+def _original(spec: ModelSpec, size: tuple[int, int]) -> Any:
+    """Read the model to be made INT8, with open dimensions fixed.
+
+    Raises:
+        InvalidInputError: it is INT8 already.
+    """
+    import openvino as ov
+
+    model = ov.Core().read_model(spec.path)
+    if any(node.get_type_name() == "FakeQuantize" for node in model.get_ops()):
+        raise InvalidInputError(
+            f"{spec.path} is an INT8 model already.",
+            remedy="Optimise the original model.",
+            code="already-optimised",
+        )
+    if model.is_dynamic():
+        model.reshape([1, 3, size[1], size[0]])
+    return model
+
+
+def _quantise(model: Any, pictures: Sequence[Picture], tell: Step) -> Any:
+    import nncf
+
     done = 0
 
     def tensor(canvas: Picture) -> NDArray[np.float32]:
@@ -165,7 +174,9 @@ def _last_block(nncf: Any, model: Any) -> Any:
     return nncf.IgnoredScope(names=names)
 
 
-def _save(ov: Any, model: Any, runner: CanvasRunner, spec: ModelSpec, models_dir: Path) -> Path:
+def _save(model: Any, runner: CanvasRunner, spec: ModelSpec, models_dir: Path) -> Path:
+    import openvino as ov
+
     models_dir.mkdir(parents=True, exist_ok=True)
     target = models_dir / f"{spec.name}_int8_openvino_model"
     with tempfile.TemporaryDirectory(dir=models_dir) as folder:
@@ -254,7 +265,7 @@ def collect(footage: Path, count: int) -> list[Picture]:
     """
     files = sorted(p for p in footage.rglob("*") if p.is_file()) if footage.is_dir() else [footage]
     stills = [path for path in files if path.suffix.lower() in _PICTURES]
-    clips = [path for path in files if path not in stills]
+    clips = [path for path in files if path not in stills and _is_video(path)]
     found: list[Picture] = []
     step = max(1, len(stills) // count)
     for path in stills[::step][:count]:
@@ -276,12 +287,22 @@ def collect(footage: Path, count: int) -> list[Picture]:
     return found
 
 
+def _open(path: Path) -> Any:
+    return av.open(str(path.absolute()), options={"protocol_whitelist": "file"})
+
+
+def _is_video(path: Path) -> bool:
+    try:
+        with _open(path) as container:
+            return bool(container.streams.video)
+    except (av.FFmpegError, ValueError):
+        return False
+
+
 def _from_clip(path: Path, count: int) -> list[Picture]:
     """Return `count` pictures spread over a clip; none where it is no video."""
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                return []
+        with _open(path) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             total = stream.frames or round(
