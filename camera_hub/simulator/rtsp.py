@@ -80,21 +80,23 @@ class RtspServer:
 
     async def close(self) -> None:
         """Refuse connections and break those that are there."""
-        if self._server is None:
+        server, self._server = self._server, None
+        if server is None:
             return
-        self._server.close()
+        server.close()
         for writer in tuple(self._writers):
             writer.transport.abort()
         for broadcast in self._streams.values():
             await broadcast.close()
-        await self._server.wait_closed()
-        self._server = None
 
     def url(self, path: str) -> str:
         """Return the address of a stream, without credentials."""
         return f"rtsp://{HOST}:{self.port}{path}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:
+            writer.transport.abort()  # accepted in the moment of closing
+            return
         session = _Session(writer)
         self._writers.add(writer)
         broken = (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)

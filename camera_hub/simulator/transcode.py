@@ -19,7 +19,7 @@ from av.filter import Graph
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 
-from core.errors import InvalidInputError
+from core.errors import InvalidInputError, UnavailableError
 
 MAIN_WIDTH = 1280
 SUB_WIDTH = 640
@@ -56,12 +56,14 @@ def prepare(
 
     Raises:
         InvalidInputError: `source` cannot be read or holds no video.
+        UnavailableError: `work_dir` cannot be written to, or is full.
     """
     name = _fingerprint(source, max_seconds)
     clip = Clip(work_dir / f"{name}-main.mp4", work_dir / f"{name}-sub.mp4")
     if clip.main.is_file() and clip.sub.is_file():
         return clip
-    work_dir.mkdir(parents=True, exist_ok=True)
+    with _writing(work_dir):
+        work_dir.mkdir(parents=True, exist_ok=True)
     partial = Clip(
         work_dir / f"{name}.{os.getpid()}-main.part", work_dir / f"{name}.{os.getpid()}-sub.part"
     )
@@ -75,6 +77,18 @@ def prepare(
         partial.main.unlink(missing_ok=True)
         partial.sub.unlink(missing_ok=True)
     return clip
+
+
+@contextlib.contextmanager
+def _writing(work_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, av.FFmpegError) as error:
+        raise UnavailableError(
+            f"Cannot write prepared footage to {work_dir}: {error.strerror}.",
+            remedy="Make room there or make it writable, or name another work directory.",
+            code="footage",
+        ) from error
 
 
 def _no_video(source: Path) -> InvalidInputError:
@@ -163,7 +177,9 @@ class _Encoder:
     """Writes one stream; opened with the first frame, when the size is known."""
 
     def __init__(self, path: Path, max_width: int, rate: float) -> None:
-        self._container = av.open(str(path), "w", format="mp4")
+        self._folder = path.parent
+        with _writing(self._folder):
+            self._container = av.open(str(path), "w", format="mp4")
         self._max_width = max_width
         self._rate = Fraction(rate).limit_denominator(1001)
         self._stream: av.VideoStream | None = None
@@ -179,12 +195,15 @@ class _Encoder:
         picture.pts = round(at * _CLOCK)
         picture.time_base = Fraction(1, _CLOCK)
         picture.pict_type = PictureType.NONE
-        self._container.mux(stream.encode(picture))
+        packets = stream.encode(picture)
+        with _writing(self._folder):
+            self._container.mux(packets)
 
     def close(self) -> None:
-        if self._stream is not None:
-            self._container.mux(self._stream.encode(None))
-        self._container.close()
+        with _writing(self._folder):
+            if self._stream is not None:
+                self._container.mux(self._stream.encode(None))
+            self._container.close()
 
     def _open(self, frame: VideoFrame) -> av.VideoStream:
         quarters = round(frame.rotation / 90) % 4

@@ -1,6 +1,8 @@
 """Footage of any kind becomes what a camera sends; what is no footage is named."""
 
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -9,7 +11,7 @@ import pytest
 
 from camera_hub.simulator import clip as clips
 from camera_hub.simulator import footage, transcode
-from core.errors import InvalidInputError, NotFoundError
+from core.errors import InvalidInputError, NotFoundError, UnavailableError
 
 
 def _write(path: Path, *, codec: str = "libx264", fps: int = 30, size: str = "320x240") -> Path:
@@ -135,6 +137,30 @@ def test_a_file_that_is_no_video_is_named(tmp_path: Path, content: bytes) -> Non
     with pytest.raises(InvalidInputError, match=r"report\.mp4 is not a video") as caught:
         transcode.prepare(source, tmp_path / "work")
     assert "MP4" in caught.value.remedy
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.faults
+def test_a_work_directory_that_cannot_be_made_is_named(tmp_path: Path, mp4_file: Path) -> None:
+    (tmp_path / "work").write_text("in the way")
+    with pytest.raises(UnavailableError, match="Cannot write prepared footage") as caught:
+        transcode.prepare(mp4_file, tmp_path / "work" / "clips")
+    assert "work directory" in caught.value.remedy
+
+
+@pytest.mark.faults
+def test_a_full_disk_is_no_fault_of_the_footage(tmp_path: Path, mp4_file: Path) -> None:
+    program = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from camera_hub.simulator import transcode; from core.errors import UnavailableError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+        "try: transcode.prepare(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "except UnavailableError as error: print(error)\n"
+    )
+    command = [sys.executable, "-c", program, str(mp4_file), str(tmp_path / "work")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "Cannot write prepared footage" in result.stdout
     assert list((tmp_path / "work").iterdir()) == []
 
 
