@@ -13,4 +13,4 @@ export function areaText(area: string, last = 2): string {
     .join(' › ')
 }
 
-export const AREA_PATTERN = /^[^\s/]+(\/[^\s/]+){0,7}$/
+export const AREA_PATTERN = /^(?=.{1,200}$)[^/]*[^/\s][^/]*(\/[^/]*[^/\s][^/]*)*$/
