@@ -59,15 +59,17 @@ async def visible(
     return camera
 
 
-async def _tell(hub: Hub, session: AsyncSession, camera: Camera) -> None:
-    await outbox.append(
-        session,
-        type="camera.changed",
-        area=camera.area,
-        payload={"camera_id": str(camera.id)},
-        at=hub.clock.now(),
-        camera_id=camera.id,
-    )
+async def _tell(hub: Hub, session: AsyncSession, camera: Camera, *left: str) -> None:
+    """Tell those who may see the camera, and those of an area that it has left."""
+    for area in dict.fromkeys((camera.area, *left)):
+        await outbox.append(
+            session,
+            type="camera.changed",
+            area=area,
+            payload={"camera_id": str(camera.id)},
+            at=hub.clock.now(),
+            camera_id=camera.id,
+        )
 
 
 @router.get("/cameras")
@@ -152,8 +154,9 @@ async def update_camera(
     found = await hub.devices.refind(camera, body)
     async with hub.database.transaction() as session:
         camera = await visible(hub, session, actor, camera_id, "camera.update")
+        before = camera.area
         await hub.devices.change(session, camera, body, found)
-        await _tell(hub, session, camera)
+        await _tell(hub, session, camera, before)
     return describe(hub, actor, camera)
 
 

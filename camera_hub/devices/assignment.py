@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 import orjson
 
-from camera_hub.devices.schemas import AssignedCameraOut
+from camera_hub.devices.models import Camera
+from camera_hub.devices.schemas import AssignedCameraOut, AssignedStream, StreamRole
 
 
 def worker_for(camera_id: UUID, workers: Sequence[str]) -> str | None:
@@ -20,6 +22,23 @@ def worker_for(camera_id: UUID, workers: Sequence[str]) -> str | None:
         return hashlib.blake2b(camera_id.bytes + name.encode(), digest_size=8).digest()
 
     return max(workers, key=weight, default=None)
+
+
+def assigned(camera: Camera, password: str, zones: list[dict[str, Any]]) -> AssignedCameraOut:
+    """Return the camera as its worker is told of it."""
+    streams: dict[StreamRole, AssignedStream] = {}
+    for stream in camera.streams:
+        role: StreamRole = "main" if stream.role == "main" else "sub"
+        streams[role] = AssignedStream(url=stream.url, username=camera.username, password=password)
+    return AssignedCameraOut(
+        id=camera.id,
+        name=camera.name,
+        area=camera.area,
+        version=camera.version,
+        streams=streams,
+        analyse=camera.analyse,
+        zones=zones,
+    )
 
 
 def revision_of(cameras: Iterable[AssignedCameraOut]) -> str:

@@ -11,15 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from access.policy.areas import normalise_area
 from access.policy.types import Resource
 from camera_hub.devices import repository
-from camera_hub.devices.address import parse_address
-from camera_hub.devices.assignment import revision_of, worker_for
+from camera_hub.devices.address import CameraAddress, parse_address
+from camera_hub.devices.assignment import assigned, revision_of, worker_for
 from camera_hub.devices.board import Board
 from camera_hub.devices.found import describe_found, unprobed
 from camera_hub.devices.models import Camera, CameraStatus, MediaWorker
 from camera_hub.devices.probing import Prober, ProbeResult, SourceKind
 from camera_hub.devices.schemas import (
     AssignedCameraOut,
-    AssignedStream,
     CameraCreate,
     CameraOut,
     CameraUpdate,
@@ -28,7 +27,6 @@ from camera_hub.devices.schemas import (
     ReportedStatus,
     StatusOut,
     StreamOut,
-    StreamRole,
 )
 from camera_hub.streams.types import ReasonCode, StreamState
 from core.clock import Clock
@@ -136,23 +134,26 @@ class Devices:
         Raises:
             UpstreamError, InvalidInputError: as `find` does; nothing has been changed then.
         """
+        _keep_password_at_home(camera, body)
         if body.address is None and body.username is None and body.password is None:
             return None
         if not body.probe:
             return None
         address = parse_address(camera.source_kind, body.address or camera.address)
-        username = camera.username if body.username is None else body.username
-        password = (
-            self.password_of(camera) if body.password is None else body.password.get_secret_value()
-        )
+        username, password = self._account(camera, body, address)
         # The column holds one of the two.
         kind: SourceKind = "onvif" if camera.source_kind == "onvif" else "rtsp"
-        return await self.prober.probe(
-            kind,
-            address.url,
-            username or address.username,
-            password or address.password,
-        )
+        return await self.prober.probe(kind, address.url, username, password)
+
+    def _account(
+        self, camera: Camera, body: CameraUpdate, address: CameraAddress
+    ) -> tuple[str, str]:
+        """Return user name and password after the change: named, else in the address, else kept."""
+        named = None if body.password is None else body.password.get_secret_value()
+        username = (address.username or camera.username) if body.username is None else body.username
+        if named is not None:
+            return username, named
+        return username, address.password or self.password_of(camera)
 
     async def change(
         self, session: AsyncSession, camera: Camera, body: CameraUpdate, found: ProbeResult | None
@@ -161,7 +162,8 @@ class Devices:
 
         Raises:
             ConflictError: code `version-conflict`: somebody else changed the camera meanwhile.
-            InvalidInputError: the area or the address cannot be used.
+            InvalidInputError: the area or the address cannot be used, or it is on another host and
+                its password was not given again.
         """
         if not await repository.take_version(session, camera.id, body.version):
             raise ConflictError(
@@ -171,19 +173,18 @@ class Devices:
                 detail={"current": camera.version},
             )
         await session.refresh(camera)
-        for name in ("name", "place_kind", "username", "enabled", "analyse"):
+        # Again, for somebody may have set a password while the camera was being asked.
+        _keep_password_at_home(camera, body)
+        address = parse_address(camera.source_kind, body.address or camera.address)
+        username, password = self._account(camera, body, address)
+        camera.address, camera.username = address.url, username
+        if body.password is not None or address.password:
+            camera.password_sealed = self._seal(password)
+        for name in ("name", "place_kind", "enabled", "analyse"):
             if (value := getattr(body, name)) is not None:
                 setattr(camera, name, value)
         if body.area is not None:
             camera.area = normalise_area(body.area)
-        if body.address is not None:
-            address = parse_address(camera.source_kind, body.address)
-            camera.address = address.url
-            camera.username = body.username or address.username or camera.username
-            if address.password:
-                camera.password_sealed = self._seal(address.password)
-        if body.password is not None:
-            camera.password_sealed = self._seal(body.password.get_secret_value())
         if found is not None:
             tokens = {stream.role: stream.profile_token for stream in camera.streams}
             offered = {profile.token for profile in found.profiles}
@@ -335,29 +336,11 @@ class Devices:
         since = self._clock.now() - WORKER_COUNTS_FOR
         workers = sorted({worker, *await repository.workers_since(session, since)})
         cameras = [
-            self._assigned(camera, zones.get(camera.id, []))
+            assigned(camera, self.password_of(camera), zones.get(camera.id, []))
             for camera in await repository.enabled(session)
             if worker_for(camera.id, workers) == worker
         ]
         return revision_of(cameras), cameras
-
-    def _assigned(self, camera: Camera, zones: list[dict[str, Any]]) -> AssignedCameraOut:
-        password = self.password_of(camera)
-        streams: dict[StreamRole, AssignedStream] = {}
-        for stream in camera.streams:
-            role: StreamRole = "main" if stream.role == "main" else "sub"
-            streams[role] = AssignedStream(
-                url=stream.url, username=camera.username, password=password
-            )
-        return AssignedCameraOut(
-            id=camera.id,
-            name=camera.name,
-            area=camera.area,
-            version=camera.version,
-            streams=streams,
-            analyse=camera.analyse,
-            zones=zones,
-        )
 
     async def _note(
         self, session: AsyncSession, statuses: Mapping[UUID, StatusOut]
@@ -402,4 +385,22 @@ def _same_state(one: StatusOut, other: StatusOut) -> bool:
         other.state,
         other.reason_code,
         other.reason,
+    )
+
+
+def _keep_password_at_home(camera: Camera, body: CameraUpdate) -> None:
+    """Refuse to send the stored password to a host that it was not entered for.
+
+    Raises:
+        InvalidInputError: the address moves to another host and no password comes with it.
+    """
+    if body.address is None or body.password is not None or not camera.password_sealed:
+        return
+    new = parse_address(camera.source_kind, body.address)
+    if new.password or new.host == parse_address(camera.source_kind, camera.address).host:
+        return
+    raise InvalidInputError(
+        "The camera's password is not sent to another host than the one it was entered for.",
+        remedy="Enter the password together with the new address.",
+        code="password-needed",
     )
