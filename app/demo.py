@@ -25,6 +25,7 @@ from core.clock import Clock, SystemClock
 from core.errors import HubError, UnavailableError, UpstreamError
 from core.settings import Settings
 
+FOOTAGE = "simulator"
 MARKER = "this-is-a-camera-hub-demo"
 AREA = "demo/riverside/jade-garden"
 ONLINE_WITHIN_S = 60.0
@@ -80,7 +81,7 @@ class Demo:
 
 
 def fresh_directory(path: Path) -> None:
-    """Empty the demo's data directory; refuse one that this demo did not make.
+    """Empty the demo's data directory but for prepared footage; refuse one it did not make.
 
     Raises:
         HubError: the directory holds something else.
@@ -91,7 +92,11 @@ def fresh_directory(path: Path) -> None:
                 f"{path} is not empty and was not made by the demo.",
                 remedy="Name another with --data-dir; the demo empties its directory.",
             )
-        shutil.rmtree(path)
+        for entry in path.iterdir():
+            if entry.is_dir() and entry.name != FOOTAGE:
+                shutil.rmtree(entry)
+            elif not entry.is_dir():
+                entry.unlink()
     path.mkdir(parents=True, exist_ok=True)
     (path / MARKER).touch()
 
@@ -291,7 +296,7 @@ async def running_demo(
     """
     clock = SystemClock()
     progress("starting virtual cameras")
-    async with simulated_site(footage, cameras, settings.data_dir / "simulator", progress) as site:
+    async with simulated_site(footage, cameras, settings.data_dir / FOOTAGE, progress) as site:
         progress("starting the hub")
         async with running_node(settings, clock) as (url, supervisor):
             demo = Demo(url, await _make_accounts(settings, clock), supervisor, clock, site)

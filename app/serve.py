@@ -64,9 +64,9 @@ def _add_children(supervisor: Supervisor, settings: Settings, listener: socket.s
     port_fd = listener.fileno()
     supervisor.add("api", "api", "api", str(port_fd), pass_fds=(port_fd,), essential=True)
     if settings.analytics.enabled and settings.media.workers:
-        supervisor.add("inference", "inference")
+        supervisor.add("inference", "inference", rank=1)
     for number in range(settings.media.workers):
-        supervisor.add(f"media-{number}", "media", f"media-{number}")
+        supervisor.add(f"media-{number}", "media", f"media-{number}", rank=2)
 
 
 async def serve(settings: Settings) -> None:

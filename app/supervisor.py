@@ -40,6 +40,7 @@ class Child:
     arguments: tuple[str, ...]
     pass_fds: tuple[int, ...] = ()
     essential: bool = False
+    rank: int = 0
     process: asyncio.subprocess.Process | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     last_beat: float = 0.0
@@ -70,10 +71,18 @@ class Supervisor:
         return {child.name: child for child in self._children}
 
     def add(
-        self, name: str, *arguments: str, pass_fds: tuple[int, ...] = (), essential: bool = False
+        self,
+        name: str,
+        *arguments: str,
+        pass_fds: tuple[int, ...] = (),
+        essential: bool = False,
+        rank: int = 0,
     ) -> None:
-        """Supervise `python -m app.children <arguments>` under `name`, from `start()` on."""
-        self._children.append(Child(name, arguments, pass_fds, essential))
+        """Supervise `python -m app.children <arguments>` under `name`, from `start()` on.
+
+        Without an essential child nothing starts; a child of higher rank ends before a lower one.
+        """
+        self._children.append(Child(name, arguments, pass_fds, essential, rank))
 
     async def start(self) -> None:
         """Start every child and return when they are ready.
@@ -105,10 +114,10 @@ class Supervisor:
                 await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
-        """End all children: the workers first, so that they can post to the api what they hold."""
+        """End all children, the highest rank first: workers still find what they depend on."""
         self._stopping.set()
-        for essential in (False, True):
-            await self._end([c for c in self._children if c.essential is essential])
+        for rank in sorted({child.rank for child in self._children}, reverse=True):
+            await self._end([child for child in self._children if child.rank == rank])
 
     async def _end(self, children: list[Child]) -> None:
         """SIGTERM, then SIGKILL for those that stay."""

@@ -89,7 +89,7 @@ def main() -> int:
         "compose": docker_files,
         "console": command(*npm, "run", "check", cwd=web, env=env),
     }
-    if shutil.which("docker"):
+    if shutil.which("docker") and not command("docker", "compose", "version")():
         quiet = dict(os.environ, POSTGRES_PASSWORD="check")  # noqa: S106
         checks["docker compose config"] = command(
             "docker", "compose", "-f", "docker/compose.yaml", "config", "-q", env=quiet

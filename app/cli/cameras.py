@@ -7,7 +7,7 @@ from uuid import UUID
 import typer
 from pydantic import SecretStr, ValidationError
 
-from app.cli.context import err, opened_hub, out, print_json, print_table, run
+from app.cli.context import err, opened_hub, out, print_json, print_table, run, settings
 from core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def probe(
     json: AsJson = False,
 ) -> None:
     """Ask a device what it is and which streams it offers; stores nothing."""
+    settings()  # also begins logging with redaction, before the ONVIF library begins its own
     password = _password(username, password_stdin)
 
     async def work() -> "ProbeOut":
