@@ -184,7 +184,7 @@ def rtsp_server(rtsp_tools: None) -> Iterator[RtspServer]:
 
 @pytest.fixture(scope="session")
 def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the .aus file of a moving square, H.264, 320x240, 25 fps, keyframe each second."""
+    """Give the .aus file of a moving square: H.264, 320x240, 25 fps, GOP of ten pictures."""
     return write_units(tmp_path_factory.mktemp("footage") / "small.aus", make_units())
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 
 def make_units(
-    *, codec: str = "h264", width: int = 320, height: int = 240, frames: int = 50, gop: int = 25
+    *, codec: str = "h264", width: int = 320, height: int = 240, frames: int = 50, gop: int = 10
 ) -> list[bytes]:
     """Return `frames` Annex B access units with parameter sets before each keyframe."""
     encoder = av.CodecContext.create("libx264" if codec == "h264" else "libx265", "w")
