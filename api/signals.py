@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import ClientDisconnect
 
 from access.policy.types import Actor, Resource
 from api.door import permit, require
@@ -37,6 +38,13 @@ class UnsupportedMediaTypeError(HubError):
 
     status = 415
     code = "unsupported-media-type"
+
+
+class BodyCutShortError(HubError):
+    """The sender is gone (400); nobody reads the answer, but it is no fault of ours either."""
+
+    status = 400
+    code = "body-cut-short"
 
 
 def _inlined(model: type[BaseModel]) -> dict[str, Any]:
@@ -86,8 +94,13 @@ async def post_signals(
         raise UnsupportedMediaTypeError(
             f"'{media_type[:60]}' is not read here.", remedy=f"Send {TYPES[0]} or {BATCH_TYPE}."
         )
-    body = await request.body()
-    raw = parse(body)
+    try:
+        raw = parse(await request.body())
+    except ClientDisconnect as error:
+        raise BodyCutShortError(
+            "The sender hung up in the middle of the signal; nothing was stored.",
+            remedy="Send it again.",
+        ) from error
     if media_type == BATCH_TYPE or isinstance(raw, list):
         response.status_code = 200
         return await _post_batch(hub, actor, raw)

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.app import HubServer, make_server
 from api.hub import build_hub
 from core.clock import SystemClock
+from core.logging import configure_logging
 from core.settings import DatabaseSettings, Settings
 
 MOMENTS = ("before_commit", "after_commit", "before_answer")
@@ -68,6 +69,7 @@ def serve(server: HubServer, listener: socket.socket, death: tuple[str, Death] |
 
 
 def main() -> None:
+    configure_logging("error")
     url, data_dir, descriptor, deaths = sys.argv[1:]
     listener = socket.socket(fileno=int(descriptor))
     settings = Settings(data_dir=Path(data_dir), database=DatabaseSettings(url=url))

@@ -69,8 +69,8 @@ async def check_kernel(database: Database, receipts: dict[str, str | None]) -> N
 
 
 @pytest.fixture
-async def mortal_api(store_url: str, tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
-    """Address of an API that dies six times, and the file that tells of it."""
+async def mortal_api(store_url: str, tmp_path: Path) -> AsyncIterator[tuple[str, Path, Path]]:
+    """Address of an API that dies six times, the file that tells of it, and its stderr."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     listener.set_inheritable(True)
     obituary = tmp_path / "obituary"
@@ -80,14 +80,16 @@ async def mortal_api(store_url: str, tmp_path: Path) -> AsyncIterator[tuple[str,
         cwd=REPOSITORY, pass_fds=[listener.fileno()], start_new_session=True,
         stdout=obituary.open("wb"), stderr=(tmp_path / "stderr").open("wb"),
     )  # fmt: skip
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}", obituary
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}", obituary, tmp_path / "stderr"
     os.killpg(process.pid, signals.SIGKILL)
     await process.wait()
     listener.close()
 
 
-async def test_a_receipt_means_durable(mortal_api: tuple[str, Path], database: Database) -> None:
-    url, obituary = mortal_api
+async def test_a_receipt_means_durable(
+    mortal_api: tuple[str, Path, Path], database: Database
+) -> None:
+    url, obituary, errors = mortal_api
     async with database.transaction() as session:
         _, secret = await Tokens(SystemClock()).issue(
             session, name="media-0", scopes=["signal.post"]
@@ -108,8 +110,12 @@ async def test_a_receipt_means_durable(mortal_api: tuple[str, Path], database: D
                 receipts[item["id"]] = item["incident_id"]
 
     headers = {"Authorization": f"Bearer {secret}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=10) as client:
-        await asyncio.gather(*(spool(client) for _ in range(4)))
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20) as client:
+        try:
+            async with asyncio.timeout(60):
+                await asyncio.gather(*(spool(client) for _ in range(4)))
+        except TimeoutError:
+            pytest.fail(f"{dict(seen)} {obituary.read_text()} {errors.read_text()[-3000:]}")
     assert len(receipts) == 60
     assert obituary.read_text().count(f"ended with {signals.SIGKILL}") == 6
     assert seen[200] > 0  # something had been stored though its first answer was lost
