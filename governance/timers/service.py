@@ -21,6 +21,7 @@ MAX_GROWTH = 8
 """An interval grows up to this many times the first."""
 
 _DEFAULT_ACKNOWLEDGE_S = 300.0
+_SHORTEST_S = 1.0  # a limit of nothing must not become a timer that fires without end
 
 
 class TimerKind(StrEnum):

@@ -222,3 +222,9 @@ def test_intervals_grow_up_to_a_limit_and_never_end() -> None:
         for attempt in (0, 1, 2, 3, 4, 1000)
     ]
     assert seconds == [1800, 3600, 7200, 14400, 14400, 14400]
+
+
+def test_a_time_limit_of_zero_is_a_second() -> None:
+    settings = GovernanceSettings(acknowledge_within_s={"severe": 0})
+    assert timer_service.interval_s(settings, TimerKind.ACKNOWLEDGE, "severe", 0) == 1
+    assert timer_service.interval_s(settings, TimerKind.ACKNOWLEDGE, "minor", 0) == 300
