@@ -38,7 +38,7 @@ async def test_a_stream_tells_what_it_carries(rtsp_server: RtspServer, footage: 
     (profile,) = found.profiles
     assert (found.main, found.sub) == (profile.token, profile.token)
     assert (profile.codec, profile.width, profile.height, profile.fps) == ("h264", 320, 240, 25)
-    assert profile.gop == 25
+    assert profile.gop == 10
     assert profile.bitrate_kbps
     assert profile.stream_url == rtsp_server.url("/gate/3")
     assert profile.snapshot_url == ""
