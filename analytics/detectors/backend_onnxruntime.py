@@ -3,6 +3,7 @@
 import ast
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import cv2
 import numpy as np
 
 from analytics.detectors import yolo
@@ -76,7 +77,7 @@ class OnnxRunner:
         try:
             output = self._session.run(None, {self._input: tensor})[0]
             return yolo.decode(np.asarray(output, dtype=np.float32))
-        except (ValueError, *self._failures) as error:
+        except (ValueError, cv2.error, *self._failures) as error:
             raise DetectionFailedError(f"The detection failed: {error}.") from error
 
     def close(self) -> None:

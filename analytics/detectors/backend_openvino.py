@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import yaml
 
@@ -110,7 +111,7 @@ def _finish(request: Any, future: "Future[Rows]") -> None:
     try:
         output = np.asarray(request.get_output_tensor(0).data, dtype=np.float32)
         future.set_result(yolo.decode(output))
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, cv2.error) as error:
         future.set_exception(DetectionFailedError(f"The detection failed: {_first_line(error)}."))
 
 

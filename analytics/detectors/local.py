@@ -16,8 +16,11 @@ from analytics.detectors.types import (
     Rows,
 )
 from core.clock import Clock
+from core.logging import get_logger
 
 _TILES = 4
+
+log = get_logger("analytics.detector")
 
 
 @dataclass(slots=True)
@@ -93,7 +96,15 @@ class LocalDetector:
             for entry in late:
                 fail(entry.future, DetectionLateError("Its deadline passed before its turn came."))
             if group:
-                self._start(group)
+                try:
+                    self._start(group)
+                except Exception as error:
+                    # The top of a supervised loop: if this thread ended, all cameras were blind.
+                    log.exception("a detection could not be started")
+                    with self._changed:
+                        self._busy -= 1
+                    for entry in group:
+                        fail(entry.future, error)
 
     def _take(self) -> tuple[list[_Waiting], list[_Waiting]]:
         """Take from the queue all pictures that are late, and the next ones to work on."""

@@ -63,9 +63,13 @@ class SignalPoster:
         self._clock = clock
         self._token = token
         self._source = source
-        self._client = httpx.Client(base_url=base_url, timeout=_TIMEOUT, transport=transport)
+        # A proxy of the environment has no business between a node's own processes.
+        self._client = httpx.Client(
+            base_url=base_url, timeout=_TIMEOUT, transport=transport, trust_env=False
+        )
         self._stop = threading.Event()
         self._posted = 0
+        self._failures = 0
         self._trouble_key = ""
         self._rechecked_s = 0.0
         self._last_error = ""
@@ -97,16 +101,26 @@ class SignalPoster:
     def _work(self) -> None:
         pause = _FIRST_PAUSE_S
         while not self._stop.is_set():
-            self._report_trouble()
-            waiting = self._spool.head() if self._spool.wait(_IDLE_S) else None
-            if waiting is None or self._stop.is_set():
-                continue
-            if self._post(waiting):
-                pause = _FIRST_PAUSE_S
-                continue
+            try:
+                if self._step():
+                    pause = _FIRST_PAUSE_S
+                    continue
+            except Exception as error:
+                # The top of a supervised loop: a thread that ended here would keep every signal.
+                self._failures += 1
+                self._last_error = f"{type(error).__name__}: {error}"
+                log.exception("posting failed in an unexpected way", failures=self._failures)
             # Spread the tries of many workers when the hub comes back.
             self._stop.wait(pause * random.uniform(0.7, 1.0))  # noqa: S311 - no secret
             pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+    def _step(self) -> bool:
+        """Post the oldest signal, or wait for one; return False when trying again must wait."""
+        self._report_trouble()
+        waiting = self._spool.head() if self._spool.wait(_IDLE_S) else None
+        if waiting is None or self._stop.is_set():
+            return True
+        return self._post(waiting)
 
     def _post(self, waiting: Waiting) -> bool:
         """Try once; return whether the signal has found its end."""

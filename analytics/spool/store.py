@@ -145,7 +145,8 @@ class Spool:
         with self._lock:
             self._forget_memory(signal_id)
             if self._known(signal_id):
-                (self._directory / (signal_id + _SUFFIX)).unlink(missing_ok=True)
+                # A file that cannot be removed is posted again after a restart: the hub knows it.
+                _discard(self._directory / (signal_id + _SUFFIX))
                 self._ids.remove(signal_id)
 
     def reject(self, signal_id: str, problem: dict[str, object]) -> None:

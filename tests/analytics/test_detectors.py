@@ -16,6 +16,7 @@ from analytics.detectors.canvas import TILE_MARGIN, compose, fits_tile, tile_sid
 from analytics.detectors.factory import open_detector, open_runner
 from analytics.detectors.local import LocalDetector
 from analytics.detectors.types import (
+    DetectionFailedError,
     DetectionLateError,
     DetectorUnavailableError,
     ModelInfo,
@@ -269,4 +270,16 @@ def test_up_to_four_waiting_parts_share_an_inference() -> None:
     runner.running[2].set_result(no_rows())
     assert len(parts[4].result(10)) == 0
     assert len(runner.running) == 3
+    detector.close()
+
+
+def test_a_picture_that_cannot_be_laid_out_fails_alone() -> None:
+    runner = HeldRunner()
+    detector = LocalDetector(runner, ManualClock())
+    nothing = detector.submit(np.zeros((400, 500), np.uint8), deadline_ms=1000)
+    assert isinstance(nothing.exception(10), DetectionFailedError)
+    fine = detector.submit(BLANK, deadline_ms=1000)
+    runner.started.acquire(timeout=10)
+    runner.running[0].set_result(no_rows())
+    assert len(fine.result(10)) == 0
     detector.close()
