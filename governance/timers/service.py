@@ -52,7 +52,7 @@ def interval_s(settings: GovernanceSettings, kind: TimerKind, severity: str, att
         first = settings.acknowledge_within_s.get(severity, _DEFAULT_ACKNOWLEDGE_S)
     else:
         first = settings.handle_within_s
-    return float(first * min(2 ** min(attempt, 16), MAX_GROWTH))
+    return float(max(_SHORTEST_S, first) * min(2 ** min(attempt, 16), MAX_GROWTH))
 
 
 async def schedule(
