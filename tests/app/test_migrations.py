@@ -1,0 +1,103 @@
+"""Migrations on both stores: from nothing to the models and back, twice, and never backwards."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+
+from app.migrate import MIGRATIONS, differences, upgrade
+from core.database import Database
+from core.errors import HubError
+from tests.support.stores import PostgresServer
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """A store without a single table, once of each kind."""
+    if request.param == "sqlite":
+        database = Database(f"sqlite+aiosqlite:///{tmp_path}/empty.db")
+        yield database
+        await database.close()
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    name = server.create()
+    database = Database(server.url(name))
+    yield database
+    await database.close()
+    server.drop(name)
+
+
+def _tables(connection: Connection) -> set[str]:
+    return set(inspect(connection).get_table_names())
+
+
+async def tables(database: Database) -> set[str]:
+    """Return the names of all tables of `database`."""
+    async with database.engine.connect() as connection:
+        return await connection.run_sync(_tables)
+
+
+def _down(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.downgrade(config, "base")
+    connection.commit()
+
+
+async def test_migrations_equal_the_models(empty: Database) -> None:
+    """What migrations make is what the models say, column for column."""
+    assert await tables(empty) == set()
+    await upgrade(empty)
+    assert {"camera", "incident", "signal"} <= await tables(empty)
+    assert await differences(empty) == []
+
+
+async def test_a_missing_column_is_a_difference(empty: Database) -> None:
+    """The comparison above sees what it is there to see."""
+    await upgrade(empty)
+    async with empty.engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE incident DROP COLUMN zone_name"))
+    assert "zone_name" in str(await differences(empty))
+
+
+async def test_upgrading_again_keeps_what_is_there(empty: Database) -> None:
+    """A second start finds nothing to do."""
+    await upgrade(empty)
+    async with empty.engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE of_somebody_else (n INTEGER)"))
+    before = await tables(empty)
+    await upgrade(empty)
+    assert await tables(empty) == before
+
+
+async def test_every_migration_can_be_taken_back(empty: Database) -> None:
+    """Down to nothing leaves only alembic's own table; up again is whole."""
+    await upgrade(empty)
+    async with empty.engine.connect() as connection:
+        await connection.run_sync(_down)
+    assert await tables(empty) == {"alembic_version"}
+    await upgrade(empty)
+    assert await differences(empty) == []
+
+
+async def test_a_database_of_a_newer_version_is_left_alone(empty: Database) -> None:
+    """An old program says that it is old instead of working on a schema it does not know."""
+    await upgrade(empty)
+    async with empty.engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = 'from2031'"))
+    with pytest.raises(HubError, match="from2031") as told:
+        await upgrade(empty)
+    assert "newer version" in told.value.remedy
+    async with empty.engine.connect() as connection:
+        kept = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+    assert kept == "from2031"
+
+
+def test_migrations_are_one_line_of_history() -> None:
+    """Two heads would leave open which one is current."""
+    assert len(ScriptDirectory(str(MIGRATIONS)).get_heads()) == 1
