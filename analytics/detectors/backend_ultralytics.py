@@ -1,4 +1,8 @@
-"""Ultralytics (extra): loads any YOLO .pt, on the GPU where there is one, and exports it."""
+"""Ultralytics (extra): loads any YOLO .pt, on the GPU where there is one, and exports it.
+
+A .pt file is a pickle, which is a program: load only files whose maker you trust. The other back
+ends read files that hold no code.
+"""
 
 import importlib
 from concurrent.futures import Future, ThreadPoolExecutor

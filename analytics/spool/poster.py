@@ -47,6 +47,7 @@ class SignalPoster:
         base_url: str,
         token: Callable[[], str],
         source: str,
+        area: str = "",
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """Make a poster; `start` it.
@@ -57,12 +58,14 @@ class SignalPoster:
             base_url: the hub, as `http://127.0.0.1:8480`.
             token: gives the service token, asked anew after each refusal.
             source: CloudEvents source of the poster's own signals, as `/workers/media-0`.
+            area: of the poster's own signals.
             transport: another way to the hub than TCP, such as a Unix socket.
         """
         self._spool = spool
         self._clock = clock
         self._token = token
         self._source = source
+        self._area = area
         # A proxy of the environment has no business between a node's own processes.
         self._client = httpx.Client(
             base_url=base_url, timeout=_TIMEOUT, transport=transport, trust_env=False
@@ -177,6 +180,7 @@ class SignalPoster:
             headline=headline,
             severity="severe",
             subject=self._source,
+            area=self._area,
         )
         if not trouble:
             self._trouble_key = ""

@@ -283,3 +283,23 @@ def test_a_picture_that_cannot_be_laid_out_fails_alone() -> None:
     runner.running[0].set_result(no_rows())
     assert len(fine.result(10)) == 0
     detector.close()
+
+
+@pytest.mark.footage
+def test_ultralytics_loads_a_pt_file_and_exports_it(
+    person_fall: ModelSpec, person_picture: Picture, tmp_path: Path
+) -> None:
+    pytest.importorskip("ultralytics", reason="needs `pip install camera-hub[ultralytics]`")
+    from analytics.detectors.backend_ultralytics import export_openvino
+    from analytics.models.registry import resolve
+
+    weights = tmp_path / "best.pt"
+    weights.write_bytes(person_fall.path.with_name("best.pt").read_bytes())
+    found = []
+    for path, backend in ((weights, "ultralytics"), (export_openvino(weights), "openvino")):
+        detector = open_detector(resolve(str(path), tmp_path), CLOCK)
+        assert detector.describe().backend == backend
+        assert detector.describe().labels == ("Normal", "Fall")
+        found.append(best(detector.submit(person_picture, deadline_ms=60_000).result(60)))
+        detector.close()
+    assert overlaps(found[0][:4], found[1][None, :4])[0] > 0.9
