@@ -21,9 +21,15 @@ class FaultReporter:
 
     def __init__(self, settings: Settings, clock: Clock, base_url: str) -> None:
         self._clock = clock
+        self._area = settings.site.area
         self._spool = Spool(settings.spool_dir / "supervisor")
         self._poster = SignalPoster(
-            self._spool, clock, base_url=base_url, token=token_reader(settings), source=SOURCE
+            self._spool,
+            clock,
+            base_url=base_url,
+            token=token_reader(settings),
+            source=SOURCE,
+            area=self._area,
         )
         self._running: dict[str, str] = {}
 
@@ -58,5 +64,6 @@ class FaultReporter:
                 headline=headline,
                 severity="moderate",
                 subject=name,
+                area=self._area,
             )
         )

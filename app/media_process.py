@@ -58,6 +58,7 @@ class MediaWorker:
             base_url=hub_url,
             token=self._token,
             source=f"/workers/{name}",
+            area=settings.site.area,
         )
         self._host = AnalyticsHost(
             self._detector,

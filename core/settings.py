@@ -29,6 +29,11 @@ class SiteSettings(_Section):
     """The place that is looked after."""
 
     name: str = Field(default="Camera Hub", max_length=80)
+    area: str = Field(
+        default="",
+        max_length=200,
+        description="Area that faults of this node belong to; empty: the whole site",
+    )
     time_zone: str = Field(
         default="", description="IANA name for schedules, e.g. Asia/Shanghai; empty: the machine's"
     )

@@ -1,3 +1,9 @@
 """Shared fixtures. Each support module starts the real thing it stands for."""
 
+from core.logging import configure_logging
+
 pytest_plugins = ["tests.support.stores", "tests.support.media", "tests.support.http"]
+
+# Without this structlog would draw rich tracebacks with local variables: slow, and they may hold
+# passwords.
+configure_logging("error")
