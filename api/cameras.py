@@ -15,7 +15,6 @@ from api.hub import Hub, HubDep
 from api.pages import Page, Paging
 from camera_hub.devices import repository
 from camera_hub.devices.models import Camera
-from camera_hub.devices.probing import ProbeResult
 from camera_hub.devices.schemas import (
     CameraCreate,
     CameraOut,
@@ -27,6 +26,7 @@ from camera_hub.devices.schemas import (
     WarningOut,
 )
 from camera_hub.devices.service import resource_of
+from camera_hub.devices.types import ProbeResult
 from core.errors import NotFoundError
 from governance.outbox import service as outbox
 

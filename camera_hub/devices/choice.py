@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from camera_hub.devices.probing import ProbeWarning, Profile
+from camera_hub.devices.types import ProbeWarning, Profile
 
 USABLE = ("h264", "hevc")
 _SUB_PIXELS = 640 * 360

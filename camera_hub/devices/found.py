@@ -2,8 +2,8 @@
 
 from camera_hub.devices.address import parse_address
 from camera_hub.devices.models import Camera, CameraStream
-from camera_hub.devices.probing import ProbeResult, Profile
 from camera_hub.devices.schemas import CameraCreate
+from camera_hub.devices.types import ProbeResult, Profile
 
 
 def describe_found(camera: Camera, found: ProbeResult, main: str, sub: str) -> None:

@@ -28,8 +28,8 @@ from camera_hub.devices.errors import (
     NoVideoProfileError,
     slow_camera,
 )
-from camera_hub.devices.probing import DeviceFacts, ProbeResult, ProbeWarning, Profile
 from camera_hub.devices.profiles import Encoding, read_encodings, text_of
+from camera_hub.devices.types import DeviceFacts, ProbeResult, ProbeWarning, Profile
 from camera_hub.devices.urls import service_url, snapshot_url, stream_url
 from core.clock import Clock
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from camera_hub.devices.probing import Profile
+from camera_hub.devices.types import Profile
 
 _CODECS = {"h264": "h264", "h265": "hevc", "hevc": "hevc", "jpeg": "jpeg", "mpeg4": "mpeg4"}
 _MOST = 32

@@ -23,7 +23,7 @@ from camera_hub.devices.errors import (
     NotACameraError,
     NoVideoProfileError,
 )
-from camera_hub.devices.probing import ProbeResult, Profile
+from camera_hub.devices.types import ProbeResult, Profile
 from camera_hub.streams.address import with_credentials
 from camera_hub.streams.diagnosis import NOT_VIDEO, Failure, explain, unsupported_codec
 from camera_hub.streams.types import ReasonCode, StreamSource

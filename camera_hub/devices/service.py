@@ -16,7 +16,7 @@ from camera_hub.devices.assignment import assigned, revision_of, worker_for
 from camera_hub.devices.board import Board
 from camera_hub.devices.found import describe_found, unprobed
 from camera_hub.devices.models import Camera, CameraStatus, MediaWorker
-from camera_hub.devices.probing import Prober, ProbeResult, SourceKind
+from camera_hub.devices.probing import Prober
 from camera_hub.devices.schemas import (
     AssignedCameraOut,
     CameraCreate,
@@ -28,6 +28,7 @@ from camera_hub.devices.schemas import (
     StatusOut,
     StreamOut,
 )
+from camera_hub.devices.types import ProbeResult, SourceKind
 from camera_hub.streams.types import ReasonCode, StreamState
 from core.clock import Clock
 from core.errors import ConflictError, InvalidInputError, NotFoundError

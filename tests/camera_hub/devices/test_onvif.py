@@ -14,7 +14,8 @@ from camera_hub.devices.errors import (
     NotACameraError,
     NoVideoProfileError,
 )
-from camera_hub.devices.probing import DeviceFacts, Prober, ProbeResult
+from camera_hub.devices.probing import Prober
+from camera_hub.devices.types import DeviceFacts, ProbeResult
 from camera_hub.simulator.onvif import WRONG_HOST, OnvifDevice, Quirk
 from camera_hub.simulator.onvif_xml import Identity, StreamProfile
 from core.clock import SystemClock

@@ -25,7 +25,8 @@ from camera_hub.devices.errors import (
     NotACameraError,
     NoVideoProfileError,
 )
-from camera_hub.devices.probing import Prober, ProbeResult
+from camera_hub.devices.probing import Prober
+from camera_hub.devices.types import ProbeResult
 from camera_hub.simulator import onvif_xml as xml
 from camera_hub.simulator.digest import DigestGuard
 from core.clock import SystemClock

@@ -15,7 +15,8 @@ from camera_hub.devices.errors import (
     NotACameraError,
     NoVideoProfileError,
 )
-from camera_hub.devices.probing import Prober, ProbeResult
+from camera_hub.devices.probing import Prober
+from camera_hub.devices.types import ProbeResult
 from core.clock import SystemClock
 from core.errors import InvalidInputError
 from tests.support.media import PASSWORD, USERNAME, RtspServer, free_port
