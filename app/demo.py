@@ -86,21 +86,32 @@ def fresh_directory(path: Path) -> None:
     """Empty the demo's data directory but for prepared footage; refuse one it did not make.
 
     Raises:
-        HubError: the directory holds something else.
+        HubError: the directory holds something else, or cannot be made or emptied.
     """
-    if path.exists() and any(path.iterdir()):
-        if not (path / MARKER).exists():
-            raise HubError(
-                f"{path} is not empty and was not made by the demo.",
-                remedy="Name another with --data-dir; the demo empties its directory.",
-            )
-        for entry in path.iterdir():
-            if entry.is_dir() and entry.name != FOOTAGE:
+    try:
+        if path.exists() and any(path.iterdir()):
+            _empty(path)
+        path.mkdir(parents=True, exist_ok=True)
+        (path / MARKER).touch()
+    except OSError as error:
+        raise HubError(
+            f"The demo cannot use {path}: {error.strerror or error}.",
+            remedy="Name a directory that this user may write to with --data-dir.",
+        ) from error
+
+
+def _empty(path: Path) -> None:
+    if not (path / MARKER).exists():
+        raise HubError(
+            f"{path} is not empty and was not made by the demo.",
+            remedy="Name another with --data-dir; the demo empties its directory.",
+        )
+    for entry in path.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            if entry.name != FOOTAGE:
                 shutil.rmtree(entry)
-            elif not entry.is_dir():
-                entry.unlink()
-    path.mkdir(parents=True, exist_ok=True)
-    (path / MARKER).touch()
+        else:
+            entry.unlink()
 
 
 async def _make_accounts(settings: Settings, clock: Clock) -> list[Login]:
