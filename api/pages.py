@@ -7,7 +7,7 @@ encoded and checked, but not signed.
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from core.errors import InvalidInputError
 
 MAX_LIMIT = 200
+_LARGEST = 2**31 - 1
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -89,7 +90,7 @@ def decode_cursor(cursor: str, *types: type) -> list[Any]:
         if not isinstance(values, list) or len(values) != len(types):
             raise ValueError("wrong shape")
         return [_typed(value, kind) for value, kind in zip(values, types, strict=True)]
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, ValueError, OverflowError) as error:
         raise InvalidInputError(
             "The cursor does not belong to this list.",
             remedy="Begin again without a cursor.",
@@ -104,7 +105,12 @@ def _typed(value: Any, kind: type) -> Any:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:
             raise ValueError("naive time")
-        return moment
+        return moment.astimezone(UTC)
     if type(value) is not kind:
         raise ValueError("wrong type")
+    # What no list sorts by, and a store may refuse.
+    if isinstance(value, str) and not value.isprintable():
+        raise ValueError("not printable")
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError("too large")
     return value

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -17,21 +16,19 @@ from pydantic import field_validator as validator
 from shapely.geometry import Polygon
 from shapely.validation import explain_validity
 
+from core.text import Printable
+
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 RuleKind = Literal["intrusion", "person_down"]
 Severity = Literal["extreme", "severe", "moderate", "minor"]
 Point = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
-Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+Label = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), Printable
+]
 
 _MINUTE_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 # A polygon thinner than this share of the picture cannot hold the foot of a box.
 _SMALLEST_AREA = 1e-5
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("must not hold line breaks or control characters")
-    return text
 
 
 class _Wire(BaseModel):
@@ -88,7 +85,7 @@ class ZoneIn(_Wire):
     name: Annotated[
         str,
         StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
-        AfterValidator(_printable),
+        Printable,
     ]
     polygon: tuple[Point, ...] = Field(min_length=3, max_length=64)
     rules: tuple[Rule, ...] = Field(default=(), max_length=16)

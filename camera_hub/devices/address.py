@@ -21,6 +21,9 @@ _LONGEST = 500
 # RFC 3986 section 2 allows none of these in a URL.
 _NOT_IN_URL = re.compile(r"[\s<>\"\\^`{|}]|[^\x20-\x7e]")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Where clouds keep a machine's secrets, besides the link-local address that most of them use.
+_METADATA = {ipaddress.ip_address("100.100.100.200"), ipaddress.ip_address("fd00:ec2::254")}
 _LIKE_A_NUMBER = re.compile(r"(0[xX][0-9a-fA-F]*|[0-9]+)\.?$")
 _EXAMPLES = {
     "onvif": "Enter host, host:port or http://host:port/onvif/device_service.",
@@ -43,6 +46,11 @@ class CameraAddress:
     text: str
     username: str = ""
     password: str = field(default="", repr=False)
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Scheme, host and port, as they are compared: a name's case does not count."""
+        return urlsplit(self.url).scheme, self.host.casefold(), self.port
 
     @property
     def place(self) -> str:
@@ -79,10 +87,14 @@ def check_reachable_kind(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> s
     """Return why no camera may have the address `ip`; an empty string if one may."""
     if isinstance(ip, ipaddress.IPv6Address):
         embedded = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if ip in _NAT64:
+            embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if embedded is not None:
             return check_reachable_kind(embedded)
     if ip.is_link_local:
         return "is link-local"
+    if ip in _METADATA:
+        return "belongs to a cloud's own service"
     if ip.is_unspecified or ip.is_multicast or ip == ipaddress.IPv4Address("255.255.255.255"):
         return "is no address of one machine"
     return ""

@@ -1,9 +1,39 @@
 """What a probe found, as it is kept of a camera."""
 
+from collections.abc import Iterable
+
 from camera_hub.devices.address import parse_address
+from camera_hub.devices.choice import USABLE
 from camera_hub.devices.models import Camera, CameraStream
 from camera_hub.devices.schemas import CameraCreate
 from camera_hub.devices.types import ProbeResult, Profile
+from core.errors import InvalidInputError
+
+
+def check_chosen(found: ProbeResult, tokens: Iterable[str | None]) -> None:
+    """Refuse a profile that the camera does not have, or that nobody could be shown.
+
+    Raises:
+        InvalidInputError: code `no-such-profile` or `profile-unusable`.
+    """
+    profiles = {profile.token: profile for profile in found.profiles}
+    for token in filter(None, tokens):
+        profile = profiles.get(token)
+        if profile is None:
+            raise InvalidInputError(
+                f"The camera has no profile '{token}'.",
+                remedy="Probe it again and choose one of the profiles it offers.",
+                code="no-such-profile",
+            )
+        # Without a codec nobody has looked yet.
+        if profile.codec and profile.codec not in USABLE:
+            raise InvalidInputError(
+                f"The profile '{profile.name}' sends {profile.codec.upper()}, "
+                "which is neither shown nor analysed.",
+                remedy="Choose a profile with H.264 or H.265, or set this one to H.264 in the "
+                "camera.",
+                code="profile-unusable",
+            )
 
 
 def describe_found(camera: Camera, found: ProbeResult, main: str, sub: str) -> None:

@@ -3,18 +3,38 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+)
 
 from camera_hub.streams.types import ReasonCode, StreamState
+from core.text import Cleaned, Printable, printable
 
 PlaceKind = Literal["public_space", "shared_space", "home"]
 SourceKind = Literal["onvif", "rtsp"]
 StreamRole = Literal["main", "sub"]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), Printable
+]
 Area = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-Username = Annotated[str, StringConstraints(max_length=120)]
-Password = Annotated[SecretStr, Field(max_length=200)]
+Username = Annotated[str, StringConstraints(max_length=120), Printable]
+ProfileToken = Annotated[str, StringConstraints(max_length=120), Printable]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+
+
+def _sendable(password: SecretStr) -> SecretStr:
+    printable(password.get_secret_value())
+    return password
+
+
+Password = Annotated[SecretStr, Field(max_length=200), AfterValidator(_sendable)]
 
 
 class _Body(BaseModel):
@@ -39,8 +59,8 @@ class CameraCreate(ProbeRequest):
     name: Name
     area: Area = ""
     place_kind: PlaceKind = "shared_space"
-    main_profile: str | None = Field(default=None, max_length=120)
-    sub_profile: str | None = Field(default=None, max_length=120)
+    main_profile: ProfileToken | None = None
+    sub_profile: ProfileToken | None = None
     analyse: bool = True
     probe: bool = True
 
@@ -157,18 +177,21 @@ class CameraOut(BaseModel):
 
 
 class ReportedStatus(StatusOut):
-    """A camera's status as its worker reports it."""
+    """A camera's status as its worker reports it; the reason may quote the camera."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    reason: Cleaned
     camera_id: UUID
 
 
 class SignalCounters(BaseModel):
     """What became of a worker's signals since its process started."""
 
-    emitted: int = 0
-    posted: int = 0
-    rejected: int = 0
-    lost: int = 0
+    emitted: Count = 0
+    posted: Count = 0
+    rejected: Count = 0
+    lost: Count = 0
 
 
 class DetectorReport(BaseModel):
@@ -182,10 +205,10 @@ class DetectorReport(BaseModel):
 class HeartbeatIn(BaseModel):
     """What a media worker says every second."""
 
-    pid: int
-    address: Annotated[str, StringConstraints(max_length=255)]
-    revision: str | None = None
-    spool_depth: int = 0
+    pid: int = Field(ge=0, le=2**31 - 1)
+    address: Annotated[str, StringConstraints(max_length=255), Printable]
+    revision: Annotated[str, StringConstraints(max_length=64), Printable] | None = None
+    spool_depth: Count = 0
     signals: SignalCounters = SignalCounters()
     detector: DetectorReport | None = None
     cameras: list[ReportedStatus] = Field(default=[], max_length=10_000)

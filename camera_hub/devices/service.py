@@ -14,7 +14,7 @@ from camera_hub.devices import repository
 from camera_hub.devices.address import CameraAddress, parse_address
 from camera_hub.devices.assignment import assigned, revision_of, worker_for
 from camera_hub.devices.board import Board
-from camera_hub.devices.found import describe_found, unprobed
+from camera_hub.devices.found import check_chosen, describe_found, unprobed
 from camera_hub.devices.models import Camera, CameraStatus, MediaWorker
 from camera_hub.devices.probing import Prober
 from camera_hub.devices.schemas import (
@@ -77,17 +77,12 @@ class Devices:
                     remedy="Leave `probe` out, or add it by its rtsp:// address.",
                     code="probe-needed",
                 )
-            return unprobed(body)
-        found = await self.prober.probe(
-            body.source_kind, body.address, body.username, body.password.get_secret_value()
-        )
-        for token in (body.main_profile, body.sub_profile):
-            if token and token not in {profile.token for profile in found.profiles}:
-                raise InvalidInputError(
-                    f"The camera has no profile '{token}'.",
-                    remedy="Probe it again and choose one of the profiles it offers.",
-                    code="no-such-profile",
-                )
+            found = unprobed(body)
+        else:
+            found = await self.prober.probe(
+                body.source_kind, body.address, body.username, body.password.get_secret_value()
+            )
+        check_chosen(found, (body.main_profile, body.sub_profile))
         return found
 
     async def add(self, session: AsyncSession, body: CameraCreate, found: ProbeResult) -> Camera:
@@ -390,18 +385,20 @@ def _same_state(one: StatusOut, other: StatusOut) -> bool:
 
 
 def _keep_password_at_home(camera: Camera, body: CameraUpdate) -> None:
-    """Refuse to send the stored password to a host that it was not entered for.
+    """Refuse to send the stored password anywhere but where it was entered for.
+
+    Another port may be another machine behind the same name, another scheme may go unencrypted.
 
     Raises:
-        InvalidInputError: the address moves to another host and no password comes with it.
+        InvalidInputError: scheme, host or port change and no password comes with it.
     """
     if body.address is None or body.password is not None or not camera.password_sealed:
         return
     new = parse_address(camera.source_kind, body.address)
-    if new.password or new.host == parse_address(camera.source_kind, camera.address).host:
+    if new.password or new.origin == parse_address(camera.source_kind, camera.address).origin:
         return
     raise InvalidInputError(
-        "The camera's password is not sent to another host than the one it was entered for.",
+        "The camera's password is sent only to the host and port that it was entered for.",
         remedy="Enter the password together with the new address.",
         code="password-needed",
     )

@@ -1,6 +1,6 @@
 """A signal on the wire: a CloudEvent 1.0 whose data speaks CAP 1.2."""
 
-import unicodedata
+import hashlib
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -18,6 +18,7 @@ from pydantic import (
 
 from access.policy.areas import normalise_area
 from core.errors import InvalidInputError
+from core.text import Normalised, Printable, no_longer_than
 
 CATEGORIES = (
     "Geo", "Met", "Safety", "Security", "Rescue", "Fire",
@@ -43,6 +44,9 @@ RECOVERING = frozenset({"camera_offline", "process_failed", "spool_trouble"})
 
 EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
+LONGEST_KEY = 700
+"""What `Incident.dedup_key` holds."""
+
 _MAX_ATTACHMENTS = 8
 _MAX_OBJECTS = 200
 
@@ -59,16 +63,6 @@ def _one_of(words: tuple[str, ...]) -> BeforeValidator:
     return BeforeValidator(find)
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("must not hold line breaks or control characters")
-    return text
-
-
-def _normalised(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
-
-
 def _area(text: str) -> str:
     try:
         return normalise_area(text)
@@ -82,9 +76,13 @@ def _not_ancient(moment: datetime) -> datetime:
     return moment
 
 
-Printable = AfterValidator(_printable)
-_NORMAL = AfterValidator(_normalised)
-Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), Printable, _NORMAL]
+Line = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=200),
+    Printable,
+    Normalised,
+    no_longer_than(200),
+]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200), Printable]
 Moment = Annotated[AwareDatetime, AfterValidator(_not_ancient)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -133,7 +131,8 @@ class SignalData(_Part):
         str,
         StringConstraints(strip_whitespace=True, min_length=1, max_length=300),
         Printable,
-        _NORMAL,
+        Normalised,
+        no_longer_than(300),
     ]
     camera_id: UUID | None = None
     zone_id: UUID | None = None
@@ -178,7 +177,8 @@ class SignalIn(_Part):
 
         A detection: camera, rule and zone. A fault of a camera: the camera. Of a process or a
         spool: what the event is about. Anything else: the sender's own key, or none.
-        An exercise never joins an incident in earnest.
+        An exercise never joins an incident in earnest. What a sender names freely counts for one
+        camera or one area only: nobody joins, or ends, an incident of another one.
         """
         data = self.data
         if self.kind in {"intrusion", "person_down"}:
@@ -186,11 +186,17 @@ class SignalIn(_Part):
             key = f"{data.camera_id}:{data.rule or self.kind}:{zone}"
         elif self.kind == "camera_offline":
             key = str(data.camera_id)
-        elif self.kind == "other":
-            key = f"{self.type}:{self.source}:{data.event_key or self.subject or self.id}"
         else:
-            key = self.subject or self.source
-        return f"{data.status.lower()}:{self.kind}:{key}"
+            place = str(data.camera_id) if data.camera_id else data.area
+            if self.kind == "other":
+                own = data.event_key or self.subject or self.id
+                key = f"{self.type}:{self.source}:{place}:{own}"
+            else:
+                key = f"{place}:{self.subject or self.source}"
+        text = f"{data.status.lower()}:{self.kind}:{key}"
+        if len(text) > LONGEST_KEY:
+            return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+        return text
 
 
 class SignalReceipt(BaseModel):

@@ -1,0 +1,174 @@
+"""What somebody with a little access would try, over the real application."""
+
+import base64
+import json
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from access.policy.types import Role
+from api.hub import Hub
+from governance.incidents.models import Incident
+from tests.governance.support import attachment, picture, rows, signal
+from tests.support.http import Client, ServiceClient, SignIn
+
+POSTGRESQL = pytest.mark.parametrize("hub_url", ["postgresql"], indirect=True)
+EVENT = {"Content-Type": "application/cloudevents+json"}
+CAMERA: dict[str, Any] = {
+    "name": "Gate", "area": "demo/a", "source_kind": "rtsp", "probe": False,
+    "address": "rtsp://viewer:s3cret@127.0.0.1:9/cam",
+}  # fmt: skip
+
+
+async def add(admin: Client, **more: Any) -> dict[str, Any]:
+    made = await admin.post("/api/v1/cameras", json=CAMERA | more)
+    assert made.status_code == 201, made.text
+    camera: dict[str, Any] = made.json()
+    return camera
+
+
+async def post(client: httpx.AsyncClient, body: dict[str, Any]) -> dict[str, Any]:
+    answer = await client.post("/api/v1/signals", content=orjson.dumps(body), headers=EVENT)
+    assert answer.status_code == 201, answer.text
+    receipt: dict[str, Any] = answer.json()
+    return receipt
+
+
+async def test_a_worker_token_of_one_area_gets_no_camera_password(
+    sign_in: SignIn, service_client: ServiceClient
+) -> None:
+    await add(await sign_in(Role.ADMINISTRATOR), area="demo/b")
+    beat = {"pid": 1, "address": "unix:/run/x.sock"}
+    url = "/api/v1/workers/mine/heartbeat"
+    local = await service_client(["worker.heartbeat"], "demo/a")
+    refused = await local.post(url, json=beat)
+    assert refused.status_code == 403
+    assert "s3cret" not in refused.text
+    whole = await service_client(["worker.heartbeat"])
+    assert "s3cret" in (await whole.post(url, json=beat)).text
+
+
+@pytest.mark.parametrize(
+    "address", ["rtsp://127.0.0.1:10/cam", "rtsps://127.0.0.1:9/cam", "rtsp://127.0.0.2:9/cam"]
+)
+async def test_a_stored_password_stays_with_scheme_host_and_port(
+    sign_in: SignIn, address: str
+) -> None:
+    admin = await sign_in(Role.ADMINISTRATOR)
+    url = f"/api/v1/cameras/{(await add(admin))['id']}"
+    move = {"version": 1, "address": address, "probe": False}
+    refused = await admin.patch(url, json=move)
+    assert (refused.status_code, refused.json()["code"]) == (422, "password-needed")
+    assert "password" in refused.json()["remedy"]
+    other_path = {"version": 1, "address": "rtsp://127.0.0.1:9/other", "probe": False}
+    assert (await admin.patch(url, json=other_path)).status_code == 200
+    moved = await admin.patch(url, json=move | {"version": 2, "password": "n3w"})
+    assert moved.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "type_", ["org.camerahub.process.failed", "org.camerahub.spool.trouble", "org.example.smoke"]
+)
+async def test_a_token_of_one_area_neither_joins_nor_ends_an_incident_of_another(
+    hub: Hub, service_client: ServiceClient, type_: str
+) -> None:
+    ours = await service_client(["signal.post"], "demo/a")
+    theirs = await service_client(["signal.post"], "demo/b")
+    about = {"ce_type": type_, "ce_source": "/node", "ce_subject": "media-0", "event_key": ""}
+    opened = await post(ours, signal(**about, camera_id=None, area="demo/a"))
+    same = await post(ours, signal(**about, camera_id=None, area="demo/a"))
+    assert same["incident_id"] == opened["incident_id"]
+    forged = signal(
+        **about, camera_id=None, area="demo/b", phase="ended", severity="Extreme",
+        attachments=[attachment(picture())],
+    )  # fmt: skip
+    assert (await post(theirs, forged))["incident_id"] is None
+    (incident,) = await rows(hub.database, Incident)
+    assert (incident.state, incident.signal_count) == ("reported", 2)
+    assert incident.severity != "extreme"
+
+
+async def test_a_picture_of_a_camera_cannot_hide_in_an_incident_of_none(
+    hub: Hub, sign_in: SignIn, service_client: ServiceClient
+) -> None:
+    """Every signal of an incident is about its camera, so that each picture seen is recorded."""
+    camera = await add(await sign_in(Role.ADMINISTRATOR))
+    client = await service_client(["signal.post"], "demo/a")
+    about = {"ce_type": "org.example.smoke", "ce_source": "/s", "event_key": "k", "area": "demo/a"}
+    first = await post(client, signal(**about, camera_id=None))
+    second = await post(
+        client, signal(**about, camera_id=camera["id"], attachments=[attachment(picture())])
+    )
+    assert second["incident_id"] != first["incident_id"]
+
+
+@POSTGRESQL
+async def test_texts_that_no_line_can_show_are_refused(sign_in: SignIn) -> None:
+    admin = await sign_in(Role.ADMINISTRATOR)
+    camera = await add(admin)
+    url = f"/api/v1/cameras/{camera['id']}"
+    for field in ("name", "username", "password", "main_profile", "sub_profile"):
+        for text in ("a\0b", "a\nb", "a\x1b[31mb", "a\u202eb"):
+            made = await admin.post("/api/v1/cameras", json=CAMERA | {field: text})
+            assert (made.status_code, made.json()["errors"][0]["field"]) == (422, field)
+            assert "s3cret" not in made.text
+            if not field.endswith("profile"):
+                changed = await admin.patch(url, json={"version": 1, field: text})
+                assert changed.status_code == 422
+    unknown = await admin.post("/api/v1/cameras", json=CAMERA | {"main_profile": "other"})
+    assert (unknown.status_code, unknown.json()["code"]) == (422, "no-such-profile")
+
+
+@POSTGRESQL
+async def test_a_text_that_grows_when_normalised_is_measured_then(
+    service_client: ServiceClient,
+) -> None:
+    client = await service_client(["signal.post"])
+    for field, length in (("headline", 300), ("zone_name", 200), ("event_key", 200)):
+        # NFC writes this musical note as three characters.
+        body = signal(**{field: "\U0001d160" * length})
+        answer = await client.post("/api/v1/signals", content=orjson.dumps(body), headers=EVENT)
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["field"] == f"data.{field}"
+    longest = signal(
+        ce_type="t" * 200, ce_source="s" * 200, event_key="k" * 200, area="a" * 200, camera_id=None
+    )
+    await post(client, longest)
+
+
+@POSTGRESQL
+async def test_a_forged_cursor_is_refused(sign_in: SignIn) -> None:
+    admin, duty = await sign_in(Role.ADMINISTRATOR), await sign_in(Role.DUTY_STAFF)
+    nobody = "00000000-0000-0000-0000-000000000000"
+    forged: list[tuple[Client, str, list[Any]]] = [
+        (admin, "/api/v1/accounts?", ["a\0b"]),
+        (duty, "/api/v1/incidents?", [2**40, "2026-01-01T00:00:00+00:00", nobody]),
+        (duty, "/api/v1/incidents?", [1, "0001-01-01T00:00:00+14:00", nobody]),
+        (duty, "/api/v1/incidents?state=all&", ["9999-12-31T23:59:59-14:00", nobody]),
+    ]
+    for client, path, values in forged:
+        cursor = base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+        answer = await client.get(f"{path}cursor={cursor}")
+        assert (answer.status_code, answer.json()["code"]) == (422, "bad-cursor"), values
+
+
+@POSTGRESQL
+async def test_what_a_camera_says_never_silences_its_worker(
+    sign_in: SignIn, service_client: ServiceClient, hub: Hub
+) -> None:
+    camera = await add(await sign_in(Role.ADMINISTRATOR))
+    worker = await service_client(["worker.heartbeat"])
+    status = {
+        "camera_id": camera["id"], "state": "stalled", "reason_code": "error",
+        "reason": "The camera says: \0\x1b]0;x\a", "since": hub.clock.now().isoformat(),
+    }  # fmt: skip
+    beat = {"pid": 1, "address": "unix:/x", "cameras": [status]}
+    url = "/api/v1/workers/w/heartbeat"
+    answer = await worker.post(url, json=beat)
+    assert answer.status_code == 200, answer.text
+    shown = (await (await sign_in(Role.DUTY_STAFF)).get(f"/api/v1/cameras/{camera['id']}")).json()
+    assert shown["status"]["reason"].isprintable()
+    for wrong in ({"pid": 2**70}, {"spool_depth": 2**70}, {"address": "unix:/\0"}):
+        assert (await worker.post(url, json=beat | wrong)).status_code == 422
