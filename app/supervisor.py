@@ -156,8 +156,6 @@ class Supervisor:
         os.set_blocking(read_fd, False)
         environment = dict(os.environ, **{BEAT_FD_VARIABLE: str(write_fd)})
         child.started_at = child.last_beat = self._clock.monotonic()
-        was_ready = child.ready.is_set()
-        child.ready.clear()
         try:
             child.process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -173,7 +171,7 @@ class Supervisor:
             )
         finally:
             os.close(write_fd)
-        pulse = asyncio.create_task(self._listen(child, read_fd, again=was_ready))
+        pulse = asyncio.create_task(self._listen(child, read_fd))
         try:
             while True:
                 try:
@@ -184,8 +182,9 @@ class Supervisor:
         finally:
             pulse.cancel()
             os.close(read_fd)
+            child.ready.clear()
 
-    async def _listen(self, child: Child, fd: int, *, again: bool) -> None:
+    async def _listen(self, child: Child, fd: int) -> None:
         """Note every word on the child's pipe."""
         loop = asyncio.get_running_loop()
         heard = asyncio.Event()
@@ -200,18 +199,18 @@ class Supervisor:
                         return
                     child.last_beat = self._clock.monotonic()
                     for word in words.decode(errors="replace").splitlines():
-                        self._heard(child, word, again=again)
+                        self._heard(child, word)
         finally:
             loop.remove_reader(fd)
 
-    def _heard(self, child: Child, word: str, *, again: bool) -> None:
+    def _heard(self, child: Child, word: str) -> None:
         if word.startswith("error "):
             child.error = word.removeprefix("error ")
         elif word == "ready":
             child.error = ""
             child.ready.set()
             log.info("process ready", name=child.name, restarts=child.restarts)
-            if again or child.restarts:
+            if child.restarts:
                 self._report(child.name, "running again", True)
 
     def _kill_if_silent(self, child: Child) -> None:

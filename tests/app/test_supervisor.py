@@ -45,6 +45,28 @@ async def test_a_killed_api_is_restarted_and_no_request_is_refused(tmp_path: Pat
 
 
 @pytest.mark.faults
+async def test_a_dead_process_is_not_ready(tmp_path: Path) -> None:
+    """From its death until its successor says so, and each of the two is reported once."""
+    settings = node_settings(tmp_path)
+    told: list[tuple[bool, bool]] = []
+    with prepare_directories(settings):
+        # Nobody listens there: a worker goes on without the hub.
+        (settings.run_dir / "url").write_text("http://127.0.0.1:9")
+        supervisor = Supervisor(
+            settings, SystemClock(), lambda _n, _w, running: told.append((running, ready()))
+        )
+        supervisor.add("media-0", "media", "media-0")
+        media = supervisor.children["media-0"]
+        ready = media.ready.is_set
+        await supervisor.start()
+        assert media.process is not None
+        media.process.kill()
+        await until(lambda: len(told) == 2, timeout=60)
+        await supervisor.stop()
+    assert told == [(False, False), (True, True)]
+
+
+@pytest.mark.faults
 async def test_a_process_that_hangs_is_killed_and_restarted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
