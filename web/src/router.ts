@@ -78,6 +78,18 @@ const routes: RouteRecordRaw[] = [
     meta: { title: 'title.views', needs: ['view.list'] },
   },
   {
+    path: '/tokens',
+    name: 'tokens',
+    component: () => import('@/pages/TokensPage.vue'),
+    meta: { title: 'title.tokens', needs: ['token.list'] },
+  },
+  {
+    path: '/system',
+    name: 'system',
+    component: () => import('@/pages/SystemPage.vue'),
+    meta: { title: 'title.system', needs: ['system.read'] },
+  },
+  {
     path: '/not-permitted',
     name: 'not-permitted',
     component: () => import('@/pages/NotPermittedPage.vue'),
@@ -98,6 +110,8 @@ export const menu = [
   { name: 'cameras', needs: 'camera.list' },
   { name: 'accounts', needs: 'account.list' },
   { name: 'views', needs: 'view.list' },
+  { name: 'tokens', needs: 'token.list' },
+  { name: 'system', needs: 'system.read' },
 ] as const
 
 export const router = createRouter({

@@ -1,6 +1,6 @@
 /** Every call the console makes, by name. */
 import { client, patience, result } from './client'
-import type { AccountCreate, AccountUpdate, CameraCreate, CameraUpdate, Incident, ProbeRequest, Resolution, Severity, Zone, ZoneSet } from './types'
+import type { AccountCreate, AccountUpdate, CameraCreate, CameraUpdate, Incident, ProbeRequest, Resolution, Severity, TokenCreate, Zone, ZoneSet } from './types'
 
 /** A probe waits for the camera, which may take its time. */
 const PROBE_MS = 60_000
@@ -83,6 +83,16 @@ export const views = {
   list: (cursor?: string | null) =>
     result(client.GET('/api/v1/view-records', { params: { query: { limit: 50, cursor } }, signal: patience() })),
 }
+
+export const tokens = {
+  list: (cursor?: string | null) =>
+    result(client.GET('/api/v1/tokens', { params: { query: { limit: 100, cursor } }, signal: patience() })),
+  create: (body: TokenCreate) => result(client.POST('/api/v1/tokens', { body, signal: patience() })),
+  revoke: (token_id: string) =>
+    result(client.DELETE('/api/v1/tokens/{token_id}', { params: { path: { token_id } }, signal: patience() })),
+}
+
+export const system = () => result(client.GET('/api/v1/system', { signal: patience() }))
 
 /** Asks whether the hub is there at all. */
 export const health = () => result(client.GET('/api/v1/health/live', { signal: patience(HEALTH_MS) }), true)

@@ -41,6 +41,12 @@ export type Snapshot = Schemas['PictureOut']
 export type Resolution = Schemas['CloseRequest']['resolution']
 export type IncidentAction = 'acknowledge' | 'handle' | 'feedback' | 'close' | 'note'
 
+export type Token = Schemas['TokenOut']
+export type TokenCreate = Schemas['TokenCreate']
+export type TokenIssued = Schemas['TokenIssued']
+
+export type System = Schemas['SystemOut']
+
 export type ViewRecord = Schemas['ViewRecordOut']
 
 /** What the console reads of a signal's data, which its sender shapes. */

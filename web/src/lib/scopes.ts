@@ -1,0 +1,12 @@
+/** What a service token may be given; the hub's list is `SCOPES` in `access/policy/service.py`. */
+export const scopes = [
+  'signal.post',
+  'event.stream',
+  'incident.list',
+  'incident.read',
+  'camera.list',
+  'camera.read',
+  'system.read',
+  'metrics.read',
+  'worker.heartbeat',
+] as const
