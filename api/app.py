@@ -62,6 +62,9 @@ BODY_LIMIT = 1024 * 1024
 BODY_LIMITS = {f"{BASE}/signals": 8 * 1024 * 1024 + 64 * 1024}
 """Largest body in bytes, by path; signals carry pictures."""
 
+BODY_WITHIN_S = 120.0
+"""How long a body may take to arrive: 8 MB at 0.6 Mbit/s."""
+
 GRACE_S = 3
 """How long a stopping server waits for open requests."""
 
@@ -77,7 +80,7 @@ def create_app(hub: Hub) -> FastAPI:
     server = hub.settings.server
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.add_middleware(OriginCheck, public_url=server.public_url)
-    app.add_middleware(BodyLimit, default=BODY_LIMIT, by_path=BODY_LIMITS)
+    app.add_middleware(BodyLimit, default=BODY_LIMIT, by_path=BODY_LIMITS, seconds=BODY_WITHIN_S)
     app.add_middleware(Boundary, clock=hub.clock, server=server)
     check_routes(app)
     return app

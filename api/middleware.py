@@ -1,5 +1,6 @@
 """What every connection passes on its way in and out. Plain ASGI: nothing is buffered."""
 
+import asyncio
 import contextlib
 import secrets
 from collections.abc import Mapping
@@ -170,12 +171,19 @@ _DISCARD_AT_MOST = 32 * 1024 * 1024
 
 
 class BodyLimit:
-    """Refuses bodies larger than the path's limit, whether their length is declared or not."""
+    """Refuses bodies larger than the path's limit, and those that come too slowly.
 
-    def __init__(self, app: ASGIApp, default: int, by_path: Mapping[str, int]) -> None:
+    A body may take `seconds` in all: whoever sends a byte now and then must not hold a connection
+    for ever, and a spool on a thin line still gets its pictures through.
+    """
+
+    def __init__(
+        self, app: ASGIApp, default: int, by_path: Mapping[str, int], seconds: float
+    ) -> None:
         self.app = app
         self.default = default
         self.by_path = dict(by_path)
+        self.seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -186,31 +194,33 @@ class BodyLimit:
         if not declared.isdecimal() or int(declared) > limit:
             await self._refuse(scope, receive, send, limit)
             return
-        received = 0
-        too_large = False
+        body = _Body(receive, limit, asyncio.get_running_loop().time() + self.seconds)
         started = False
-
-        async def limited_receive() -> Message:
-            nonlocal received, too_large
-            message = await receive()
-            if message["type"] == "http.request":
-                received += len(message.get("body", b""))
-                if received > limit:
-                    too_large = True
-                    raise _BodyTooLargeError
-            return message
 
         async def watched_send(message: Message) -> None:
             nonlocal started
-            if too_large and not started:
+            if body.refused and not started:
                 return
             started = True
             await send(message)
 
-        with contextlib.suppress(_BodyTooLargeError):
-            await self.app(scope, limited_receive, watched_send)
-        if too_large and not started:
+        with contextlib.suppress(_BodyRefusedError):
+            await self.app(scope, body.receive, watched_send)
+        if body.too_slow and not started:
+            await self._give_up(scope, receive, send)
+        elif body.too_large and not started:
             await self._refuse(scope, receive, send, limit)
+
+    async def _give_up(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = problem_response(
+            status=408,
+            code="too-slow",
+            detail=f"The body did not arrive within {self.seconds:.0f} s.",
+            remedy="Send it again over a better line, or in smaller parts.",
+            instance=scope["path"],
+            headers={"Connection": "close"},
+        )
+        await response(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         # Read on and throw away: a client that is still sending would see a broken connection
@@ -231,8 +241,42 @@ class BodyLimit:
         await response(scope, receive, send)
 
 
-class _BodyTooLargeError(Exception):
-    """Leaves the application when a body grows past its limit."""
+class _Body:
+    """A body on its way in. `too_large` and `too_slow` say why it was refused."""
+
+    def __init__(self, receive: Receive, limit: int, deadline: float) -> None:
+        self._receive = receive
+        self._left = limit
+        self._deadline = deadline
+        self._complete = False
+        self.too_large = False
+        self.too_slow = False
+
+    @property
+    def refused(self) -> bool:
+        return self.too_large or self.too_slow
+
+    async def receive(self) -> Message:
+        if self._complete:
+            # What comes now is the end of the connection, which may be hours away.
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            self.too_slow = True
+            raise _BodyRefusedError from None
+        if message["type"] == "http.request":
+            self._left -= len(message.get("body", b""))
+            if self._left < 0:
+                self.too_large = True
+                raise _BodyRefusedError
+        self._complete = not message.get("more_body", False)
+        return message
+
+
+class _BodyRefusedError(Exception):
+    """Leaves the application when a body grows past its limit or takes too long."""
 
 
 class OriginCheck:

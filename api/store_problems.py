@@ -24,6 +24,7 @@ RETRY_AFTER_S = 1
 _CONTENDED = {"40001", "40P01", "55P03"}  # serialisation, deadlock, lock not available
 _GONE = ("08", "57")  # connection exception, operator intervention
 _GONE_WORDS = ("connection", "disk i/o error", "unable to open")
+_READ_ONLY = "25006"  # read-only SQL transaction
 
 _AGAIN = "Send it again; what was stored after all is recognised by its id."
 _failures = counter("store_failures", "Requests that the store could not serve", ("code",))
@@ -61,6 +62,12 @@ def _explain_driver(error: DBAPIError) -> HubError | None:
         found = StorageFullError(
             "The disk of the database is full; nothing was stored.",
             remedy="Free some space and send it again.",
+        )
+    elif "readonly database" in text or state == _READ_ONLY:
+        found = UnavailableError(
+            "The database can be read but not written; nothing was stored.",
+            remedy="Make its file and its directory writable for the hub, and send it again.",
+            code="store-away",
         )
     elif "is locked" in text or state.startswith("53") or state in _CONTENDED:
         found = _busy()

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import JSON, DateTime, Dialect, MetaData, String, event, text
@@ -24,6 +25,8 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
+
+from core.errors import UnavailableError
 
 
 class Base(DeclarativeBase):
@@ -71,6 +74,12 @@ JsonValue = JSON().with_variant(JSONB(), "postgresql")
 """Column type for a JSON document (JSONB on PostgreSQL)."""
 
 
+class StoreGoneError(UnavailableError):
+    """The SQLite file was removed or replaced while it was in use (503)."""
+
+    code = "store-away"
+
+
 class Database:
     """An engine with the two ways of using it: `read()` and `transaction()`."""
 
@@ -85,30 +94,58 @@ class Database:
         self.engine: AsyncEngine = create_async_engine(self.url, **options)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _sqlite_pragmas)
+            event.listen(self.engine.sync_engine, "connect", self._remember_file)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._writer = asyncio.Lock()
+        self._file: tuple[int, int] | None = None
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """Open a session for reading; whatever it changes is rolled back."""
+        """Open a session for reading; whatever it changes is rolled back.
+
+        Raises:
+            StoreGoneError: the SQLite file was removed or replaced while it was open.
+        """
+        self._check_file()
         async with self._sessions() as session:
             yield session
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """Open a session that is committed when the block ends well, once and only here."""
+        """Open a session that is committed when the block ends well, once and only here.
+
+        Raises:
+            StoreGoneError: the SQLite file was removed or replaced while it was open.
+        """
         if not self.is_sqlite:
             async with self._sessions() as session, session.begin():
                 yield session
             return
         async with self._writer, self._sessions() as session:
+            self._check_file()
             await session.execute(text("BEGIN IMMEDIATE"))
             try:
                 yield session
+                self._check_file()
             except BaseException:
                 await session.rollback()
                 raise
             await session.commit()
+
+    def _remember_file(self, _connection: Any, _record: Any) -> None:
+        if self._file is None:
+            self._file = _identity(self.url.database)
+
+    def _check_file(self) -> None:
+        """Refuse to go on with a file that nothing names any more.
+
+        SQLite would: it writes on to a file that was removed, and each commit of it would be lost.
+        """
+        if self._file is not None and _identity(self.url.database) != self._file:
+            raise StoreGoneError(
+                "The database's file was removed or replaced while it was in use.",
+                remedy="Put the file back (or restore the backup) and restart the hub.",
+            )
 
     async def ping(self) -> None:
         """Run a trivial query; raises what the driver raises if the store is away."""
@@ -118,6 +155,17 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+def _identity(path: str | None) -> tuple[int, int] | None:
+    """Return what tells the file at `path` from any other, or None if it is not there."""
+    if not path or path == ":memory:":
+        return None
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:

@@ -1,5 +1,6 @@
 """Puts the commands together and turns a HubError into one readable line."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -42,6 +43,8 @@ def options(
 
 def main() -> None:
     """Entry of the console script `camera-hub`."""
+    # Database, pictures and spool are for this account alone, whoever made their folder.
+    os.umask(0o077)
     try:
         app()
     except HubError as error:

@@ -1,18 +1,24 @@
 """What somebody with a little access would try, over the real application."""
 
+import asyncio
 import base64
 import json
+import os
+import socket
+from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
 import pytest
+from sqlalchemy import event
 
 from access.policy.types import Role
+from api import app as application
 from api.hub import Hub
 from governance.incidents.models import Incident
 from tests.governance.support import attachment, picture, rows, signal
-from tests.support.http import Client, ServiceClient, SignIn
+from tests.support.http import Client, LiveServer, ServiceClient, SignIn
 
 POSTGRESQL = pytest.mark.parametrize("hub_url", ["postgresql"], indirect=True)
 EVENT = {"Content-Type": "application/cloudevents+json"}
@@ -172,3 +178,60 @@ async def test_what_a_camera_says_never_silences_its_worker(
     assert shown["status"]["reason"].isprintable()
     for wrong in ({"pid": 2**70}, {"spool_depth": 2**70}, {"address": "unix:/\0"}):
         assert (await worker.post(url, json=beat | wrong)).status_code == 422
+
+
+async def test_a_body_that_never_ends_is_cut_off(
+    hub: Hub, service_client: ServiceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "BODY_WITHIN_S", 0.2)
+    token = (await service_client(["signal.post"])).headers["Authorization"]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = LiveServer(hub, listener)
+        await server.start()
+        for path in ("/api/v1/sessions", "/api/v1/signals"):
+            async with asyncio.timeout(20):
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+                head += f"Authorization: {token}\r\nContent-Type: application/json\r\n\r\n{{"
+                writer.write(head.encode())
+                answer = await reader.read()
+                writer.close()
+            assert b" 408 " in answer.splitlines()[0], answer
+            assert b'"code":"too-slow"' in answer
+        await server.stop()
+
+
+async def test_a_receipt_is_not_given_for_a_database_that_was_removed(
+    hub: Hub, service_client: ServiceClient
+) -> None:
+    """SQLite would write on into a file that nothing names, and all of it would be lost."""
+    client = await service_client(["signal.post"])
+    await post(client, signal())
+    path = Path(str(hub.database.url.database))
+    kept = path.with_name("kept.db")
+    os.link(path, kept)
+    path.unlink()
+    for _ in range(2):
+        answer = await client.post("/api/v1/signals", json=signal(), headers=EVENT)
+        assert (answer.status_code, answer.json()["code"]) == (503, "store-away")
+        assert (await client.get("/api/v1/health/ready")).status_code == 503
+        path.write_bytes(b"")
+    path.unlink()
+    kept.rename(path)
+    await post(client, signal())
+
+
+async def test_a_database_that_cannot_be_written_is_no_fault_of_the_sender(
+    hub: Hub, service_client: ServiceClient
+) -> None:
+    client = await service_client(["signal.post"])
+
+    def forbid(connection: Any, _record: Any) -> None:
+        # What a file system mounted read-only makes of it.
+        connection.execute("PRAGMA query_only=ON").close()
+
+    event.listen(hub.database.engine.sync_engine, "connect", forbid)
+    await hub.database.engine.dispose()
+    answer = await client.post("/api/v1/signals", json=signal(), headers=EVENT)
+    assert (answer.status_code, answer.json()["code"]) == (503, "store-away")
+    assert "written" in answer.json()["detail"]

@@ -144,3 +144,13 @@ def test_serve_names_the_nearest_setting(tmp_path: Path) -> None:
     config.write_text("server:\n  prot: 80\n")
     told = refused(tmp_path, "--config", str(config), "serve")
     assert f"{config}: unknown key 'server.prot'; did you mean 'port'?" in told
+
+
+def test_what_the_hub_stores_is_for_its_own_account_only(tmp_path: Path) -> None:
+    """Also in a directory that somebody else made, open to all, as package managers do."""
+    (tmp_path / "data").mkdir(mode=0o755)
+    typed = f"{PASSWORD}\n{PASSWORD}\n"
+    assert hub(tmp_path, "users", "add", "boss", "--password-stdin", typed=typed).returncode == 0
+    stored = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    assert {"camera-hub.db", "secret.key"} <= {path.name for path in stored}
+    assert [path.name for path in stored if path.stat().st_mode & 0o077] == []
