@@ -76,6 +76,7 @@ class Demo:
     clock: Clock
     site: "Site"
     tally: Tally = field(default_factory=Tally)
+    follower: asyncio.Task[None] | None = None
 
     def login(self, name: str) -> Login:
         """Return the account `name`."""
@@ -291,6 +292,16 @@ async def _wait_online(client: httpx.AsyncClient, wanted: int, clock: Clock) -> 
         await asyncio.sleep(0.2)
 
 
+async def _add_cameras(demo: Demo, cameras: Sequence[dict[str, Any]], progress: Progress) -> None:
+    """Add `cameras` as the administrator does and wait until they are online."""
+    async with signed_in(demo.url, demo.login("admin")) as admin:
+        for camera in cameras:
+            progress(f"adding {camera['name']} through ONVIF at {camera['onvif_address']}")
+            await add_camera(admin, camera)
+        progress("waiting for pictures")
+        await _wait_online(admin, len(cameras), demo.clock)
+
+
 @contextlib.asynccontextmanager
 async def running_demo(
     settings: Settings,
@@ -299,10 +310,12 @@ async def running_demo(
     progress: Progress,
     *,
     add: int | None = None,
+    on_incident: Callable[[dict[str, Any]], None] | None = None,
 ) -> AsyncIterator[Demo]:
     """Start the whole demo; gives it once every camera is online.
 
     With `add` only so many of the cameras are added to the hub; the others wait to be.
+    With `on_incident` the event stream is followed from before the first camera is added.
 
     Raises:
         HubError: footage that is no video, a port in use, a camera that does not come up.
@@ -313,14 +326,14 @@ async def running_demo(
         progress("starting the hub")
         async with running_node(settings, clock) as (url, supervisor):
             demo = Demo(url, await _make_accounts(settings, clock), supervisor, clock, site)
-            async with signed_in(url, demo.login("admin")) as admin:
-                wanted = site.cameras[:add]
-                for camera in wanted:
-                    progress(f"adding {camera['name']} through ONVIF at {camera['onvif_address']}")
-                    await add_camera(admin, camera)
-                progress("waiting for pictures")
-                await _wait_online(admin, len(wanted), clock)
-            yield demo
+            if on_incident is not None:
+                demo.follower = asyncio.create_task(follow(demo, on_incident))
+            try:
+                await _add_cameras(demo, site.cameras[:add], progress)
+                yield demo
+            finally:
+                if demo.follower is not None:
+                    demo.follower.cancel()
 
 
 async def follow(demo: Demo, on_incident: Callable[[dict[str, Any]], None]) -> None:

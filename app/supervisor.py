@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from app.process import BEAT_FD_VARIABLE
+from app.process import BEAT_FD_VARIABLE, PARENT_VARIABLE, SUPERVISOR_VARIABLE
 from core.clock import Clock
 from core.errors import HubError, UnavailableError
 from core.logging import get_logger
@@ -154,7 +154,8 @@ class Supervisor:
         """Start `child` and return when it has ended, by itself or killed for hanging."""
         read_fd, write_fd = os.pipe()
         os.set_blocking(read_fd, False)
-        environment = dict(os.environ, **{BEAT_FD_VARIABLE: str(write_fd)})
+        own = {BEAT_FD_VARIABLE: str(write_fd), SUPERVISOR_VARIABLE: str(os.getpid())}
+        environment = dict(os.environ, **own)
         child.started_at = child.last_beat = self._clock.monotonic()
         try:
             child.process = await asyncio.create_subprocess_exec(
@@ -164,7 +165,7 @@ class Supervisor:
                 *child.arguments,
                 str(settings_file(self._settings)),
                 pass_fds=(write_fd, *child.pass_fds),
-                env=environment,
+                env={**os.environ, **own},
                 stdin=asyncio.subprocess.DEVNULL,
                 # Ctrl-C in a terminal reaches the whole group: ending in order is our business.
                 start_new_session=True,
@@ -260,6 +261,18 @@ def prepare_directories(settings: Settings) -> IO[str]:
     with os.fdopen(descriptor, "w") as file:
         file.write(settings.model_dump_json())
     return lock
+
+
+def hub_runs_on(settings: Settings) -> bool:
+    """Tell whether a hub holds the lock of this data directory now."""
+    try:
+        with (settings.run_dir / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -27,6 +27,9 @@ REQUIREMENTS = ROOT / "requirements"
 SUPPORTED = ((3, 11), (3, 13))
 NODE = "Node 20.19 or newer (not 21; of 22, 22.12 or newer)"
 
+# Debian has a package of venv for each minor version.
+VENV_PROBE = "import sys; print(sys.version_info[1]); import venv; from ensurepip import version"
+
 APT_FOR_TESTS = {
     "chromium": "/usr/bin/chromium",
     "gir1.2-gst-rtsp-server-1.0": "/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib",
@@ -132,9 +135,8 @@ def make_venv() -> None:
     if not (PYTHON.exists() and (VENV / "bin" / "pip").exists()):
         python = find_python()
         say(f"virtual environment with {python} …")
-        # The minor version: Debian has a package of venv for each.
         probe = subprocess.run(
-            [python, "-c", "import sys; print(sys.version_info[1]); import ensurepip, venv"],
+            [python, "-c", VENV_PROBE],
             check=False,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

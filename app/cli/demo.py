@@ -11,8 +11,9 @@ from rich.panel import Panel
 from rich.table import Table
 
 from app.cli.context import err, print_json, settings
-from app.demo import Demo, follow, fresh_directory, report, running_demo
+from app.demo import Demo, fresh_directory, report, running_demo
 from app.process import stop_on_signals
+from app.supervisor import hub_runs_on
 from core.errors import HubError
 from core.settings import Settings
 
@@ -21,11 +22,16 @@ def demo_settings(data_dir: Path, port: int) -> Settings:
     """Return the demo's settings on an emptied `data_dir`.
 
     Raises:
-        HubError: the directory holds something that is not a demo's.
+        HubError: the directory holds something that is not a demo's, or a demo is running on it.
     """
     loaded = settings(
         {"data_dir": str(data_dir), "server": {"port": port}, "log": {"level": "warning"}}
     )
+    if hub_runs_on(loaded):
+        raise HubError(
+            f"A demo is already running on {loaded.data_dir}.",
+            remedy="Open the address that it printed, or end it with Ctrl-C in its terminal.",
+        )
     fresh_directory(loaded.data_dir)
     return loaded
 
@@ -63,31 +69,50 @@ async def run_demo(
 ) -> None:
     """Run the demo until Ctrl-C, or for `seconds` and print its figures."""
     loaded = demo_settings(data_dir, port)
-    stop = asyncio.Event()
+    stop, started = asyncio.Event(), asyncio.Event()
 
     def progress(text: str) -> None:
         err.print(f"… {text}", highlight=False, markup=False)
 
-    with stop_on_signals(stop):
-        async with running_demo(loaded, footage, cameras, progress) as demo:
+    async def show() -> dict[str, Any] | None:
+        async with running_demo(loaded, footage, cameras, progress, on_incident=_announce) as demo:
+            started.set()
             if seconds is None:
                 err.print(_welcome(demo))
-            follower = asyncio.create_task(follow(demo, _announce))
-            waiter = asyncio.create_task(stop.wait())
-            await asyncio.wait(
-                {follower, waiter}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-            figures = await report(demo) if seconds is not None else None
-            broken = follower.exception() if follower.done() else None
-            for task in (follower, waiter):
-                task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await waiter
-    if broken is not None:
-        raise HubError(f"The event stream ended: {broken}")
+            await _until(stop, demo, seconds)
+            return await report(demo) if seconds is not None else None
+
+    with stop_on_signals(stop):
+        showing = asyncio.create_task(show())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({showing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not started.is_set():
+            showing.cancel()  # stopped while it was starting
+        stopped.cancel()
+        figures = None
+        with contextlib.suppress(asyncio.CancelledError):
+            figures = await showing
     if figures is not None and as_json:
         sys.stderr.flush()
         print_json(figures)
     elif figures is not None:
         for name, value in figures.items():
             err.print(f"{name}: {value}")
+
+
+async def _until(stop: asyncio.Event, demo: Demo, seconds: float | None) -> None:
+    """Wait until `stop` or for `seconds`.
+
+    Raises:
+        HubError: the demo's event stream ended.
+    """
+    assert demo.follower is not None
+    waiter = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait(
+            {demo.follower, waiter}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        waiter.cancel()
+    if demo.follower.done() and (broken := demo.follower.exception()) is not None:
+        raise HubError(f"The event stream ended: {broken}")

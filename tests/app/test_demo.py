@@ -10,7 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from app.cli.demo import demo_settings
 from app.demo import FOOTAGE, MARKER, Tally, fresh_directory
+from app.supervisor import prepare_directories
 from core.errors import HubError
 
 SCRIPT = Path(sys.executable).with_name("camera-hub")
@@ -44,6 +46,20 @@ def test_the_demos_directory_is_emptied_but_for_prepared_footage(tmp_path: Path)
     assert {p.name for p in path.iterdir()} == {MARKER, FOOTAGE}
     assert (path / FOOTAGE / "file").exists()
     assert kept.read_text() == "dear Anna"
+
+
+def test_a_second_demo_leaves_the_directory_of_a_running_one_alone(tmp_path: Path) -> None:
+    """It says that one is running; afterwards the same directory may be used again."""
+    loaded = demo_settings(tmp_path / "demo", port=0)
+    lock = prepare_directories(loaded)
+    spooled = loaded.data_dir / "spool.db"
+    spooled.touch()
+    with pytest.raises(HubError, match="A demo is already running"):
+        demo_settings(loaded.data_dir, port=0)
+    assert spooled.exists()
+    lock.close()
+    demo_settings(loaded.data_dir, port=0)
+    assert not spooled.exists()
 
 
 def test_a_file_in_the_directorys_place_is_said_plainly(tmp_path: Path) -> None:
