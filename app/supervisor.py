@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from app.process import BEAT_FD_VARIABLE, PARENT_VARIABLE, SUPERVISOR_VARIABLE
+from app.process import BEAT_FD_VARIABLE
 from core.clock import Clock
 from core.errors import HubError, UnavailableError
 from core.logging import get_logger
@@ -154,8 +154,7 @@ class Supervisor:
         """Start `child` and return when it has ended, by itself or killed for hanging."""
         read_fd, write_fd = os.pipe()
         os.set_blocking(read_fd, False)
-        own = {BEAT_FD_VARIABLE: str(write_fd), SUPERVISOR_VARIABLE: str(os.getpid())}
-        environment = dict(os.environ, **own)
+        environment = dict(os.environ, **{BEAT_FD_VARIABLE: str(write_fd)})
         child.started_at = child.last_beat = self._clock.monotonic()
         try:
             child.process = await asyncio.create_subprocess_exec(
@@ -165,7 +164,7 @@ class Supervisor:
                 *child.arguments,
                 str(settings_file(self._settings)),
                 pass_fds=(write_fd, *child.pass_fds),
-                env={**os.environ, **own},
+                env=environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 # Ctrl-C in a terminal reaches the whole group: ending in order is our business.
                 start_new_session=True,
