@@ -3,11 +3,12 @@
 import sys
 from pathlib import Path
 
-from app.process import read_settings, run_child
+from app.process import die_with_supervisor, read_settings, run_child
 
 
 def main(arguments: list[str]) -> int:
     """Run the child that `arguments` name; return its exit status."""
+    die_with_supervisor()
     kind, *rest, file = arguments
     settings = read_settings(Path(file))
     name = rest[0] if rest else kind

@@ -18,18 +18,24 @@ from core.logging import configure_logging, get_logger
 from core.settings import Settings
 
 BEAT_FD_VARIABLE = "CAMERA_HUB_BEAT_FD"
+SUPERVISOR_VARIABLE = "CAMERA_HUB_SUPERVISOR_PID"
 BEAT_EVERY_S = 1.0
 _PR_SET_PDEATHSIG = 1
 
 log = get_logger("app.process")
 
 
-def die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the parent process ends (Linux)."""
-    parent = os.getppid()
+def die_with_supervisor() -> None:
+    """Ask the kernel for SIGTERM when the supervisor ends (Linux); nothing for one started by hand.
+
+    To be called before anything slow: until then a child would outlive a supervisor that is killed.
+    """
+    supervisor = os.environ.pop(SUPERVISOR_VARIABLE, "")
+    if not supervisor:
+        return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    # The parent may have gone before the call above took effect.
-    if os.getppid() != parent:
+    # It may have gone before the call above took effect; then somebody else is the parent.
+    if os.getppid() != int(supervisor):
         sys.exit(0)
 
 
@@ -81,7 +87,6 @@ ChildMain = Callable[[Settings, Pulse], Coroutine[Any, Any, None]]
 def run_child(name: str, settings: Settings, main: ChildMain) -> int:
     """Run `main` as the child `name`; return the exit status."""
     setproctitle(f"camera-hub {name}")
-    die_with_parent()
     configure_logging(settings.log.level, settings.log.format, process=name)
     pulse = Pulse()
     try:

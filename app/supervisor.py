@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from app.process import BEAT_FD_VARIABLE
+from app.process import BEAT_FD_VARIABLE, SUPERVISOR_VARIABLE
 from core.clock import Clock
 from core.errors import HubError, UnavailableError
 from core.logging import get_logger
@@ -154,7 +154,8 @@ class Supervisor:
         """Start `child` and return when it has ended, by itself or killed for hanging."""
         read_fd, write_fd = os.pipe()
         os.set_blocking(read_fd, False)
-        environment = dict(os.environ, **{BEAT_FD_VARIABLE: str(write_fd)})
+        own = {BEAT_FD_VARIABLE: str(write_fd), SUPERVISOR_VARIABLE: str(os.getpid())}
+        environment = dict(os.environ, **own)
         child.started_at = child.last_beat = self._clock.monotonic()
         try:
             child.process = await asyncio.create_subprocess_exec(

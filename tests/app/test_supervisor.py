@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -136,8 +138,9 @@ def test_workers_reach_a_hub_that_listens_everywhere() -> None:
 
 
 @pytest.mark.faults
-async def test_children_die_with_their_supervisor(tmp_path: Path) -> None:
-    """A supervisor that is killed leaves nothing running unsupervised."""
+@pytest.mark.parametrize("when", ["while they start", "at work"])
+async def test_children_die_with_their_supervisor(tmp_path: Path, when: str) -> None:
+    """A supervisor that is killed, at any moment, leaves nothing running unsupervised."""
     process = await asyncio.create_subprocess_exec(
         ".venv/bin/camera-hub",
         "--data-dir",
@@ -148,13 +151,29 @@ async def test_children_die_with_their_supervisor(tmp_path: Path) -> None:
         cwd=Path(__file__).parents[2],
         env=dict(os.environ, CAMERA_HUB_ANALYTICS__ENABLED="false"),
     )
-    lock = tmp_path / "data" / "run" / "media-0.sock"
-    await until(lock.exists, timeout=60)
+    at_work = tmp_path / "data" / "run" / "media-0.sock"
+    await until(
+        lambda: len(_children(process.pid)) == 2 and (at_work.exists() or when != "at work"),
+        timeout=60,
+        every=0.005,
+    )
     children = _children(process.pid)
-    assert children
     process.kill()
     await process.wait()
-    await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), timeout=30)
+    await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), timeout=60)
+
+
+def test_a_child_whose_supervisor_is_gone_already_does_not_start() -> None:
+    """The supervisor may be killed before its child can ask to be told of it."""
+    environment = dict(os.environ, CAMERA_HUB_SUPERVISOR_PID="1")
+    done = subprocess.run(
+        [sys.executable, "-m", "app.children", "media", "media-0", "no-such-file"],
+        env=environment,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def _children(pid: int) -> list[int]:
