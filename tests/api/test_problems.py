@@ -12,6 +12,7 @@ from access.policy.types import Actor, Role
 from api.door import permit
 from core.errors import HubError
 from core.ids import new_id
+from core.logging import configure_logging
 from tests.support.http import Client, ServiceClient, SignIn
 
 MEMBERS = {"type", "title", "status", "detail", "remedy", "code", "instance"}
@@ -104,6 +105,7 @@ async def test_secrets_stay_secret(
     client: Client, sign_in: SignIn, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """No password, token, cookie or CSRF token in a log line, a URL or an error."""
+    configure_logging("debug")
     logging.getLogger().setLevel(logging.DEBUG)
     admin = await sign_in(Role.ADMINISTRATOR)
     secrets = ["hunter2hunter2", admin.session_token, admin.csrf_token]
@@ -132,6 +134,7 @@ async def test_secrets_stay_secret(
         (await client.get("/api/v1/openapi.json")).text,
     ]
     out = capfd.readouterr()
+    configure_logging("error")
     for secret in secrets:
         for text in (*texts, out.out, out.err):
             assert secret not in text

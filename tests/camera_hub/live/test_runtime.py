@@ -94,6 +94,9 @@ def test_a_camera_that_is_no_longer_analysed_is_no_longer_decoded(
     assert frames is not None
     assert frames.get(10) is not None
     runtime.release_frames(camera.id)
+    # The picture in hand at that moment is still finished.
+    packets = runtime.statuses()[camera.id].packets
+    wait_until(lambda: runtime.statuses()[camera.id].packets > packets + 3)
     packets = runtime.statuses()[camera.id].packets
     decoded = frames.decoded
     wait_until(lambda: runtime.statuses()[camera.id].packets > packets + 10)
