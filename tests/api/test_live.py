@@ -207,6 +207,30 @@ async def test_a_camera_switched_off_cuts_its_running_views(scene: Scene, sign_i
         assert (await closed(socket))[0] == 4503
 
 
+@pytest.mark.parametrize("change", ["moved", "a home now", "deleted", "demoted", "deactivated"])
+async def test_what_ends_the_right_to_watch_cuts_a_running_view(
+    scene: Scene, sign_in: SignIn, change: str
+) -> None:
+    operator = await sign_in("operator", AREA, at=scene.server)
+    admin = await sign_in("administrator", at=scene.server)
+    camera = f"/api/v1/cameras/{scene.camera_id}"
+    account = f"/api/v1/accounts/{operator.account_id}"
+    calls: dict[str, tuple[str, str, dict[str, Any] | None]] = {
+        "moved": ("PATCH", camera, {"version": 1, "area": "demo/elsewhere"}),
+        "a home now": ("PATCH", camera, {"version": 1, "place_kind": "home"}),
+        "deleted": ("DELETE", camera, None),
+        "demoted": ("PATCH", account, {"roles": [{"role": "auditor", "area": AREA}]}),
+        "deactivated": ("PATCH", account, {"active": False}),
+    }
+    method, path, body = calls[change]
+    async with scene.watch(operator) as socket:
+        await receive_media(socket)
+        answer = await admin.request(method, path, json=body)
+        assert answer.is_success, answer.text
+        assert (await closed(socket))[0] == 4403
+    assert not (await operator.get(f"{camera}/snapshot")).is_success
+
+
 @pytest.mark.faults
 async def test_views_that_cannot_be_checked_are_cut(
     scene: Scene, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
