@@ -7,9 +7,6 @@ camera's pipeline: nothing outside can tell whether two events show the same per
 from collections.abc import Collection
 
 import numpy as np
-import supervision as sv
-from trackers import ByteTrackTracker
-
 from analytics.detectors.types import ModelInfo, Rows
 from analytics.tracking.types import TrackedObject
 
@@ -29,6 +26,11 @@ class Tracker:
         Args:
             confidence: detections at least this sure start tracks; weaker ones only continue them.
         """
+        # A second of loading, which a worker must not spend before it reads its cameras.
+        from supervision import Detections
+        from trackers import ByteTrackTracker
+
+        self._detections = Detections
         self._tracker = ByteTrackTracker(
             lost_track_buffer=round(_LOST_AFTER_S * _FRAMES_PER_S),
             frame_rate=_FRAMES_PER_S,
@@ -67,7 +69,7 @@ class Tracker:
         width, height = size
         boxes = rows[:, :4] / np.array([width, height, width, height], dtype=np.float32)
         found = self._tracker.update(
-            sv.Detections(
+            self._detections(
                 xyxy=boxes.astype(np.float64),
                 confidence=rows[:, 4],
                 class_id=np.arange(len(rows)),  # to know each row again: the order may change
