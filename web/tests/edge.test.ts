@@ -67,8 +67,20 @@ describe('Cushion', () => {
 
 describe('trimSpan', () => {
   it('keeps the newest seconds and cuts only when it is worth it', () => {
-    expect(trimSpan(9, [{ start: 0, end: 10 }], 4, 6)).toBeNull()
-    expect(trimSpan(11, [{ start: 0, end: 12 }], 4, 6)).toEqual({ start: 0, end: 7 })
+    const every = Array.from({ length: 20 }, (_, second) => second)
+    expect(trimSpan(9, [{ start: 0, end: 10 }], 4, 6, every)).toBeNull()
+    const cut = trimSpan(11.5, [{ start: 0, end: 12 }], 4, 6, every)
+    expect(cut?.start).toBe(0)
+    expect(cut?.end).toBeCloseTo(7, 2)
+    expect(cut?.end).toBeLessThan(7)
+  })
+
+  it('never cuts into the group of pictures on screen', () => {
+    // Keyframes every ten seconds: browsers remove up to the next keyframe after the end.
+    expect(trimSpan(19, [{ start: 0, end: 19.2 }], 4, 6, [0, 10])?.end).toBeCloseTo(10, 2)
+    expect(trimSpan(13, [{ start: 0, end: 13.2 }], 4, 6, [0, 10])).toBeNull()
+    // A camera that sends one keyframe and then none.
+    expect(trimSpan(90, [{ start: 0, end: 90.2 }], 4, 6, [0])).toBeNull()
   })
 })
 

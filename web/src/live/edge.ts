@@ -63,11 +63,27 @@ export class Cushion {
   }
 }
 
-/** The span to remove so that at most `keep` seconds of the past stay buffered; null for none. */
-export function trimSpan(current: number, spans: readonly Span[], keep: number, hysteresis: number): Span | null {
+/** Removal ends this much before a keyframe: rounded past it, the browser would remove up to the next one. */
+const BEFORE = 0.001
+
+/**
+ * The span to remove so that little more than `keep` seconds of the past stay buffered; null for none.
+ *
+ * It ends at a keyframe. Browsers remove on to the next keyframe after the end, which with keyframes ten
+ * seconds apart would be the picture on screen and all that is still to come.
+ */
+export function trimSpan(
+  current: number,
+  spans: readonly Span[],
+  keep: number,
+  hysteresis: number,
+  keyframes: readonly number[],
+): Span | null {
   const first = spans[0]
-  if (!first || current - first.start < keep + hysteresis) return null
-  return { start: first.start, end: current - keep }
+  if (!first) return null
+  const end = keyframes.findLast((time) => time <= current - keep)
+  if (end === undefined || end - first.start < hysteresis) return null
+  return { start: first.start, end: end - BEFORE }
 }
 
 /** Wait before try `attempt` (0 is the first), in milliseconds; `chance` in 0..1 spreads the tries. */

@@ -4,6 +4,7 @@
  * Appends are strictly one after another. Each init segment starts afresh: the old
  * buffer goes, the last picture stays on screen until the first new frame is there.
  */
+import { keyframeTimes } from './boxes'
 import { backoff, Cushion, edgeStep, joined, trimSpan, type Span } from './edge'
 
 export type Trouble = 'codec' | 'no_mse' | 'forbidden' | 'signed_out' | 'gone'
@@ -61,6 +62,8 @@ export class LivePlayer {
   private waiting: Step[] = []
   private waitingBytes = 0
   private nextInit: InitMessage | null = null
+  /** Times of the keyframes in the buffer: what is removed must end at one. */
+  private keyframes: number[] = []
   private fresh = false
   private attempts = 0
   private retry: ReturnType<typeof setTimeout> | undefined
@@ -228,6 +231,7 @@ export class LivePlayer {
     } else buffer.changeType(mime)
     this.waiting.shift()
     this.fresh = true
+    this.keyframes = []
     this.buffer?.appendBuffer(bytes)
   }
 
@@ -241,6 +245,7 @@ export class LivePlayer {
     const until = this.waiting.findIndex((step) => step.kind === 'init')
     const parts = this.waiting.splice(0, until === -1 ? this.waiting.length : until)
     this.waitingBytes = 0
+    for (const part of parts) this.keyframes.push(...keyframeTimes(part.bytes))
     this.buffer.appendBuffer(joined(parts.map((part) => part.bytes)))
     queueMicrotask(this.follow)
   }
@@ -332,9 +337,10 @@ export class LivePlayer {
       this.again()
       return
     }
-    const old = trimSpan(this.video.currentTime, spans, KEEP_S, TRIM_S)
+    const old = trimSpan(this.video.currentTime, spans, KEEP_S, TRIM_S, this.keyframes)
     if (old && this.buffer && !this.buffer.updating && this.waiting.length === 0) {
       this.buffer.remove(old.start, old.end)
+      this.keyframes = this.keyframes.filter((time) => time > old.end)
     }
   }
 }
