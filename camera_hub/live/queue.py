@@ -5,21 +5,34 @@ from collections import deque
 
 from camera_hub.live.muxer import Fragment, Init, LiveItem, StateChange
 
-QUEUE_BYTES = 4 * 1024 * 1024
-QUEUE_ITEMS = 250
+LATE_ITEMS = 100
+LATE_BYTES = 2 * 1024 * 1024
+QUEUE_ITEMS = 1000
+QUEUE_BYTES = 9 * 1024 * 1024
+"""More than any group of pictures that is kept: a new viewer is given all of one at once."""
 
 
 class ViewerQueue:
     """Items for one viewer, within one event loop.
 
-    A viewer that is too slow loses the fragments that wait and goes on with the next keyframe;
-    the newest init and state are kept. `skipped` counts fragments lost that way.
+    A viewer that is too slow loses the fragments that wait; the newest init and state are kept.
+    Beyond the late limits it goes on with the next keyframe, where skipping leaves no gap;
+    beyond the hard limits what waits is lost at once. `skipped` counts fragments lost.
     """
 
-    def __init__(self, *, max_bytes: int = QUEUE_BYTES, max_items: int = QUEUE_ITEMS) -> None:
+    def __init__(
+        self,
+        *,
+        max_bytes: int = QUEUE_BYTES,
+        max_items: int = QUEUE_ITEMS,
+        late_bytes: int = LATE_BYTES,
+        late_items: int = LATE_ITEMS,
+    ) -> None:
         self.skipped = 0
         self._max_bytes = max_bytes
         self._max_items = max_items
+        self._late_bytes = min(late_bytes, max_bytes)
+        self._late_items = min(late_items, max_items)
         self._items: deque[LiveItem] = deque()
         self._bytes = 0
         self._need_keyframe = True
@@ -31,7 +44,7 @@ class ViewerQueue:
         if self._closed:
             return
         if isinstance(item, Fragment):
-            if len(self._items) >= self._max_items or self._bytes > self._max_bytes:
+            if self._over(item.keyframe):
                 self._make_room()
             if self._need_keyframe and not item.keyframe:
                 self.skipped += 1
@@ -65,6 +78,11 @@ class ViewerQueue:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def _over(self, keyframe: bool) -> bool:
+        items = self._late_items if keyframe else self._max_items
+        size = self._late_bytes if keyframe else self._max_bytes
+        return len(self._items) >= items or self._bytes > size
 
     def _make_room(self) -> None:
         kept: deque[LiveItem] = deque()

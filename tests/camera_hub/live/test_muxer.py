@@ -101,6 +101,24 @@ async def test_a_queue_is_bounded_in_bytes() -> None:
     assert sum(len(i.data) for i in await queue.get() if isinstance(i, Fragment)) <= 1200
 
 
+async def test_a_new_viewer_is_given_a_group_of_ten_seconds_whole() -> None:
+    # 4 Mbit/s at 25 fps with a keyframe every ten seconds, x264's default; 60 fps every five.
+    for frames, size in ((250, 20_000), (300, 4_000)):
+        queue = ViewerQueue()
+        for number in range(frames):
+            queue.put(item(number == 0, size))
+        assert len(await queue.get()) == frames
+        assert queue.skipped == 0
+
+
+async def test_a_late_viewer_goes_on_with_the_next_keyframe_without_a_gap() -> None:
+    queue = ViewerQueue(late_items=4)
+    for keyframe in (True, False, False, False, False, True, False):
+        queue.put(item(keyframe))
+    assert await queue.get() == [item(True), item(False)]
+    assert queue.skipped == 5
+
+
 async def test_a_closed_queue_gives_nothing() -> None:
     queue = ViewerQueue()
     queue.put(item(True))
