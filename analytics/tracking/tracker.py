@@ -7,6 +7,7 @@ camera's pipeline: nothing outside can tell whether two events show the same per
 from collections.abc import Collection
 
 import numpy as np
+
 from analytics.detectors.types import ModelInfo, Rows
 from analytics.tracking.types import TrackedObject
 
