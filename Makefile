@@ -10,7 +10,7 @@ demo: setup
 	$(BIN)/camera-hub demo $(ARGS)
 
 test: setup-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 setup:
 	@$(PYTHON) tools/setup.py run
