@@ -18,6 +18,8 @@ from tzlocal import get_localzone
 from core.errors import InvalidInputError
 
 ENV_PREFIX = "CAMERA_HUB_"
+NOT_SETTINGS = frozenset({f"{ENV_PREFIX}CONFIG", f"{ENV_PREFIX}SHARED"})
+"""Variables that say where files are: the settings, and footage and models for trying things out."""
 DEFAULT_DATA_DIR = Path("~/.local/share/camera-hub")
 
 
@@ -197,7 +199,7 @@ def _from_environment(environ: dict[str, str]) -> dict[str, Any]:
     """Return nested values from `CAMERA_HUB_SECTION__KEY` variables; values are YAML scalars."""
     values: dict[str, Any] = {}
     for name, text in sorted(environ.items()):
-        if not name.startswith(ENV_PREFIX) or name == f"{ENV_PREFIX}CONFIG":
+        if not name.startswith(ENV_PREFIX) or name in NOT_SETTINGS:
             continue
         *parents, key = name.removeprefix(ENV_PREFIX).lower().split("__")
         target = values

@@ -23,6 +23,7 @@ def test_defaults_need_no_file() -> None:
 def test_the_environment_goes_over_the_file_and_overrides_over_both(tmp_path: Path) -> None:
     path = write(tmp_path, "server: {port: 1000, host: 0.0.0.0}\nlog: {level: debug}\n")
     environ = {"CAMERA_HUB_SERVER__PORT": "2000", "OTHER": "x", "CAMERA_HUB_CONFIG": str(path)}
+    environ["CAMERA_HUB_SHARED"] = "/where/footage/is"
     settings = load_settings(None, environ)
     assert (settings.server.port, settings.server.host) == (2000, "0.0.0.0")
     assert settings.log.level == "debug"
