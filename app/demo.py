@@ -342,10 +342,11 @@ async def follow(demo: Demo, on_incident: Callable[[dict[str, Any]], None]) -> N
     The stream ends when the api restarts; it is then resumed where it stopped.
     """
     last_id = ""
-    async with signed_in(demo.url, demo.login("duty")) as client:
-        while True:
-            headers = {"Last-Event-ID": last_id} if last_id else {}
-            with contextlib.suppress(httpx.TransportError):
+    while True:
+        # Also while signing in the api may be away: the next try begins anew.
+        with contextlib.suppress(httpx.TransportError):
+            async with signed_in(demo.url, demo.login("duty")) as client:
+                headers = {"Last-Event-ID": last_id} if last_id else {}
                 async with aconnect_sse(
                     client, "GET", "/events", headers=headers, timeout=60
                 ) as stream:
@@ -353,7 +354,7 @@ async def follow(demo: Demo, on_incident: Callable[[dict[str, Any]], None]) -> N
                         last_id = event.id or last_id
                         if event.event.startswith("incident."):
                             _note(demo, event.event, orjson.loads(event.data), on_incident)
-            await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)
 
 
 def _note(
