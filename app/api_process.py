@@ -1,11 +1,11 @@
 """The api process: the HTTP interface and the governance loops on a socket it was handed."""
 
 import asyncio
-import contextlib
 import os
 import socket
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.app import make_server
 from api.hub import Hub, build_hub
@@ -13,8 +13,13 @@ from app.migrate import upgrade
 from app.process import Pulse
 from app.worker_token import token_file
 from core.clock import SystemClock
+from core.errors import HubError
+from core.logging import get_logger
 from core.settings import Settings
 
+log = get_logger("app.api")
+
+LOOK_FOR_TOKEN_S = 2.0
 SERVICE_NAME = "this node's workers"
 SERVICE_SCOPES = ("signal.post", "worker.heartbeat")
 
@@ -36,6 +41,21 @@ async def ensure_service_token(hub: Hub) -> None:
     fresh.replace(path)
 
 
+async def _keep_service_token(hub: Hub) -> None:
+    """Make the token anew when its file is gone: without it no signal of this node is taken."""
+    while True:
+        await asyncio.sleep(LOOK_FOR_TOKEN_S)
+        if token_file(hub.settings).exists():
+            continue
+        try:
+            token_file(hub.settings).parent.mkdir(mode=0o700, exist_ok=True)
+            await ensure_service_token(hub)
+        except (OSError, SQLAlchemyError, HubError) as error:
+            log.warning("the service token could not be made again", error=str(error))
+        else:
+            log.warning("the service token was gone and has been made again")
+
+
 async def api_child(settings: Settings, pulse: Pulse, listener_fd: int) -> None:
     """Serve until SIGTERM."""
     hub = build_hub(settings, SystemClock())
@@ -43,13 +63,16 @@ async def api_child(settings: Settings, pulse: Pulse, listener_fd: int) -> None:
     await ensure_service_token(hub)
     server = make_server(hub)
     listener = socket.socket(fileno=listener_fd)
-    beating = asyncio.create_task(_beat_once_started(server, pulse))
+    tasks = [
+        asyncio.create_task(_beat_once_started(server, pulse)),
+        asyncio.create_task(_keep_service_token(hub)),
+    ]
     try:
         await server.serve(sockets=[listener])
     finally:
-        beating.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await beating
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await hub.close()
 
 

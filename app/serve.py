@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.faults import FaultReporter
 from app.process import stop_on_signals
-from app.supervisor import Supervisor, listen, prepare_directories
+from app.supervisor import Supervisor, listen, prepare_directories, write_privately
 from core.clock import Clock, SystemClock
 from core.logging import get_logger
 from core.settings import Settings
@@ -41,9 +41,10 @@ async def running_node(
     try:
         listener = listen(settings)
         url = base_url(listener)
-        (settings.run_dir / "url").write_text(url)
+        write_privately(settings.run_dir / "url", url)
         faults = FaultReporter(settings, clock, url)
         supervisor = Supervisor(settings, clock, faults.report)
+        supervisor.run_files["url"] = url
         _add_children(supervisor, settings, listener)
         async with faults.posting():
             try:

@@ -64,6 +64,8 @@ class Supervisor:
         self._report = report
         self._children: list[Child] = []
         self._stopping = asyncio.Event()
+        self.run_files = {settings_file(settings).name: settings.model_dump_json()}
+        """What every child reads in the run directory, by name; put back if it is gone."""
 
     @property
     def children(self) -> dict[str, Child]:
@@ -132,18 +134,19 @@ class Supervisor:
     async def _keep(self, child: Child) -> None:
         """Run `child` again and again until the supervisor stops."""
         while not self._stopping.is_set():
-            await self._run_once(child)
+            try:
+                await self._run_once(child)
+            except OSError as error:
+                # No memory, no descriptor, no disk just now: tried again like any other death.
+                child.process = None
+                child.error = f"could not be started: {error.strerror}"
             if self._stopping.is_set():
                 return
-            assert child.process is not None
-            code = child.process.returncode
             lived = self._clock.monotonic() - child.started_at
             if lived > HEALTHY_AFTER_S:
                 child.backoff_s = BACKOFF_FIRST_S
             child.restarts += 1
-            what = child.error or (
-                f"killed by signal {-code}" if code is not None and code < 0 else f"exit {code}"
-            )
+            what = _how_it_ended(child)
             log.error("process ended", name=child.name, what=what, restart_in_s=child.backoff_s)
             self._report(child.name, what, False)
             with contextlib.suppress(TimeoutError):
@@ -152,11 +155,12 @@ class Supervisor:
 
     async def _run_once(self, child: Child) -> None:
         """Start `child` and return when it has ended, by itself or killed for hanging."""
+        child.started_at = child.last_beat = self._clock.monotonic()
+        self._put_back()
         read_fd, write_fd = os.pipe()
         os.set_blocking(read_fd, False)
         own = {BEAT_FD_VARIABLE: str(write_fd), SUPERVISOR_VARIABLE: str(os.getpid())}
         environment = dict(os.environ, **own)
-        child.started_at = child.last_beat = self._clock.monotonic()
         try:
             child.process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -170,6 +174,9 @@ class Supervisor:
                 # Ctrl-C in a terminal reaches the whole group: ending in order is our business.
                 start_new_session=True,
             )
+        except OSError:
+            os.close(read_fd)
+            raise
         finally:
             os.close(write_fd)
         pulse = asyncio.create_task(self._listen(child, read_fd))
@@ -184,6 +191,14 @@ class Supervisor:
             pulse.cancel()
             os.close(read_fd)
             child.ready.clear()
+
+    def _put_back(self) -> None:
+        """Make the run directory and its files again where they are gone."""
+        directory = self._settings.run_dir
+        directory.mkdir(mode=0o700, exist_ok=True)
+        for name, content in self.run_files.items():
+            if not (directory / name).exists():
+                write_privately(directory / name, content)
 
     async def _listen(self, child: Child, fd: int) -> None:
         """Note every word on the child's pipe."""
@@ -222,6 +237,13 @@ class Supervisor:
             _send(child, signal.SIGKILL)
 
 
+def _how_it_ended(child: Child) -> str:
+    code = child.process.returncode if child.process is not None else None
+    if child.error:
+        return child.error
+    return f"killed by signal {-code}" if code is not None and code < 0 else f"exit {code}"
+
+
 def _send(child: Child, number: signal.Signals) -> None:
     if child.process is not None and child.process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
@@ -257,10 +279,15 @@ def prepare_directories(settings: Settings) -> IO[str]:
             f"Another Camera Hub is running on {settings.data_dir}.",
             remedy="Stop it first, or give this one a data directory of its own.",
         ) from error
-    descriptor = os.open(settings_file(settings), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(settings.model_dump_json())
+    write_privately(settings_file(settings), settings.model_dump_json())
     return lock
+
+
+def write_privately(path: Path, content: str) -> None:
+    """Write a file that nobody but this account may read."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(content)
 
 
 def hub_runs_on(settings: Settings) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -66,6 +67,45 @@ async def test_a_dead_process_is_not_ready(tmp_path: Path) -> None:
         await until(lambda: len(told) == 2, timeout=60)
         await supervisor.stop()
     assert told == [(False, False), (True, True)]
+
+
+@pytest.mark.faults
+async def test_a_run_directory_that_somebody_cleaned_up_comes_back(tmp_path: Path) -> None:
+    """Its files hold nothing that cannot be made again: no reason for a node to stay down."""
+    settings = node_settings(tmp_path)
+    token = settings.run_dir / "service.token"
+    async with running_node(settings) as (_, supervisor):
+        media = supervisor.children["media-0"]
+        await until(lambda: media.ready.is_set() and token.exists())
+        before = token.read_text()
+        shutil.rmtree(settings.run_dir)
+        assert media.process is not None
+        media.process.kill()
+        await until(lambda: media.restarts == 1 and media.ready.is_set(), timeout=60)
+        await until(token.exists)
+        assert token.read_text() not in ("", before)
+        left = [settings.run_dir, *settings.run_dir.iterdir()]
+        assert [path for path in left if path.stat().st_mode & 0o077 and path.name != "lock"] == []
+
+
+@pytest.mark.faults
+async def test_a_child_that_cannot_even_be_started_is_tried_again(tmp_path: Path) -> None:
+    """The disk with the data is away for a while; everything comes back with it."""
+    settings = node_settings(tmp_path)
+    away = tmp_path / "away"
+    async with running_node(settings) as (url, supervisor):
+        media = supervisor.children["media-0"]
+        await until(media.ready.is_set)
+        settings.data_dir.rename(away)
+        assert media.process is not None
+        media.process.kill()
+        await until(lambda: media.restarts == 2)
+        assert "could not be started" in media.error
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"{url}/api/v1/health/ready")).status_code == 503
+            away.rename(settings.data_dir)
+            await until(media.ready.is_set, timeout=60)
+            assert (await client.get(f"{url}/api/v1/health/ready")).status_code == 200
 
 
 @pytest.mark.faults
