@@ -19,7 +19,7 @@ from core.errors import InvalidInputError
 
 ENV_PREFIX = "CAMERA_HUB_"
 NOT_SETTINGS = frozenset({f"{ENV_PREFIX}CONFIG", f"{ENV_PREFIX}SHARED"})
-"""Variables that say where files are: the settings, and footage and models for trying things out."""
+"""Variables that say where files are: the settings; footage and models to try things with."""
 DEFAULT_DATA_DIR = Path("~/.local/share/camera-hub")
 
 
