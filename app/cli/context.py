@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import orjson
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from core.logging import configure_logging
 from core.settings import Settings, load_settings
@@ -83,7 +84,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        # As text, not as markup: a name may hold square brackets.
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     if table.row_count:
         out.print(table)
     else:
