@@ -69,13 +69,6 @@ class ConflictError(HubError):
     code = "conflict"
 
 
-class TooLargeError(HubError):
-    """The body is larger than the limit (413)."""
-
-    status = 413
-    code = "too-large"
-
-
 class UpstreamError(HubError):
     """Another device or process answered wrongly or not at all (502)."""
 

@@ -9,6 +9,7 @@ from analytics.detectors.types import ModelInfo
 from analytics.rules.types import PERSON_DOWN, CameraRef, Phase, RuleEvent
 from core.clock import Clock
 from core.ids import new_id
+from core.text import cleaned, normalised
 
 Signal = dict[str, Any]
 """A CloudEvent in structured mode, ready for JSON."""
@@ -41,9 +42,9 @@ def iso(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def printable(text: str) -> str:
-    """Return one line of at most 300 characters, as a headline must be."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)[:300].strip()
+def as_headline(text: str) -> str:
+    """Return one line of at most 300 characters, as the hub takes it: never a reason to refuse."""
+    return normalised(cleaned(text))[:300].strip()
 
 
 def _envelope(
@@ -67,7 +68,7 @@ def _headline(event: RuleEvent, camera: CameraRef) -> str:
     else:
         label = event.objects[0].label if event.objects else event.rule.objects[0]
         what = "Person" if label == PERSON_DOWN else label.replace("_", " ").capitalize()
-    return printable(f"{what} in '{event.zone.name}' at {camera.name}")
+    return as_headline(f"{what} in '{event.zone.name}' at {camera.name}")
 
 
 def detection_signal(
@@ -164,7 +165,7 @@ def fault_signal(
         "severity": severity.capitalize(),
         "certainty": "Observed",
         "status": "Actual",
-        "headline": printable(headline),
+        "headline": as_headline(headline),
         "camera_id": camera_id,
         "area": area,
         "observed_at": iso(observed_at or clock.now()),

@@ -16,7 +16,7 @@ from pydantic import field_validator as validator
 from shapely.geometry import Polygon
 from shapely.validation import explain_validity
 
-from core.text import Printable
+from core.text import Normalised, Printable, no_longer_than
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 RuleKind = Literal["intrusion", "person_down"]
@@ -86,6 +86,8 @@ class ZoneIn(_Wire):
         str,
         StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
         Printable,
+        Normalised,
+        no_longer_than(100),
     ]
     polygon: tuple[Point, ...] = Field(min_length=3, max_length=64)
     rules: tuple[Rule, ...] = Field(default=(), max_length=16)

@@ -14,13 +14,17 @@ from pydantic import (
 )
 
 from camera_hub.streams.types import ReasonCode, StreamState
-from core.text import Cleaned, Printable, printable
+from core.text import Cleaned, Normalised, Printable, no_longer_than, printable
 
 PlaceKind = Literal["public_space", "shared_space", "home"]
 SourceKind = Literal["onvif", "rtsp"]
 StreamRole = Literal["main", "sub"]
 Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), Printable
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=120),
+    Printable,
+    Normalised,
+    no_longer_than(120),
 ]
 Area = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]

@@ -14,8 +14,10 @@ import pytest
 from sqlalchemy import event
 
 from access.policy.types import Role
+from analytics.rules.signal import fault_signal
 from api import app as application
 from api.hub import Hub
+from core.clock import ManualClock
 from governance.incidents.models import Incident
 from tests.governance.support import attachment, picture, rows, signal
 from tests.support.http import Client, LiveServer, ServiceClient, SignIn
@@ -235,3 +237,25 @@ async def test_a_database_that_cannot_be_written_is_no_fault_of_the_sender(
     answer = await client.post("/api/v1/signals", json=signal(), headers=EVENT)
     assert (answer.status_code, answer.json()["code"]) == (503, "store-away")
     assert "written" in answer.json()["detail"]
+
+
+async def test_names_of_any_kind_never_make_a_detection_unreadable(
+    sign_in: SignIn, service_client: ServiceClient, clock: ManualClock
+) -> None:
+    """What the hub takes as names, it takes again when a worker puts them into a signal."""
+    admin, client = await sign_in(Role.ADMINISTRATOR), await service_client(["signal.post"])
+    note = "\U0001d160"  # three characters once normalised
+    for name, status in ((note * 120, 422), (note * 40, 201), ("é" * 120, 201)):
+        made = await admin.post("/api/v1/cameras", json=CAMERA | {"name": name})
+        assert made.status_code == status
+    url = f"/api/v1/cameras/{made.json()['id']}/zones"
+    zone = {"polygon": [[0, 0], [1, 0], [1, 1]]}
+    for name, status in ((note * 100, 422), (note * 33, 200)):
+        put = await admin.put(url, json={"version": 0, "zones": [zone | {"name": name}]})
+        assert put.status_code == status
+    for headline in (f"{note * 120} is offline: \0\x1b[0m\n" + note * 200, "a\u202eb"):
+        fault = fault_signal(
+            clock, source="/w", kind="process.failed", phase="started", event_key="k",
+            headline=headline, subject=str(len(headline)),
+        )  # fmt: skip
+        await post(client, fault)
