@@ -1,11 +1,13 @@
 """Credentials at rest: encrypted with a key that lies in a file outside the database."""
 
+import contextlib
 import os
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
 
 from core.errors import HubError
+from core.ids import new_id
 
 
 class SecretBoxError(HubError):
@@ -27,18 +29,10 @@ class SecretBox:
         Raises:
             SecretBoxError: the file exists but holds no key.
         """
+        if not path.exists():
+            _make_key(path)
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            key = path.read_bytes().strip()
-        else:
-            key = Fernet.generate_key()
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(key)
-                file.flush()
-                os.fsync(file.fileno())
-        try:
-            return cls(key)
+            return cls(path.read_bytes().strip())
         except ValueError as error:
             raise SecretBoxError(
                 f"The key file {path} does not hold a key.",
@@ -63,3 +57,26 @@ class SecretBox:
                 remedy="Restore the key file that belongs to this database, "
                 "or enter the camera's password again.",
             ) from error
+
+
+def _make_key(path: Path) -> None:
+    """Make the key at `path` unless somebody else does first: it is there whole or not at all.
+
+    A kill, or a full disk, must not leave an empty file that every later start takes for the key.
+    """
+    fresh = path.with_name(f"{path.name}.{new_id().hex}")
+    try:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(Fernet.generate_key())
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, path)
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import json
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,40 @@ def test_the_key_file_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert SECRET not in sealed
     assert SecretBox.from_file(path).open(sealed) == SECRET
+
+
+_START = """
+import resource, sys
+from pathlib import Path
+from core.secrets import SecretBox
+limit = int(sys.argv[2])
+if limit >= 0:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+print(SecretBox.from_file(Path(sys.argv[1])).seal("x") != "")
+"""
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("room", [0, 10])
+def test_a_first_start_cut_short_leaves_no_broken_key(tmp_path: Path, room: int) -> None:
+    """The disk takes only `room` bytes of the key; the next start makes a whole one."""
+    path = tmp_path / "secret.key"
+
+    def start(limit: int) -> int:
+        words = [sys.executable, "-c", _START, str(path), str(limit)]
+        return subprocess.run(words, capture_output=True, check=False).returncode
+
+    assert start(room) != 0
+    assert start(-1) == 0
+    assert list(tmp_path.iterdir()) == [path]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_two_who_start_at_once_have_the_same_key(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    with ThreadPoolExecutor(8) as pool:
+        boxes = list(pool.map(lambda _: SecretBox.from_file(path), range(8)))
+    assert {box.open(boxes[0].seal(SECRET)) for box in boxes} == {SECRET}
 
 
 def test_another_key_or_a_changed_text_says_what_to_do(tmp_path: Path) -> None:
