@@ -185,5 +185,11 @@ async def test_every_page_is_accessible(
         await page.locator("h1").first.wait_for()
         await page.wait_for_timeout(300)
         found[path] = await axe_violations(page)
+    await fresh.clear_cookies()
+    await sign_in(page, demo, demo.login("admin"))
+    for path, loaded in (("/tokens", "tbody tr"), ("/system", "dl")):
+        await page.goto(f"{demo.url}{path}")
+        await page.locator(loaded).first.wait_for()
+        found[path] = await axe_violations(page)
     await fresh.close()
     assert {path: violations for path, violations in found.items() if violations} == {}
