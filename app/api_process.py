@@ -29,10 +29,10 @@ async def ensure_service_token(hub: Hub) -> None:
 
     The workers read the file again when they are told 401, so that a new token needs no restart.
     """
+    if await _service_token_counts(hub):
+        return
     path = token_file(hub.settings)
     async with hub.database.transaction() as session:
-        if path.exists() and await hub.tokens.resolve(session, path.read_text().strip()):
-            return
         secret = await hub.tokens.renew(session, name=SERVICE_NAME, scopes=SERVICE_SCOPES)
     fresh = path.with_suffix(".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -42,18 +42,26 @@ async def ensure_service_token(hub: Hub) -> None:
 
 
 async def _keep_service_token(hub: Hub) -> None:
-    """Make the token anew when its file is gone: without it no signal of this node is taken."""
+    """Make the token anew when it is gone or revoked: without it no signal here is taken."""
     while True:
         await asyncio.sleep(LOOK_FOR_TOKEN_S)
-        if token_file(hub.settings).exists():
-            continue
         try:
+            if await _service_token_counts(hub):
+                continue
             token_file(hub.settings).parent.mkdir(mode=0o700, exist_ok=True)
             await ensure_service_token(hub)
         except (OSError, SQLAlchemyError, HubError) as error:
             log.warning("the service token could not be made again", error=str(error))
         else:
-            log.warning("the service token was gone and has been made again")
+            log.warning("the service token did not count any more and has been made again")
+
+
+async def _service_token_counts(hub: Hub) -> bool:
+    path = token_file(hub.settings)
+    if not path.exists():
+        return False
+    async with hub.database.read() as session:
+        return await hub.tokens.resolve(session, path.read_text().strip()) is not None
 
 
 async def api_child(settings: Settings, pulse: Pulse, listener_fd: int) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from api.hub import build_hub
 from app.serve import base_url, running_node
 from app.supervisor import Supervisor, listen, prepare_directories
 from core.clock import SystemClock
@@ -84,6 +85,15 @@ async def test_a_run_directory_that_somebody_cleaned_up_comes_back(tmp_path: Pat
         await until(lambda: media.restarts == 1 and media.ready.is_set(), timeout=60)
         await until(token.exists)
         assert token.read_text() not in ("", before)
+        # Neither does an administrator who revokes the node's own token stop its signals.
+        before = token.read_text()
+        hub = build_hub(settings, SystemClock())
+        async with hub.database.transaction() as session:
+            row = await hub.tokens.resolve(session, before)
+            assert row is not None
+            await hub.tokens.revoke(session, row.id)
+        await hub.close()
+        await until(lambda: token.read_text() != before)
         left = [settings.run_dir, *settings.run_dir.iterdir()]
         assert [path for path in left if path.stat().st_mode & 0o077 and path.name != "lock"] == []
 
