@@ -55,6 +55,8 @@ _OPTIONS = {
     "rtsp_transport": "tcp",
     # Without it the library counts frames for two seconds before it gives the first.
     "fpsprobesize": "0",
+    # With few pictures a second it would look at five seconds of them, as long as opening may take.
+    "analyzeduration": "1500000",
     "allowed_media_types": "video",
 }
 _HEALTHY_S = 10.0
