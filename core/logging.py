@@ -5,11 +5,12 @@ information in URLs, bearer tokens), because a traceback or a library's message
 can carry a password under any key.
 """
 
+import contextlib
 import logging
 import re
 import sys
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -52,6 +53,23 @@ def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     return cast(EventDict, redact(event))
 
 
+class _Stderr:
+    """Standard error as it is now, for writers that live longer than one stream of that name.
+
+    A log line that cannot be written is dropped: whoever read this process's standard error is
+    gone, and a loop that must go on would otherwise die of reporting its own fault.
+    """
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 class _RedactingFilter(logging.Filter):
     """Redacts what other libraries log through the standard library."""
 
@@ -90,11 +108,11 @@ def configure_logging(
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=cast(TextIO, _Stderr())),
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(**({"process": process} if process else {}))
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_Stderr())
     handler.addFilter(_RedactingFilter())
     handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(name)s %(message)s"))
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)

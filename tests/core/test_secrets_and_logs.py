@@ -1,6 +1,9 @@
 """Invariant 12: secrets stay secret, at rest, in logs and in errors."""
 
+import io
 import json
+import logging
+import os
 import stat
 import subprocess
 import sys
@@ -9,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core.logging import REDACTED, redact, redact_text
+from core.logging import REDACTED, configure_logging, get_logger, redact, redact_text
 from core.secrets import SecretBox, SecretBoxError
 
 SECRET = "hunter2-p@ss:w/ord"
@@ -134,3 +137,25 @@ def test_no_log_line_of_ours_or_of_a_library_holds_a_secret(fmt: str) -> None:
     if fmt == "json":
         first = json.loads(done.stderr.splitlines()[0])
         assert (first["event"], first["process"], first["level"]) == ("opened", "test", "info")
+
+
+def test_a_log_line_that_nobody_can_read_any_more_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever read standard error is gone: the loop that reports its fault must go on."""
+    configure_logging("error")
+    log = get_logger("a loop")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", buffering=1) as broken, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", broken)
+        log.error("the reader is gone")
+        logging.getLogger("a library").error("the reader is gone")
+        closed = io.StringIO()
+        closed.close()
+        patch.setattr(sys, "stderr", closed)
+        log.error("the stream is closed")
+        # What is left in its buffer must not fail at the end of the block either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), broken.fileno())
+    log.error("somebody reads again")
+    assert "somebody reads again" in capsys.readouterr().err
