@@ -311,10 +311,12 @@ async def running_demo(
     *,
     add: int | None = None,
     on_incident: Callable[[dict[str, Any]], None] | None = None,
+    prepared: Path | None = None,
 ) -> AsyncIterator[Demo]:
     """Start the whole demo; gives it once every camera is online.
 
     With `add` only so many of the cameras are added to the hub; the others wait to be.
+    `prepared` is where prepared footage is kept; by default in the data directory.
     With `on_incident` the event stream is followed from before the first camera is added.
 
     Raises:
@@ -322,7 +324,9 @@ async def running_demo(
     """
     clock = SystemClock()
     progress("starting virtual cameras")
-    async with simulated_site(footage, cameras, settings.data_dir / FOOTAGE, progress) as site:
+    async with simulated_site(
+        footage, cameras, prepared or settings.data_dir / FOOTAGE, progress
+    ) as site:
         progress("starting the hub")
         async with running_node(settings, clock) as (url, supervisor):
             demo = Demo(url, await _make_accounts(settings, clock), supervisor, clock, site)

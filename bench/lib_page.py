@@ -61,7 +61,7 @@ async def glass_to_glass(
         while not await page.evaluate("document.querySelector('video').currentTime > 0.5"):
             await page.wait_for_timeout(100)
         # The player starts at the oldest kept picture and closes in on the newest.
-        await page.wait_for_timeout(3000)
+        await page.wait_for_timeout(2500)
         await page.evaluate(WATCH, [BITS, SQUARE, 640])
         await page.wait_for_timeout(seconds * 1000)
         seen = await page.evaluate("window.seen")

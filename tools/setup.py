@@ -21,6 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
+GENERATED = {"node_modules", "schema.d.ts"}
 STAMPS = VENV / ".stamps"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
@@ -70,12 +71,12 @@ def run(command: list[str], *, cwd: Path = ROOT, env: dict[str, str] | None = No
 
 
 def digest(*paths: Path) -> str:
-    """Return a hash over the contents of files and folders (node_modules left out)."""
+    """Return a hash over the contents of files and folders, without what is generated in them."""
     total = hashlib.sha256(sys.version.encode())
     for path in paths:
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
         for file in files:
-            if "node_modules" not in file.parts:
+            if not GENERATED & {*file.parts}:
                 total.update(str(file.relative_to(ROOT)).encode())
                 total.update(file.read_bytes())
     return total.hexdigest()
