@@ -10,9 +10,10 @@ from analytics.detectors.factory import open_detector
 from analytics.models.registry import resolve
 from analytics.pipeline.file import analyse_file
 from analytics.rules.signal import Signal
-from analytics.zones.schemas import Zone
+from analytics.zones.schemas import Zone, ZoneIn
 from core.clock import SystemClock
 from core.errors import InvalidInputError
+from core.ids import new_id
 from core.settings import Settings
 
 
@@ -23,13 +24,14 @@ def read_zones(path: Path) -> list[Zone]:
         InvalidInputError: unreadable, no JSON, or not zones; names the first wrong field.
     """
     try:
-        return TypeAdapter(list[Zone]).validate_python(orjson.loads(path.read_bytes()))
+        drawn = TypeAdapter(list[ZoneIn]).validate_python(orjson.loads(path.read_bytes()))
     except (OSError, orjson.JSONDecodeError) as error:
         raise InvalidInputError(f"{path} cannot be read as JSON: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InvalidInputError(f"{path}: zone field '{where}': {first['msg']}.") from error
+    return [Zone.model_validate({**dict(zone), "id": zone.id or new_id()}) for zone in drawn]
 
 
 def analyse_with_settings(

@@ -122,3 +122,14 @@ def _steps(bar: Progress) -> Callable[[str, int, int], None]:
         bar.update(tasks[what], completed=done, total=total)
 
     return step
+
+
+@app.command("export")
+def export_one(
+    file: Annotated[Path, typer.Argument(help="A YOLO .pt file.", show_default=False)],
+) -> None:
+    """Export a YOLO .pt to OpenVINO beside it; needs the `ultralytics` extra."""
+    from analytics.detectors.backend_ultralytics import export_openvino
+
+    settings()
+    out.print(f"{export_openvino(file)}", highlight=False, soft_wrap=True)
