@@ -1,7 +1,6 @@
 """From a camera to a handled incident, in a real browser, with real footage over RTSP."""
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
@@ -15,8 +14,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(180),
 ]
-
-PICTURES = Path(__file__).parents[2] / "docs" / "images"
 
 
 async def _playing(page: Page) -> int:
