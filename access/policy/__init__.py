@@ -2,13 +2,24 @@
 
 from access.policy.areas import covers, in_areas, normalise_area
 from access.policy.service import ACTIONS, SCOPES, Policy, PolicyError
-from access.policy.types import ANONYMOUS, Actor, Decision, Resource, Role, RoleBinding
+from access.policy.types import (
+    ANONYMOUS,
+    ORDINARY,
+    Actor,
+    Circumstances,
+    Decision,
+    Resource,
+    Role,
+    RoleBinding,
+)
 
 __all__ = [
     "ACTIONS",
     "ANONYMOUS",
+    "ORDINARY",
     "SCOPES",
     "Actor",
+    "Circumstances",
     "Decision",
     "Policy",
     "PolicyError",

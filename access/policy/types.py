@@ -39,6 +39,7 @@ class Actor:
     bindings: tuple[RoleBinding, ...] = ()
     scopes: frozenset[str] = field(default_factory=frozenset)
     session_id: UUID | None = None
+    households: frozenset[UUID] = field(default_factory=frozenset)
 
 
 ANONYMOUS = Actor(kind="anonymous")
@@ -48,13 +49,34 @@ ANONYMOUS = Actor(kind="anonymous")
 class Resource:
     """What is asked for: a kind, its id, the area it lies in and, for a camera, the kind of place.
 
-    Kinds: `camera zone incident account token session signal event worker view metrics system`.
+    `household` is the id of the household that a home camera, its grants or its records belong to.
     """
 
     kind: str
     id: str = ""
     area: str = ""
     place_kind: str = ""
+    household: str = ""
+    residents_may_watch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What holds at this moment for the one who asks; looked up, never believed from a request.
+
+    `grant` is the consent that is live for this actor and camera now; `purpose` a key of the list
+    of purposes and `reference` whether what it refers to exists; `redacted` says that people and
+    vehicles are blurred in what leaves; `second_person` that somebody else has approved.
+    """
+
+    grant: Literal["", "share", "alarm"] = ""
+    purpose: str = ""
+    reference: bool = False
+    redacted: bool = False
+    second_person: bool = False
+
+
+ORDINARY = Circumstances()
 
 
 @dataclass(frozen=True, slots=True)
