@@ -10,6 +10,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from access.accounts.service import Accounts
+from access.ledger.service import Ledger
 from access.policy.service import Policy
 from access.sessions.service import Sessions
 from access.tokens.service import Tokens
@@ -35,6 +36,7 @@ class Hub:
     clock: Clock
     database: Database
     secrets: SecretBox
+    ledger: Ledger
     policy: Policy
     accounts: Accounts
     sessions: Sessions
@@ -79,6 +81,7 @@ def build_hub(settings: Settings, clock: Clock) -> Hub:
         clock=clock,
         database=Database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s),
         secrets=secrets,
+        ledger=Ledger(clock, settings.ledger_dir / "keys"),
         policy=Policy.load(policy_file(settings)),
         accounts=Accounts(clock),
         sessions=Sessions(clock),

@@ -8,6 +8,7 @@ from core.database import Base
 
 TABLE_MODULES = (
     "access.accounts.models",
+    "access.ledger.models",
     "access.sessions.models",
     "access.tokens.models",
     "access.views.models",

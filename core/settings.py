@@ -154,6 +154,16 @@ class Settings(_Section):
         return self.data_dir / "attachments"
 
     @property
+    def ledger_dir(self) -> Path:
+        """Keys of the ledger and its checkpoints; keep a copy elsewhere."""
+        return self.data_dir / "ledger"
+
+    @property
+    def exports_dir(self) -> Path:
+        """Exports that wait to be downloaded, until they expire."""
+        return self.data_dir / "exports"
+
+    @property
     def models_path(self) -> Path:
         """Detection models pulled or optimised on this node."""
         return self.models_dir or self.data_dir / "models"
