@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from starlette.requests import HTTPConnection
 
 from access.accounts.service import actor_of as account_actor
-from access.policy.types import ANONYMOUS, Actor, Resource
+from access.policy.types import ANONYMOUS, ORDINARY, Actor, Circumstances, Resource
 from access.sessions.models import Session
 from access.sessions.service import csrf_matches
 from access.tokens.service import actor_of as token_actor
@@ -41,9 +41,14 @@ PUBLIC = frozenset(
 _READ_ACTION = {
     "camera": "camera.read",
     "zone": "camera.read",
+    "recording": "camera.read",
     "incident": "incident.read",
+    "export": "export.list",
+    "household": "household.list",
+    "grant": "grant.list",
     "account": "account.list",
     "token": "token.list",
+    "seal": "seal.list",
 }
 
 _REFUSED = counter("door_refused", "Requests refused at the door", ("reason",))
@@ -65,7 +70,7 @@ class _Permit:
         if actor.kind == "anonymous":
             _REFUSED.labels("anonymous").inc()
             raise UnauthenticatedError("You are not signed in.", remedy="Sign in and try again.")
-        if not hub.policy.areas(actor, self.action):
+        if not hub.policy.somewhere(actor, self.action):
             _REFUSED.labels("policy").inc()
             raise _forbidden(self.action)
         return actor
@@ -81,19 +86,29 @@ def permit(action: str, *, loopback: bool = False) -> Any:
     return params.Depends(_Permit(action, loopback=loopback))
 
 
-def require(hub: Hub, actor: Actor, action: str, resource: Resource) -> None:
+def require(
+    hub: Hub,
+    actor: Actor,
+    action: str,
+    resource: Resource,
+    circumstances: Circumstances = ORDINARY,
+) -> None:
     """Let `actor` do `action` to `resource`, or raise.
 
     Raises:
         NotFoundError: the actor may not know that the thing exists.
         ForbiddenError: the actor may know of it, but not do this.
     """
-    if hub.policy.authorize(actor, action, resource).allowed:
+    if hub.policy.authorize(actor, action, resource, circumstances).allowed:
         return
     _REFUSED.labels("policy").inc()
     reading = _READ_ACTION.get(resource.kind)
     # Without an id it is about making something, or about all of them: nothing to hide.
-    if reading is None or not resource.id or hub.policy.authorize(actor, reading, resource).allowed:
+    if (
+        reading is None
+        or not resource.id
+        or hub.policy.authorize(actor, reading, resource, circumstances).allowed
+    ):
         raise _forbidden(action)
     raise NotFoundError(
         f"There is no such {resource.kind}.",
@@ -102,7 +117,11 @@ def require(hub: Hub, actor: Actor, action: str, resource: Resource) -> None:
 
 
 async def still_permitted(
-    hub: Hub, actor: Actor, action: str, resource: Resource | None = None
+    hub: Hub,
+    actor: Actor,
+    action: str,
+    resource: Resource | None = None,
+    circumstances: Circumstances = ORDINARY,
 ) -> bool:
     """Ask again for a stream that stays open, with the session, token and roles as they are now.
 
@@ -113,8 +132,8 @@ async def still_permitted(
     if now is None:
         return False
     if resource is None:
-        return bool(hub.policy.areas(now, action))
-    return hub.policy.authorize(now, action, resource).allowed
+        return hub.policy.somewhere(now, action)
+    return hub.policy.authorize(now, action, resource, circumstances).allowed
 
 
 async def actor_now(hub: Hub, actor: Actor) -> Actor | None:

@@ -50,7 +50,14 @@ class StatusChange:
 
 def resource_of(camera: Camera) -> Resource:
     """Return `camera` as what is asked for."""
-    return Resource("camera", id=str(camera.id), area=camera.area, place_kind=camera.place_kind)
+    return Resource(
+        "camera",
+        id=str(camera.id),
+        area=camera.area,
+        place_kind=camera.place_kind,
+        household="" if camera.household_id is None else str(camera.household_id),
+        residents_may_watch=camera.residents_may_watch,
+    )
 
 
 class Devices:
