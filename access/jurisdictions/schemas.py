@@ -1,0 +1,196 @@
+"""What a jurisdiction's file may hold, and what is asked of a camera and answered."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PlaceKind = Literal["public_space", "shared_space", "home"]
+Hours = int | None
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Part):
+    """Where a rule stands: the regulation, its number, article, date, and language."""
+
+    name: str = ""
+    name_local: str = ""
+    number: str = ""
+    article: str = ""
+    date: dt.date | None = None
+    language: str = ""
+
+    @property
+    def text(self) -> str:
+        """The source in one line."""
+        article = f"Art. {self.article}" if self.article[:1].isdigit() else self.article
+        parts = (self.name, self.number, article)
+        return ", ".join(part for part in parts if part)
+
+
+class Rule(_Part):
+    """A numbered rule: what it asks, a short quote, where it stands, and what to do."""
+
+    text: str = Field(min_length=1)
+    quote: str = Field(min_length=1)
+    source: Source = Source()
+    remedy: str = Field(min_length=1)
+
+
+class Retention(_Part):
+    """How long recordings of a place are kept, in hours; null means no limit.
+
+    Above `justify_above_h` a camera gives its reason.
+    """
+
+    rule: str
+    min_h: Hours = Field(default=None, ge=0)
+    default_h: Hours = Field(default=None, ge=0)
+    justify_above_h: Hours = Field(default=None, ge=0)
+    max_h: Hours = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Retention":
+        known = [h for h in (self.min_h, self.default_h, self.max_h) if h is not None]
+        if known != sorted(known):
+            raise ValueError("min_h, default_h and max_h must not fall")
+        return self
+
+
+class Place(_Part):
+    """A kind of spot a camera looks at. `forbidden`, `signage`, `told` name the rule that says so.
+
+    `told`: the rule that asks for purpose, owner and contact. `words` hint, in a camera's name, at
+    a place where it may not be.
+    """
+
+    title: str = ""
+    title_zh: str = ""
+    kinds: tuple[PlaceKind, ...] = ()
+    kinds_rule: str = ""
+    forbidden: str = ""
+    signage: str = ""
+    told: str = ""
+    retention: Retention | None = None
+    words: tuple[str, ...] = ()
+
+
+class Retrieval(_Part):
+    """Who may take recordings out, how many people it takes, and what is written down."""
+
+    rule: str
+    roles: tuple[str, ...]
+    persons: int = Field(ge=1, le=5)
+    register_: tuple[str, ...] = Field(alias="register")
+
+
+class SealLimit(_Part):
+    """How long an incident may be sealed at most."""
+
+    rule: str
+    max_days: int = Field(ge=1, le=366)
+
+
+class JurisdictionFile(_Part):
+    """One file. `place_needed` names the rule that wants every camera's place to be known."""
+
+    title: str = Field(min_length=1)
+    note: str = ""
+    source: Source
+    rules: dict[str, Rule]
+    place_needed: str = ""
+    retrieval: Retrieval | None = None
+    seal: SealLimit | None = None
+    places: dict[str, Place]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraFacts:
+    """What the law wants to know of a camera. Owner and contact are those in force for it."""
+
+    name: str
+    place_kind: str
+    place_type: str = ""
+    purpose: str = ""
+    owner: str = ""
+    contact: str = ""
+    retention_hours: int | None = None
+    retention_reason: str = ""
+    signage: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A rule that a camera breaks: the field it is about, and the rule in full."""
+
+    field: str
+    rule: str
+    message: str
+    quote: str
+    source: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.rule}: “{self.quote}” ({self.source}). {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Something in a camera's name that makes one ask whether it may be there."""
+
+    place_type: str
+    word: str
+    message: str
+
+
+class RuleOut(BaseModel):
+    """A rule on the wire."""
+
+    number: str
+    text: str
+    quote: str
+    source: str
+    remedy: str
+
+
+class PlaceOut(BaseModel):
+    """A place on the wire; hours are null where the law names none."""
+
+    key: str
+    title: str
+    title_zh: str
+    kinds: list[PlaceKind]
+    forbidden: bool
+    forbidden_by: str
+    signage: bool
+    min_h: Hours
+    default_h: Hours
+    justify_above_h: Hours
+    max_h: Hours
+
+
+class RetrievalOut(BaseModel):
+    """Who may take recordings out on the wire."""
+
+    rule: str
+    roles: list[str]
+    persons: int
+    register_items: list[str]
+
+
+class LawOut(BaseModel):
+    """The jurisdiction in force. `note` says that it is configuration, not legal advice."""
+
+    name: str
+    title: str
+    note: str
+    source: str
+    rules: list[RuleOut]
+    places: list[PlaceOut]
+    place_needed: bool
+    retrieval: RetrievalOut
+    seal_max_days: int
