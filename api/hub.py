@@ -15,6 +15,7 @@ from access.policy.service import Policy
 from access.sessions.service import Sessions
 from access.tokens.service import Tokens
 from access.views.service import Views
+from analytics.redaction.still import StillRedactor
 from camera_hub.devices.probing import Prober
 from camera_hub.devices.service import Devices
 from camera_hub.live.hub import LiveHub
@@ -44,6 +45,7 @@ class Hub:
     views: Views
     devices: Devices
     live: LiveHub
+    redactor: StillRedactor
     governance: Governance = field(init=False)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -54,6 +56,7 @@ class Hub:
         """End the live views and let go of the database; call it once, after the last request."""
         self.closing.set()
         await self.live.close()
+        await asyncio.to_thread(self.redactor.close)
         await self.database.close()
 
 
@@ -89,6 +92,11 @@ def build_hub(settings: Settings, clock: Clock) -> Hub:
         views=Views(clock),
         devices=devices,
         live=LiveHub(address_of),
+        redactor=StillRedactor(
+            settings.run_dir / "inference.sock",
+            clock,
+            people_suffice=settings.analytics.redact_people_only,
+        ),
     )
 
 

@@ -5,6 +5,7 @@ never becomes a silent default. No value is a template or a command.
 """
 
 import difflib
+import ipaddress
 import os
 from datetime import tzinfo
 from pathlib import Path
@@ -20,6 +21,7 @@ from core.errors import InvalidInputError
 ENV_PREFIX = "CAMERA_HUB_"
 NOT_SETTINGS = frozenset({f"{ENV_PREFIX}CONFIG", f"{ENV_PREFIX}SHARED"})
 """Variables that say where files are: the settings; footage and models to try things with."""
+KEY_CREDENTIAL = "camera-hub-key"
 DEFAULT_DATA_DIR = Path("~/.local/share/camera-hub")
 
 
@@ -54,6 +56,20 @@ class SiteSettings(_Section):
         return ZoneInfo(self.time_zone) if self.time_zone else get_localzone()
 
 
+def checked_networks(value: list[str]) -> list[str]:
+    """Return `value` if each entry is an IP address or network.
+
+    Raises:
+        ValueError: names the entry that is none.
+    """
+    for entry in value:
+        try:
+            ipaddress.ip_network(entry, strict=False)
+        except ValueError:
+            raise ValueError(f"'{entry}' is neither an IP address nor a network") from None
+    return value
+
+
 class ServerSettings(_Section):
     """The HTTP server."""
 
@@ -61,6 +77,29 @@ class ServerSettings(_Section):
     port: int = Field(default=8480, ge=0, le=65535)
     public_url: str = Field(default="", description="Address that browsers use, for Origin checks")
     secure_cookies: bool = Field(default=False, description="Set when served over HTTPS")
+    hosts: list[str] = Field(
+        default=[], description="Further names by which browsers and programs reach the hub"
+    )
+    trusted_proxies: list[str] = Field(
+        default=[],
+        description="Addresses or networks of proxies whose X-Forwarded-For is believed",
+    )
+    streams_per_account: int = Field(
+        default=100, ge=1, description="Open live views and event streams of one account"
+    )
+    streams_per_address: int = Field(
+        default=400, ge=1, description="Open live views and event streams from one address"
+    )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        return checked_networks(value)
+
+    @property
+    def https(self) -> bool:
+        """Whether browsers reach the hub over HTTPS."""
+        return self.secure_cookies or self.public_url.lower().startswith("https://")
 
 
 class DatabaseSettings(_Section):
@@ -78,6 +117,33 @@ class MediaSettings(_Section):
     read_timeout_s: float = Field(default=2.0, gt=0, description="A stall shows after about twice")
     offline_after_s: float = Field(default=10.0, gt=0, description="Then a fault is raised")
     backoff_max_s: float = Field(default=30.0, gt=0)
+    allow_loopback: bool | None = Field(
+        default=None,
+        description="Cameras on this machine itself; empty: unless browsers elsewhere use the hub",
+    )
+    refused_networks: list[str] = Field(
+        default=[], description="Networks in which no camera may be, besides link-local and others"
+    )
+
+    @field_validator("refused_networks")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        return checked_networks(value)
+
+
+class SecretsSettings(_Section):
+    """The key that encrypts credentials at rest."""
+
+    key_file: Path | None = Field(
+        default=None,
+        description="Empty: `secret.key` in the data directory, or what systemd hands over as "
+        "the credential `camera-hub-key`",
+    )
+
+    @field_validator("key_file")
+    @classmethod
+    def _expand(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
 
 
 class AnalyticsSettings(_Section):
@@ -92,6 +158,10 @@ class AnalyticsSettings(_Section):
     deadline_ms: int = Field(default=500, gt=0, description="Older frames are dropped and counted")
     confidence: float = Field(default=0.4, ge=0.01, le=0.99)
     threads: int = Field(default=0, ge=0, description="Inference threads; 0 means all cores")
+    redact_people_only: bool = Field(
+        default=False,
+        description="Redact with a model that finds no vehicles; else all of a picture is blurred",
+    )
 
 
 class GovernanceSettings(_Section):
@@ -124,6 +194,7 @@ class Settings(_Section):
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
     media: MediaSettings = MediaSettings()
+    secrets: SecretsSettings = SecretsSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
     governance: GovernanceSettings = GovernanceSettings()
     log: LogSettings = LogSettings()
@@ -171,7 +242,7 @@ class Settings(_Section):
     @property
     def secret_key_file(self) -> Path:
         """Key that encrypts camera credentials at rest."""
-        return self.data_dir / "secret.key"
+        return self.secrets.key_file or self.data_dir / "secret.key"
 
 
 class SettingsError(InvalidInputError):
@@ -226,6 +297,13 @@ def _from_environment(environ: dict[str, str]) -> dict[str, Any]:
     return values
 
 
+def _from_service_manager(environ: dict[str, str]) -> dict[str, Any]:
+    """Return the place of the key that systemd handed over (`LoadCredential=`), if it did."""
+    folder = environ.get("CREDENTIALS_DIRECTORY", "")
+    key = Path(folder, KEY_CREDENTIAL)
+    return {"secrets": {"key_file": str(key)}} if folder and key.is_file() else {}
+
+
 def _yaml_fault(error: yaml.YAMLError) -> str:
     """Say what is wrong and where, without quoting the text: it may hold a password."""
     problem = getattr(error, "problem", None) or "is broken"
@@ -275,7 +353,8 @@ def load_settings(
         _validate(from_file, str(path))
     from_env = _from_environment(environ)
     _validate(from_env, "environment")
-    return _validate(_merge(_merge(from_file, from_env), overrides or {}), "settings")
+    given = _merge(_from_service_manager(environ), from_file)
+    return _validate(_merge(_merge(given, from_env), overrides or {}), "settings")
 
 
 def _validate(values: dict[str, Any], source: str) -> Settings:

@@ -94,7 +94,8 @@ class ZoneIn(_Wire):
 
     @validator("polygon")
     @classmethod
-    def _simple_polygon(cls, value: tuple[Point, ...]) -> tuple[Point, ...]:
+    def simple_polygon(cls, value: tuple[Point, ...]) -> tuple[Point, ...]:
+        """Refuse an outline that crosses itself or encloses nothing."""
         shape = Polygon(value)
         if not shape.is_valid:
             reason = explain_validity(shape).split("[")[0].strip().lower()

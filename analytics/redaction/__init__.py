@@ -1,0 +1,1 @@
+"""Privacy masks, and pictures in which nobody can be known: pieces that compose."""
