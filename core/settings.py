@@ -41,6 +41,18 @@ class SiteSettings(_Section):
     time_zone: str = Field(
         default="", description="IANA name for schedules, e.g. Asia/Shanghai; empty: the machine's"
     )
+    jurisdiction: str = Field(
+        default="none",
+        pattern=r"^[a-z0-9_-]{1,40}$",
+        description="Law that cameras keep to: none, cn, eu, uk, or a file `jurisdictions/NAME.yaml` "
+        "in the data directory; none: only the forbidden places",
+    )
+    owner: str = Field(
+        default="", max_length=120, description="Who answers for cameras that name no owner"
+    )
+    contact: str = Field(
+        default="", max_length=200, description="Whom to ask about cameras that name no contact"
+    )
 
     @field_validator("time_zone")
     @classmethod
