@@ -32,11 +32,16 @@ from api import (
     views,
     workers,
 )
+from api.connections import MAX_HEAD, make_protocol
 from api.door import check_routes
 from api.hub import Hub
-from api.middleware import BodyLimit, Boundary, OriginCheck
+from api.middleware import BodyLimit, Boundary, security_headers
+from api.open_streams import OpenStreams
+from api.origins import OriginCheck
+from api.peers import KnownHost, Networks, RealPeer
 from api.problems import MEDIA_TYPE, FieldError, Problem, install
 from api.store_problems import install_store_problems
+from core.logging import get_logger
 from governance.service import supervise
 
 BASE = "/api/v1"
@@ -65,6 +70,8 @@ BODY_LIMITS = {f"{BASE}/signals": 8 * 1024 * 1024 + 64 * 1024}
 BODY_WITHIN_S = 120.0
 """How long a body may take to arrive: 8 MB at 0.6 Mbit/s."""
 
+_log = get_logger("api.app")
+
 GRACE_S = 3
 """How long a stopping server waits for open requests."""
 
@@ -78,10 +85,13 @@ def create_app(hub: Hub) -> FastAPI:
     app = _bare_app()
     app.state.hub = hub
     server = hub.settings.server
+    app.state.open_streams = OpenStreams(server)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.add_middleware(OriginCheck, public_url=server.public_url)
     app.add_middleware(BodyLimit, default=BODY_LIMIT, by_path=BODY_LIMITS, seconds=BODY_WITHIN_S)
+    app.add_middleware(KnownHost, server=server)
     app.add_middleware(Boundary, clock=hub.clock, server=server)
+    app.add_middleware(RealPeer, trusted=server.trusted_proxies)
     check_routes(app)
     return app
 
@@ -211,20 +221,26 @@ class HubServer(uvicorn.Server):
 def make_server(hub: Hub) -> HubServer:
     """Return the server for `hub`; run it with `await server.serve(sockets=[listener])`.
 
-    The peer's address counts; only when `server.public_url` says that a proxy stands in front, and
-    the peer is on this machine, the address that the proxy appended to `X-Forwarded-For`.
+    The peer's address counts, unless it is a proxy of `server.trusted_proxies`: see `RealPeer`.
     """
+    server = hub.settings.server
+    if server.public_url and not server.trusted_proxies:
+        _log.warning(
+            "server.public_url is set but server.trusted_proxies is empty: "
+            "everybody seems to come from the proxy's address"
+        )
     config = uvicorn.Config(
         create_app(hub),
-        host=hub.settings.server.host,
-        port=hub.settings.server.port,
+        host=server.host,
+        port=server.port,
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         date_header=True,
-        proxy_headers=bool(hub.settings.server.public_url),
-        forwarded_allow_ips="127.0.0.1,::1",
+        proxy_headers=False,
+        http=make_protocol(security_headers(server), Networks(server.trusted_proxies)),
+        h11_max_incomplete_event_size=MAX_HEAD,
         ws="websockets-sansio",
         ws_max_size=64 * 1024,
         ws_ping_interval=20.0,

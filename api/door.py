@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from starlette.requests import HTTPConnection
 
 from access.accounts.service import actor_of as account_actor
+from access.households.membership import with_households
 from access.policy.types import ANONYMOUS, ORDINARY, Actor, Circumstances, Resource
 from access.sessions.models import Session
 from access.sessions.service import csrf_matches
@@ -21,8 +22,10 @@ from access.tokens.service import actor_of as token_actor
 from api.hub import Hub, get_hub
 from core.errors import ForbiddenError, NotFoundError, UnauthenticatedError
 from core.metrics import counter
+from core.settings import ServerSettings
 
 COOKIE = "camera_hub_session"
+"""Name of the session's cookie over plain HTTP; see `session_cookie`."""
 CSRF_HEADER = "X-CSRF-Token"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -145,15 +148,25 @@ async def actor_now(hub: Hub, actor: Actor) -> Actor | None:
     if actor.kind == "account" and actor.session_id is not None:
         async with hub.database.read() as session:
             found = await hub.sessions.live(session, actor.session_id)
-        if found is None:
-            return None
+            if found is None:
+                return None
+            now = await with_households(session, account_actor(found[1], actor.session_id))
         await _touch_session(hub, found[0])
-        return account_actor(found[1], actor.session_id)
+        return now
     if actor.kind == "service" and actor.id is not None:
         async with hub.database.read() as session:
             token = await hub.tokens.live(session, actor.id)
         return None if token is None else token_actor(token)
     return None
+
+
+def session_cookie(server: ServerSettings) -> str:
+    """Return the name of the session's cookie.
+
+    Over HTTPS it has the prefix by which browsers take it from this very host and path only, so
+    that no neighbour under the same domain can plant one.
+    """
+    return f"__Host-{COOKIE}" if server.https else COOKIE
 
 
 async def authenticate(hub: Hub, connection: HTTPConnection) -> Actor:
@@ -166,19 +179,20 @@ async def authenticate(hub: Hub, connection: HTTPConnection) -> Actor:
     header = connection.headers.get("Authorization")
     if header is not None:
         return await _by_bearer(hub, header)
-    token = connection.cookies.get(COOKIE)
+    token = connection.cookies.get(session_cookie(hub.settings.server))
     if not token:
         return ANONYMOUS
     async with hub.database.read() as session:
         found = await hub.sessions.resolve(session, token)
+        if found is not None:
+            actor = await with_households(session, account_actor(found[1], found[0].id))
     if found is None:
         _REFUSED.labels("session").inc()
         raise UnauthenticatedError("The session has ended.", remedy="Sign in again.")
     if connection.scope["type"] == "http" and connection.scope["method"] not in SAFE_METHODS:
         _check_csrf(connection, token)
-    row, account = found
-    await _touch_session(hub, row)
-    return account_actor(account, row.id)
+    await _touch_session(hub, found[0])
+    return actor
 
 
 async def _touch_session(hub: Hub, row: Session) -> None:

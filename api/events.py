@@ -14,6 +14,7 @@ from access.policy.areas import covers
 from access.policy.types import Actor
 from api.door import actor_now, permit
 from api.hub import Hub, HubDep
+from api.open_streams import stream_slot
 from governance.outbox import repository
 from governance.outbox.broadcaster import Subscription
 from governance.outbox.models import OutboxEvent
@@ -40,6 +41,7 @@ _TAKE_S = 0.5
 async def stream_events(
     hub: HubDep,
     actor: Annotated[Actor, permit("event.stream")],
+    _slot: Annotated[None, stream_slot],
     last_event_id: Annotated[str | None, Header(max_length=40)] = None,
 ) -> EventSourceResponse:
     """Stream what changes in the own areas; `Last-Event-ID` resumes where a stream broke off."""

@@ -16,6 +16,7 @@ from access.policy.types import Actor
 from api.cameras import visible
 from api.door import permit, still_permitted
 from api.hub import Hub, HubDep
+from api.open_streams import stream_slot
 from camera_hub.devices.service import resource_of
 from camera_hub.live.hub import Viewer
 from camera_hub.streams.types import StreamRole
@@ -28,6 +29,7 @@ log = get_logger("api.live")
 UNENDED = counter("views_unended", "View records whose end could not be written at once")
 
 _CLOSE_TIMEOUT_S = 2.0
+_MOST_WORDS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ async def camera_live(
     camera_id: UUID,
     hub: HubDep,
     actor: Annotated[Actor, permit("camera.live")],
+    _slot: Annotated[None, stream_slot],
     stream: StreamRole = "sub",
 ) -> None:
     """Show the camera live: states and init segments as JSON and bytes, then fragments."""
@@ -136,9 +139,10 @@ async def _send(websocket: WebSocket, viewer: Viewer) -> None:
 
 
 async def _until_left(websocket: WebSocket) -> None:
-    """Read, and ignore, what the browser says until it closes."""
-    while (await websocket.receive())["type"] != "websocket.disconnect":
-        pass
+    """Read what the browser says until it closes. It has nothing to say: one that does is cut."""
+    for _ in range(_MOST_WORDS):
+        if (await websocket.receive())["type"] == "websocket.disconnect":
+            return
 
 
 async def _still_permitted(hub: Hub, watcher: Watcher) -> bool:

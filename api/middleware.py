@@ -26,37 +26,43 @@ _CRASHED = counter("http_crashed", "Requests that ended in an unexpected error")
 
 _QUIET = ("/api/v1/health/", "/api/v1/metrics", "/api/v1/workers/", "/assets/")
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
+
+def content_security_policy(server: ServerSettings) -> str:
+    """Return what pages of this site may load, and from where: this site only."""
+    # 'self' covers WebSockets of the same origin; older browsers want the address itself.
+    public = urlsplit(server.public_url)
+    sockets = f" {'wss' if public.scheme == 'https' else 'ws'}://{public.netloc}"
+    directives = (
         "default-src 'self'",
         "script-src 'self'",
         "style-src 'self' 'unsafe-inline'",  # Element Plus places its pop-ups by inline style
         "img-src 'self' data: blob:",
         "media-src 'self' blob:",
         "font-src 'self' data:",
-        "connect-src 'self' ws: wss:",
+        f"connect-src 'self'{sockets if public.netloc else ''}",
         "worker-src 'self' blob:",
         "object-src 'none'",
         "base-uri 'none'",
         "form-action 'self'",
         "frame-ancestors 'none'",
     )
-)
+    return "; ".join(directives)
 
 
 def security_headers(server: ServerSettings) -> dict[str, str]:
     """Return the headers that every answer carries unless it sets them itself."""
     headers = {
-        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+        "Content-Security-Policy": content_security_policy(server),
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
         "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Embedder-Policy": "require-corp",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
         "Cache-Control": "no-store",
     }
-    if server.secure_cookies:
+    if server.https:
         headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
     return headers
 
@@ -153,6 +159,7 @@ class _Exchange:
             status=self.status,
             ms=round((now - self._began) * 1000, 1),
             actor=f"{actor.kind}:{actor.id}" if isinstance(actor, Actor) else "anonymous",
+            address=scope["client"][0] if scope.get("client") else "",
         )
 
 
@@ -277,63 +284,3 @@ class _Body:
 
 class _BodyRefusedError(Exception):
     """Leaves the application when a body grows past its limit or takes too long."""
-
-
-class OriginCheck:
-    """Refuses unsafe requests and WebSockets that another site's page makes.
-
-    Browsers put `Origin` on all of these; where it is there it must be this site. Programs send
-    none and carry no cookie.
-    """
-
-    def __init__(self, app: ASGIApp, public_url: str) -> None:
-        self.app = app
-        self.public = _origin(public_url) if public_url else None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        unsafe = scope["type"] == "websocket" or (
-            scope["type"] == "http" and scope["method"] not in {"GET", "HEAD", "OPTIONS"}
-        )
-        if not unsafe or self._is_same_site(Headers(scope=scope)):
-            await self.app(scope, receive, send)
-            return
-        _log.warning("cross_site_refused", path=scope["path"])
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 4403, "reason": "another site"})
-            return
-        response = problem_response(
-            status=403,
-            code="cross-site",
-            detail="The request was made by a page of another site.",
-            remedy="Open the console at its own address; if it stands behind a proxy, "
-            "set server.public_url to the address that browsers use.",
-            instance=scope["path"],
-        )
-        await response(scope, receive, send)
-
-    def _is_same_site(self, headers: Headers) -> bool:
-        origin = headers.get("origin")
-        if origin is None:
-            return headers.get("sec-fetch-site", "same-origin") in {"same-origin", "none"}
-        found = _origin(origin)
-        if found is None:
-            return False
-        if found == self.public:
-            return True
-        # Behind a proxy that ends TLS only the host can be compared, not the scheme.
-        return found[1] == _with_port(headers.get("host", ""), found[0])
-
-
-def _origin(url: str) -> tuple[str, str] | None:
-    """Return (scheme, host:port) of `url`, or None if it is no web address ("null" is none)."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        return None
-    return parts.scheme, _with_port(parts.netloc, parts.scheme)
-
-
-def _with_port(host: str, scheme: str) -> str:
-    host = host.lower()
-    if host.rpartition(":")[2].isdecimal() and not host.endswith("]"):
-        return host
-    return f"{host}:{443 if scheme == 'https' else 80}"

@@ -13,7 +13,6 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
-from access.accounts.throttle import TooManyAttemptsError
 from core.errors import HubError, UnauthenticatedError
 from core.logging import get_logger
 
@@ -25,6 +24,7 @@ _REMEDIES = {
     404: "Check the address.",
     405: "Use one of the methods in the Allow header.",
     413: "Send less at once.",
+    415: "Send the media type that /api/v1/openapi.json names.",
     500: "Try again. If it stays, look for the number above in the hub's log.",
 }
 
@@ -111,8 +111,8 @@ async def _hub_error(connection: HTTPConnection, error: Exception) -> Response |
     headers: dict[str, str] = {}
     if isinstance(error, UnauthenticatedError):
         headers["WWW-Authenticate"] = 'Bearer realm="camera-hub"'
-    if isinstance(error, TooManyAttemptsError):
-        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(wait := error.detail.get("retry_after"), int):
+        headers["Retry-After"] = str(wait)
     return problem_response(
         status=error.status,
         code=error.code,

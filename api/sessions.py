@@ -11,7 +11,7 @@ from access.accounts.service import actor_of
 from access.policy.types import Actor, Role
 from access.sessions.schemas import SessionOut, SignedInAccount, SignIn
 from access.sessions.service import ABSOLUTE_LIMIT, csrf_token
-from api.door import COOKIE, permit
+from api.door import permit, session_cookie
 from api.hub import Hub, HubDep
 from core.errors import UnauthenticatedError
 
@@ -28,7 +28,7 @@ async def sign_in(body: SignIn, request: Request, response: Response, hub: HubDe
         password=body.password.get_secret_value(),
         address=address,
     )
-    before = request.cookies.get(COOKIE)
+    before = request.cookies.get(session_cookie(hub.settings.server))
     async with hub.database.transaction() as session:
         # The account is read again: it may have been switched off while the hash was checked.
         account = await hub.accounts.get(session, account_id)
@@ -56,7 +56,7 @@ async def current_session(
     connection: HTTPConnection, hub: HubDep, actor: Annotated[Actor, permit("session.read")]
 ) -> SessionOut:
     """Return the own account, what it may do, and the session's CSRF token."""
-    token = connection.cookies.get(COOKIE, "")
+    token = connection.cookies.get(session_cookie(hub.settings.server), "")
     async with hub.database.read() as session:
         found = await hub.sessions.resolve(session, token)
     if found is None:
@@ -79,9 +79,9 @@ async def sign_out(
         async with hub.database.transaction() as session:
             await hub.sessions.end(session, actor.session_id, "signed out")
     response.delete_cookie(
-        COOKIE,
+        session_cookie(hub.settings.server),
         path="/",
-        secure=hub.settings.server.secure_cookies,
+        secure=hub.settings.server.https,
         httponly=True,
         samesite="strict",
     )
@@ -89,11 +89,11 @@ async def sign_out(
 
 def _set_cookie(hub: Hub, response: Response, token: str) -> None:
     response.set_cookie(
-        COOKIE,
+        session_cookie(hub.settings.server),
         token,
         max_age=int(ABSOLUTE_LIMIT.total_seconds()),
         path="/",
-        secure=hub.settings.server.secure_cookies,
+        secure=hub.settings.server.https,
         httponly=True,
         samesite="strict",
     )

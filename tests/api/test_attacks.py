@@ -193,7 +193,7 @@ async def test_a_body_that_never_ends_is_cut_off(
         for path in ("/api/v1/sessions", "/api/v1/signals"):
             async with asyncio.timeout(20):
                 reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-                head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+                head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
                 head += f"Authorization: {token}\r\nContent-Type: application/json\r\n\r\n{{"
                 writer.write(head.encode())
                 answer = await reader.read()

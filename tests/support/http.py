@@ -72,7 +72,7 @@ def settings(tmp_path: Path, hub_url: str) -> Settings:
     return Settings(
         data_dir=tmp_path / "data",
         database=DatabaseSettings(url=hub_url),
-        server=ServerSettings(host="127.0.0.1", port=0),
+        server=ServerSettings(host="127.0.0.1", port=0, hosts=["testserver"]),
     )
 
 
