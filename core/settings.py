@@ -44,8 +44,8 @@ class SiteSettings(_Section):
     jurisdiction: str = Field(
         default="none",
         pattern=r"^[a-z0-9_-]{1,40}$",
-        description="Law that cameras keep to: none, cn, eu, uk, or a file `jurisdictions/NAME.yaml` "
-        "in the data directory; none: only the forbidden places",
+        description="Law that cameras keep to: none, cn, eu, uk, or the name of an own file in "
+        "`jurisdictions` of the data directory; none: only the forbidden places",
     )
     owner: str = Field(
         default="", max_length=120, description="Who answers for cameras that name no owner"
