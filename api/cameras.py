@@ -7,7 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from access.policy.types import Actor, Resource
+from access.policy.types import Actor, Circumstances, Resource
+from access.scope import camera_scope
 from analytics.zones.schemas import ZonesOut, ZonesUpdate
 from analytics.zones.service import read_zones, replace_zones
 from api.door import permit, require
@@ -33,12 +34,14 @@ from governance.outbox import service as outbox
 router = APIRouter(tags=["cameras"])
 
 VIEW_ACTIONS = ("camera.live", "camera.snapshot")
+# What is possible once the purpose is named, and the picture blurred where it must be.
+AT_BEST = Circumstances(purpose="incident", reference=True, redacted=True)
 
 
 def describe(hub: Hub, actor: Actor, camera: Camera) -> CameraOut:
     """Return `camera` for the wire, with what `actor` may see of it."""
     resource = resource_of(camera)
-    allowed = [a for a in VIEW_ACTIONS if hub.policy.authorize(actor, a, resource).allowed]
+    allowed = [a for a in VIEW_ACTIONS if hub.policy.authorize(actor, a, resource, AT_BEST).allowed]
     return hub.devices.describe(camera, allowed)
 
 
@@ -78,10 +81,10 @@ async def list_cameras(
 ) -> Page[CameraOut]:
     """List the cameras of the own areas in the order they were added."""
     after = page.after(UUID)
-    areas = hub.policy.areas(actor, "camera.list")
     async with hub.database.read() as session:
+        scope = camera_scope(hub.policy, actor, "camera.list")
         rows = await repository.page(
-            session, areas=areas, after=after[0] if after else None, limit=page.fetch
+            session, scope=scope, after=after[0] if after else None, limit=page.fetch
         )
     items = [describe(hub, actor, row) for row in rows[: page.limit]]
     return page.page(rows, lambda row: (row.id,), items)

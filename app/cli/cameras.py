@@ -142,10 +142,11 @@ def list_cameras(json: AsJson = False) -> None:
     """List the cameras with the state each was last in."""
 
     async def work() -> list[dict[str, object]]:
+        from access.scope import EVERYTHING
         from camera_hub.devices import repository
 
         async with opened_hub() as hub, hub.database.read() as session:
-            rows = await repository.page(session, areas=[""], after=None, limit=100_000)
+            rows = await repository.page(session, scope=EVERYTHING, after=None, limit=100_000)
             return [hub.devices.describe(row).model_dump(mode="json") for row in rows]
 
     found = run(work)

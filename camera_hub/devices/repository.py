@@ -7,8 +7,16 @@ from uuid import UUID
 from sqlalchemy import Select, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from access.policy.areas import in_areas
+from access.scope import CameraColumns, CameraScope, in_scope
 from camera_hub.devices.models import Camera, CameraStatus, MediaWorker
+
+COLUMNS = CameraColumns(
+    id=Camera.id,
+    area=Camera.area,
+    place_kind=Camera.place_kind,
+    household_id=Camera.household_id,
+    residents_may_watch=Camera.residents_may_watch,
+)
 
 
 async def add(session: AsyncSession, camera: Camera) -> None:
@@ -25,12 +33,12 @@ async def by_id(session: AsyncSession, camera_id: UUID) -> Camera | None:
 
 
 async def page(
-    session: AsyncSession, *, areas: Sequence[str], after: UUID | None, limit: int
+    session: AsyncSession, *, scope: CameraScope, after: UUID | None, limit: int
 ) -> list[Camera]:
-    """Return at most `limit` cameras of `areas` in the order they were added."""
+    """Return at most `limit` cameras of `scope` in the order they were added."""
     query = (
         select(Camera)
-        .where(Camera.deleted_at.is_(None), in_areas(Camera.area, areas))
+        .where(Camera.deleted_at.is_(None), in_scope(COLUMNS, scope))
         .order_by(Camera.id)
         .limit(limit)
     )
