@@ -48,11 +48,11 @@ _REMEDIES = {
 class PatientProtocol(H11Protocol):
     """uvicorn's protocol with limits on time, on the head, and on connections per address.
 
-    `headers` are put on the answers that come from here; `exempt` are peers without a limit on
+    `own_headers` are put on the answers that come from here; `exempt` are peers without a limit on
     connections. `make_protocol` sets both.
     """
 
-    headers: ClassVar[dict[str, str]] = {}
+    own_headers: ClassVar[dict[str, str]] = {}
     exempt: ClassVar[Networks] = Networks(())
     per_address: ClassVar[Counter[str]] = Counter()
 
@@ -155,7 +155,7 @@ class PatientProtocol(H11Protocol):
             }
         )
         headers = {
-            **self.headers,
+            **self.own_headers,
             "Content-Type": "application/problem+json",
             "Content-Length": str(len(body)),
             "Connection": "close",
@@ -197,5 +197,5 @@ def make_protocol(headers: dict[str, str], exempt: Networks) -> type[PatientProt
     return type(
         "HubProtocol",
         (PatientProtocol,),
-        {"headers": headers, "exempt": exempt, "per_address": Counter()},
+        {"own_headers": headers, "exempt": exempt, "per_address": Counter()},
     )

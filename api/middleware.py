@@ -197,7 +197,11 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         limit = self.by_path.get(scope["path"], self.default)
-        declared = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        if "transfer-encoding" in headers and "content-length" in headers:
+            await self._refuse_ambiguous(scope, receive, send)
+            return
+        declared = headers.get("content-length", "0")
         if not declared.isdecimal() or int(declared) > limit:
             await self._refuse(scope, receive, send, limit)
             return
@@ -217,6 +221,18 @@ class BodyLimit:
             await self._give_up(scope, receive, send)
         elif body.too_large and not started:
             await self._refuse(scope, receive, send, limit)
+
+    async def _refuse_ambiguous(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # A proxy that reads the other length would see another request in the rest of the body.
+        response = problem_response(
+            status=400,
+            code="ambiguous-length",
+            detail="The request names two lengths of its body.",
+            remedy="Send either Content-Length or Transfer-Encoding.",
+            instance=scope["path"],
+            headers={"Connection": "close"},
+        )
+        await response(scope, receive, send)
 
     async def _give_up(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = problem_response(

@@ -38,6 +38,11 @@ class OpenStreams:
         }
         self._open: Counter[tuple[str, Hashable]] = Counter()
 
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return sum(n for (kind, _), n in self._open.items() if kind == "account")
+
     @contextmanager
     def held(self, actor: Actor, address: str) -> Iterator[None]:
         """Count one stream of `actor` while the block runs.
