@@ -10,12 +10,18 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from access.accounts.service import Accounts
+from access.consent.service import Consent
+from access.factors.service import Factors
+from access.factors.steps import Steps
+from access.households.service import Households
+from access.jurisdictions import Law
 from access.ledger.service import Ledger
 from access.policy.service import Policy
 from access.sessions.service import Sessions
 from access.tokens.service import Tokens
 from access.views.service import Views
 from analytics.redaction.still import StillRedactor
+from camera_hub.devices.facts import Places
 from camera_hub.devices.probing import Prober
 from camera_hub.devices.service import Devices
 from camera_hub.live.hub import LiveHub
@@ -41,9 +47,15 @@ class Hub:
     policy: Policy
     accounts: Accounts
     sessions: Sessions
+    factors: Factors
+    steps: Steps
     tokens: Tokens
+    households: Households
+    consent: Consent
     views: Views
     devices: Devices
+    law: Law
+    places: Places
     live: LiveHub
     redactor: StillRedactor
     governance: Governance = field(init=False)
@@ -70,11 +82,16 @@ def build_hub(settings: Settings, clock: Clock) -> Hub:
 
     Raises:
         PolicyError: the policy file is not valid.
+        JurisdictionError: the jurisdiction's file is not there or not valid.
         SecretBoxError: the key file holds no key.
     """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     secrets = SecretBox.from_file(settings.secret_key_file)
-    devices = Devices(clock, secrets, Prober(clock))
+    ledger = Ledger(clock, settings.ledger_dir / "keys")
+    factors = Factors(clock, secrets, ledger, settings.site.name)
+    households = Households(clock, ledger)
+    law = Law.load(settings.data_dir / "jurisdictions", settings.site.jurisdiction)
+    devices = Devices(clock, secrets, Prober(clock), law)
 
     async def address_of(camera_id: UUID) -> str | None:
         return devices.board.address(camera_id)
@@ -84,13 +101,19 @@ def build_hub(settings: Settings, clock: Clock) -> Hub:
         clock=clock,
         database=Database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s),
         secrets=secrets,
-        ledger=Ledger(clock, settings.ledger_dir / "keys"),
+        ledger=ledger,
         policy=Policy.load(policy_file(settings)),
-        accounts=Accounts(clock),
-        sessions=Sessions(clock),
-        tokens=Tokens(clock),
-        views=Views(clock),
+        accounts=Accounts(clock, ledger, settings.access.second_factor_for),
+        sessions=Sessions(clock, ledger),
+        factors=factors,
+        steps=Steps(clock, secrets, factors),
+        tokens=Tokens(clock, ledger),
+        households=households,
+        consent=Consent(clock, ledger, settings.site.zone),
+        views=Views(clock, ledger),
         devices=devices,
+        law=law,
+        places=Places(law, households, ledger, settings.site),
         live=LiveHub(address_of),
         redactor=StillRedactor(
             settings.run_dir / "inference.sock",

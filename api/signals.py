@@ -10,14 +10,17 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import ClientDisconnect
 
+from access.households import repository as household_rows
 from access.policy.types import Actor, Resource
 from api.door import permit, require
 from api.hub import Hub, HubDep
 from camera_hub.devices.models import Camera
 from core.errors import HubError
 from governance.attachments.store import PictureStore
+from governance.incidents.kinds import ALARMS
 from governance.signals.reading import (
     MAX_BATCH,
+    InvalidSignalError,
     ReadSignal,
     Unreadable,
     parse,
@@ -25,7 +28,7 @@ from governance.signals.reading import (
     read_signal,
 )
 from governance.signals.schemas import BatchItemOut, SignalIn, SignalReceipt
-from governance.signals.service import CameraFacts, Receipt
+from governance.signals.service import CameraFacts, HouseholdFacts, Receipt
 
 router = APIRouter(tags=["signals"])
 
@@ -140,18 +143,54 @@ async def _post_batch(hub: Hub, actor: Actor, raw: Any) -> list[BatchItemOut]:
 
 async def _intake(hub: Hub, session: AsyncSession, actor: Actor, signal: ReadSignal) -> Receipt:
     camera = await _camera_facts(session, signal.event.data.camera_id)
-    area = signal.event.data.area if camera is None else camera.area
+    household = await _household_facts(session, signal, camera)
+    area = signal.event.data.area
+    if camera is not None:
+        area = camera.area
+    if household is not None:
+        area = household.area
     require(hub, actor, "signal.post", Resource("signal", area=area))
-    return await hub.governance.signals.intake(session, signal, camera=camera, posted_by=actor.id)
+    return await hub.governance.signals.intake(
+        session, signal, camera=camera, household=household, posted_by=actor.id
+    )
+
+
+async def _household_facts(
+    session: AsyncSession, signal: ReadSignal, camera: CameraFacts | None
+) -> HouseholdFacts | None:
+    """Return the household of an alarm; None for any other signal.
+
+    Raises:
+        InvalidSignalError: there is no such household, or the camera named is not one of it.
+    """
+    household_id = signal.event.data.household_id
+    if signal.event.kind not in ALARMS or household_id is None:
+        return None
+    household = await household_rows.by_id(session, household_id)
+    if household is None or household.closed_at is not None:
+        raise InvalidSignalError([_fault("data.household_id", "there is no such household")])
+    if signal.event.data.camera_id is not None and (
+        camera is None or camera.household_id != household_id
+    ):
+        raise InvalidSignalError([_fault("data.camera_id", "is no camera of this household")])
+    return HouseholdFacts(household.id, household.area)
+
+
+def _fault(field: str, message: str) -> dict[str, str]:
+    return {"field": field, "message": message}
 
 
 async def _camera_facts(session: AsyncSession, camera_id: UUID | None) -> CameraFacts | None:
     if camera_id is None:
         return None
     row = (
-        await session.execute(select(Camera.name, Camera.area).where(Camera.id == camera_id))
+        await session.execute(
+            select(Camera.name, Camera.area, Camera.household_id).where(Camera.id == camera_id)
+        )
     ).one_or_none()
-    return None if row is None else CameraFacts(name=row.name, area=row.area)
+    if row is None:
+        return None
+    return CameraFacts(name=row.name, area=row.area, household_id=row.household_id)
 
 
 def _prepare(pictures: PictureStore, raw: Any, hub: Hub) -> ReadSignal:

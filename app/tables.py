@@ -8,7 +8,10 @@ from core.database import Base
 
 TABLE_MODULES = (
     "access.accounts.models",
+    "access.factors.models",
     "access.ledger.models",
+    "access.consent.models",
+    "access.households.models",
     "access.sessions.models",
     "access.tokens.models",
     "access.views.models",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from access.consent.service import Consent
 from core.clock import Clock
 from core.database import Database
 from core.logging import get_logger
@@ -44,6 +45,8 @@ class _Parts(Protocol):
     def clock(self) -> Clock: ...
     @property
     def database(self) -> Database: ...
+    @property
+    def consent(self) -> Consent: ...
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Governance:
 
 def build_governance(parts: _Parts) -> Governance:
     """Make the services for a hub's settings, clock and database. Opens nothing yet."""
-    incidents = Incidents(parts.settings.governance, parts.clock)
+    incidents = Incidents(parts.settings.governance, parts.clock, parts.consent)
     return Governance(
         clock=parts.clock,
         database=parts.database,

@@ -18,24 +18,26 @@ async def add(session: AsyncSession, record: ViewRecord) -> None:
     await session.flush()
 
 
-async def end(session: AsyncSession, view_id: UUID, at: datetime) -> None:
-    """Write the end of a viewing that has none yet."""
-    await session.execute(
+async def end(session: AsyncSession, view_id: UUID, at: datetime) -> ViewRecord | None:
+    """Write the end of a viewing and return it; None if it had one already."""
+    ended = await session.scalars(
         update(ViewRecord)
         .where(ViewRecord.id == view_id, ViewRecord.ended_at.is_(None))
         .values(ended_at=at)
+        .returning(ViewRecord)
     )
+    return ended.one_or_none()
 
 
-async def end_all_live(session: AsyncSession, at: datetime) -> int:
-    """Write an end for every live viewing that has none; returns how many there were."""
-    result = await session.execute(
+async def end_all(session: AsyncSession, at: datetime) -> list[ViewRecord]:
+    """Write an end for every viewing that has none; return them."""
+    ended = await session.scalars(
         update(ViewRecord)
-        .where(ViewRecord.kind == "live", ViewRecord.ended_at.is_(None))
+        .where(ViewRecord.ended_at.is_(None))
         .values(ended_at=at)
-        .returning(ViewRecord.id)
+        .returning(ViewRecord)
     )
-    return len(result.all())
+    return list(ended)
 
 
 async def page(

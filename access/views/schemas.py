@@ -8,16 +8,23 @@ from pydantic import BaseModel
 
 from access.accounts.schemas import AccountBrief
 
+ViewKind = Literal["live", "snapshot", "incident_image", "playback", "thumbnail", "export"]
+
 
 class ViewRecordOut(BaseModel):
-    """Who saw which camera, when and why. `camera_name` is empty if the camera is not known."""
+    """Who saw which camera, when and why; under which grant, and whether people were blurred.
+
+    `camera_name` is empty if the camera is not known."""
 
     id: UUID
     account: AccountBrief
     camera_id: UUID
     camera_name: str
-    kind: Literal["live", "snapshot", "incident_image"]
+    kind: ViewKind
     purpose: str
+    reference: str
+    grant_id: UUID | None
+    redacted: bool
     incident_id: UUID | None
     started_at: datetime
     ended_at: datetime | None

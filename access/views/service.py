@@ -5,27 +5,30 @@ after that block has ended well: if the record cannot be committed, nothing is s
 """
 
 from collections.abc import Sequence
-from typing import Literal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.accounts.models import Account
+from access.ledger.service import Ledger
 from access.policy.types import Actor
 from access.views import repository
 from access.views.models import ViewRecord
+from access.views.schemas import ViewKind
 from core.clock import Clock
 from core.errors import ForbiddenError
 from core.ids import new_id
 
-ViewKind = Literal["live", "snapshot", "incident_image"]
+_LASTING = frozenset({"live", "playback"})
+"""Kinds of viewings that go on for a while; the others end when they begin."""
 
 
 class Views:
-    """Writes and lists view records."""
+    """Writes and lists view records, and tells the ledger of each."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, ledger: Ledger) -> None:
         self._clock = clock
+        self._ledger = ledger
 
     async def open_view(
         self,
@@ -36,11 +39,29 @@ class Views:
         area: str,
         kind: ViewKind,
         purpose: str = "",
+        reference: str = "",
+        grant_id: UUID | None = None,
         incident_id: UUID | None = None,
+        redacted: bool = False,
+        household_id: UUID | None = None,
     ) -> UUID:
         """Write that `actor` begins to see the camera's pictures, and return the record's id.
 
-        A snapshot or an incident's picture ends when it begins.
+        Only live view and playback last; a picture ends when it begins. The entry in the ledger
+        is the last thing written: call it at the end of a transaction.
+
+        Args:
+            session: a session within `database.transaction()`.
+            actor: who looks.
+            camera_id: the camera, also one that is gone.
+            area: the camera's area.
+            kind: how it is looked at.
+            purpose: a key of `access.views.purposes`, or "" where none is needed.
+            reference: what the purpose refers to.
+            grant_id: the consent under which it is open.
+            incident_id: the incident that it is looked at for.
+            redacted: people and vehicles are blurred in what leaves.
+            household_id: the household whose home it is.
 
         Raises:
             ForbiddenError: the actor is no account; pictures are for people who can be named.
@@ -59,23 +80,63 @@ class Views:
             area=area,
             kind=kind,
             purpose=purpose[:200],
+            reference=reference[:80],
+            grant_id=grant_id,
+            redacted=redacted,
+            household_id=household_id,
             incident_id=incident_id,
             started_at=now,
-            ended_at=None if kind == "live" else now,
+            ended_at=None if kind in _LASTING else now,
         )
         await repository.add(session, record)
+        await self._ledger.append(
+            session,
+            "view.opened",
+            actor=actor,
+            area=area,
+            subject=str(camera_id),
+            data={
+                "view_id": str(record.id),
+                "kind": kind,
+                "purpose": record.purpose,
+                "reference": record.reference,
+                "grant_id": None if grant_id is None else str(grant_id),
+                "incident_id": None if incident_id is None else str(incident_id),
+                "redacted": redacted,
+            },
+        )
         return record.id
 
     async def close_view(self, session: AsyncSession, view_id: UUID) -> None:
         """Write that the viewing has stopped now; a second call changes nothing."""
-        await repository.end(session, view_id, self._clock.now())
+        record = await repository.end(session, view_id, self._clock.now())
+        if record is not None:
+            await self._note_end(session, record)
 
     async def close_abandoned(self, session: AsyncSession) -> int:
         """End every live viewing that a killed process left open; call it before serving.
 
         Returns how many there were. Only for a node whose API is the only one of the site.
         """
-        return await repository.end_all_live(session, self._clock.now())
+        ended = await repository.end_all(session, self._clock.now())
+        for record in ended:
+            await self._note_end(session, record)
+        return len(ended)
+
+    async def _note_end(self, session: AsyncSession, record: ViewRecord) -> None:
+        now = self._clock.now()
+        await self._ledger.append(
+            session,
+            "view.closed",
+            actor=None,
+            area=record.area,
+            subject=str(record.camera_id),
+            data={
+                "view_id": str(record.id),
+                "account_id": str(record.account_id),
+                "seconds": round((now - record.started_at).total_seconds(), 3),
+            },
+        )
 
     async def page(
         self,

@@ -71,6 +71,8 @@ class Incident(Base):
     camera_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
     camera_name: Mapped[str] = mapped_column(String(200), default="")
     zone_name: Mapped[str] = mapped_column(String(200), default="")
+    # Of an alarm that the household raised, or of the home camera that saw something.
+    household_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
     observed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_signal_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -88,8 +90,15 @@ class Incident(Base):
     snapshot_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
 
     def resource(self) -> Resource:
-        """Return what the door is asked about."""
-        return Resource(kind="incident", id=str(self.id), area=self.area)
+        """Return what the door is asked about. With a home camera its pictures show a home."""
+        household = "" if self.household_id is None else str(self.household_id)
+        return Resource(
+            kind="incident",
+            id=str(self.id),
+            area=self.area,
+            place_kind="home" if household and self.camera_id is not None else "",
+            household=household,
+        )
 
 
 class IncidentLog(Base):

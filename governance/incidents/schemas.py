@@ -7,7 +7,15 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Kind = Literal[
-    "intrusion", "person_down", "camera_offline", "process_failed", "spool_trouble", "other"
+    "intrusion",
+    "person_down",
+    "camera_offline",
+    "process_failed",
+    "spool_trouble",
+    "alarm_fire",
+    "alarm_security",
+    "alarm_medical",
+    "other",
 ]
 Severity = Literal["extreme", "severe", "moderate", "minor", "unknown"]
 StateName = Literal[
@@ -103,6 +111,7 @@ class IncidentOut(BaseModel):
     camera_id: UUID | None
     camera_name: str
     zone_name: str
+    household_id: UUID | None
     opened_at: datetime
     observed_at: datetime
     last_signal_at: datetime

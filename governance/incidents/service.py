@@ -12,12 +12,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from access.consent.service import Consent
 from access.policy.types import Actor
 from core.clock import Clock
 from core.errors import ConflictError, NotFoundError
 from core.ids import new_id
 from core.settings import GovernanceSettings
 from governance.incidents import repository, views
+from governance.incidents.kinds import ALARMS, DETECTIONS
 from governance.incidents.models import Incident, IncidentLog
 from governance.incidents.transitions import (
     NOTED_STATES,
@@ -63,15 +65,20 @@ class NewIncident:
     camera_id: UUID | None
     camera_name: str
     zone_name: str
+    household_id: UUID | None
     observed_at: datetime
 
 
 class Incidents:
-    """The kernel's decisions, with its clock and its time limits."""
+    """The kernel's decisions, with its clock and its time limits.
 
-    def __init__(self, settings: GovernanceSettings, clock: Clock) -> None:
+    `consent` is told, in the same transaction, what opens and closes a household's cameras.
+    """
+
+    def __init__(self, settings: GovernanceSettings, clock: Clock, consent: Consent) -> None:
         self._settings = settings
         self._clock = clock
+        self._consent = consent
 
     async def get(self, session: AsyncSession, incident_id: UUID) -> Incident:
         """Return an incident to look at.
@@ -114,6 +121,7 @@ class Incidents:
             camera_id=new.camera_id,
             camera_name=new.camera_name,
             zone_name=new.zone_name,
+            household_id=new.household_id,
             opened_at=now,
             observed_at=new.observed_at,
             last_signal_at=now,
@@ -127,7 +135,19 @@ class Incidents:
         await session.flush()
         self._log(session, incident, "opened", to_state=State.REPORTED.value)
         timers.set_first(session, incident, self._settings, now)
+        await self._open_home(session, incident)
         return incident
+
+    async def _open_home(self, session: AsyncSession, incident: Incident) -> None:
+        """Tell the consent of an incident that may open a home: never an exercise or a test."""
+        if incident.household_id is None or incident.status != "actual":
+            return
+        if incident.kind in ALARMS:
+            await self._consent.alarm_opened(session, incident.id, incident.household_id)
+        elif incident.kind in DETECTIONS:
+            await self._consent.alarm_opened(
+                session, incident.id, incident.household_id, incident.camera_id
+            )
 
     async def join(self, session: AsyncSession, incident: Incident, new: NewIncident) -> None:
         """Count one more signal of a running incident.
@@ -193,6 +213,7 @@ class Incidents:
         incident.version += 1
         incident.overdue = False
         self._log(session, incident, "acknowledge", actor=actor)
+        await self._consent.alarm_answered(session, incident.id, actor)
         await timers.schedule(session, incident, self._settings, self._clock.now())
         return True
 
@@ -207,6 +228,7 @@ class Incidents:
         incident.handler_id = actor.id
         incident.handler_name = actor.display_name
         await self._move(session, incident, transition.target, "handle", actor=actor, note=note)
+        await self._consent.alarm_answered(session, incident.id, actor)
 
     async def feedback(
         self, session: AsyncSession, incident: Incident, actor: Actor, version: int, note: str
@@ -319,6 +341,8 @@ class Incidents:
             note=note,
             data=data,
         )
+        if not incident.is_open:
+            await self._consent.alarm_ended(session, incident.id, actor)
         await timers.schedule(session, incident, self._settings, now)
 
     async def _check_version(self, session: AsyncSession, incident: Incident, version: int) -> None:

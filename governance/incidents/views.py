@@ -64,6 +64,7 @@ def _incident(row: Incident, snapshot: Attachment | None) -> IncidentOut:
         camera_id=row.camera_id,
         camera_name=row.camera_name,
         zone_name=row.zone_name,
+        household_id=row.household_id,
         opened_at=row.opened_at,
         observed_at=row.observed_at,
         last_signal_at=row.last_signal_at,

@@ -19,6 +19,7 @@ from pydantic import (
 from access.policy.areas import normalise_area
 from core.errors import InvalidInputError
 from core.text import Normalised, Printable, no_longer_than
+from governance.incidents.kinds import ALARMS, DETECTIONS, KINDS, OF_A_CAMERA
 
 CATEGORIES = (
     "Geo", "Met", "Safety", "Security", "Rescue", "Fire",
@@ -28,19 +29,6 @@ URGENCIES = ("Immediate", "Expected", "Future", "Past", "Unknown")
 SEVERITIES = ("Extreme", "Severe", "Moderate", "Minor", "Unknown")
 CERTAINTIES = ("Observed", "Likely", "Possible", "Unlikely", "Unknown")
 STATUSES = ("Actual", "Exercise", "Test")
-
-KINDS = {
-    "org.camerahub.detection.intrusion": "intrusion",
-    "org.camerahub.detection.person_down": "person_down",
-    "org.camerahub.camera.offline": "camera_offline",
-    "org.camerahub.process.failed": "process_failed",
-    "org.camerahub.spool.trouble": "spool_trouble",
-}
-"""Types of signals that the hub's own parts send; any other type is of kind `other`."""
-
-OF_A_CAMERA = frozenset({"intrusion", "person_down", "camera_offline"})
-RECOVERING = frozenset({"camera_offline", "process_failed", "spool_trouble"})
-"""Kinds whose `ended` closes the incident by itself, if nobody is handling it."""
 
 EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
@@ -135,6 +123,7 @@ class SignalData(_Part):
         no_longer_than(300),
     ]
     camera_id: UUID | None = None
+    household_id: UUID | None = None
     zone_id: UUID | None = None
     zone_name: Line = ""
     rule: Line = ""
@@ -160,6 +149,25 @@ class SignalIn(_Part):
     ] = "application/json"
     data: SignalData
 
+    @model_validator(mode="before")
+    @classmethod
+    def _what_an_alarm_means(cls, value: Any) -> Any:
+        """Fill in what the button of an alarm leaves out: a person pressed it, just now."""
+        if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+            return value
+        meant = ALARMS.get(KINDS.get(value["type"], ""))
+        if meant is None or not isinstance(value.get("data"), dict):
+            return value
+        return {**value, "data": {**meant, **value["data"]}}
+
+    @model_validator(mode="after")
+    def _names_its_household(self) -> "SignalIn":
+        if self.kind in ALARMS and self.data.household_id is None:
+            raise ValueError(
+                f"data.household_id: a signal of type {self.type} must name its household"
+            )
+        return self
+
     @model_validator(mode="after")
     def _names_its_camera(self) -> "SignalIn":
         if self.kind in OF_A_CAMERA and self.data.camera_id is None:
@@ -175,13 +183,16 @@ class SignalIn(_Part):
     def dedup_key(self) -> str:
         """What one open incident at a time stands for.
 
-        A detection: camera, rule and zone. A fault of a camera: the camera. Of a process or a
-        spool: what the event is about. Anything else: the sender's own key, or none.
+        A detection: camera, rule and zone. An alarm: the household and what was pressed. A fault
+        of a camera: the camera. Of a process or a spool: what the event is about. Anything else:
+        the sender's own key, or none.
         An exercise never joins an incident in earnest. What a sender names freely counts for one
         camera or one area only: nobody joins, or ends, an incident of another one.
         """
         data = self.data
-        if self.kind in {"intrusion", "person_down"}:
+        if self.kind in ALARMS:
+            key = str(data.household_id)
+        elif self.kind in DETECTIONS:
             zone = str(data.zone_id) if data.zone_id else data.zone_name
             key = f"{data.camera_id}:{data.rule or self.kind}:{zone}"
         elif self.kind == "camera_offline":

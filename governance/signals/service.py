@@ -4,7 +4,6 @@ The receipt is for after the commit. A signal that arrives twice changes nothing
 time and gets the same receipt; the retry of an honest sender is therefore always safe.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,13 +16,14 @@ from core.ids import new_id
 from core.metrics import counter
 from governance.attachments.models import Attachment
 from governance.incidents import repository as incident_rows
+from governance.incidents.kinds import RECOVERING
 from governance.incidents.models import Incident
 from governance.incidents.service import Incidents, NewIncident
 from governance.outbox import service as outbox
 from governance.signals import repository
 from governance.signals.models import Signal
 from governance.signals.reading import ReadSignal
-from governance.signals.schemas import RECOVERING, SignalReceipt
+from governance.signals.schemas import SignalReceipt
 
 _received = counter("signals_received", "Signals stored", ("kind", "phase"))
 _repeated = counter("signals_repeated", "Signals that had been stored before")
@@ -41,9 +41,15 @@ class CameraFacts:
 
     name: str
     area: str
+    household_id: UUID | None = None
 
 
-CameraLookup = Callable[[AsyncSession, UUID], Awaitable[CameraFacts | None]]
+@dataclass(frozen=True, slots=True)
+class HouseholdFacts:
+    """The household of an alarm, and the area it lies in."""
+
+    id: UUID
+    area: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +73,12 @@ class Signals:
         signal: ReadSignal,
         *,
         camera: CameraFacts | None = None,
+        household: HouseholdFacts | None = None,
         posted_by: UUID | None = None,
     ) -> Receipt:
         """Store `signal` and do what it asks for. Its pictures must be on the disk already.
+
+        `household` is that of an alarm; that of a home camera comes with `camera`.
 
         Raises:
             SignalIdReusedError: the id was used before for something else.
@@ -81,7 +90,7 @@ class Signals:
             return _again(known, signal)
         row_id = new_id()
         incident = await incident_rows.open_with_key(session, event.dedup_key)
-        new = self._incident_of(signal, camera)
+        new = self._incident_of(signal, camera, household)
         joined, opened = incident is not None, False
         if incident is None and event.data.phase == "started":
             incident = await self._incidents.open(session, new)
@@ -170,8 +179,15 @@ class Signals:
             if incident is not None and incident.snapshot_id is None:
                 incident.snapshot_id = row.id
 
-    def _incident_of(self, signal: ReadSignal, camera: CameraFacts | None) -> NewIncident:
+    def _incident_of(
+        self, signal: ReadSignal, camera: CameraFacts | None, household: HouseholdFacts | None
+    ) -> NewIncident:
         event, data = signal.event, signal.event.data
+        area, household_id = data.area, None
+        if camera is not None:
+            area, household_id = camera.area, camera.household_id
+        if household is not None:
+            area, household_id = household.area, household.id
         return NewIncident(
             kind=event.kind,
             type=event.type,
@@ -182,7 +198,8 @@ class Signals:
             status=data.status.lower(),
             dedup_key=event.dedup_key,
             headline=data.headline,
-            area=data.area if camera is None else camera.area,
+            area=area,
+            household_id=household_id,
             camera_id=data.camera_id,
             camera_name="" if camera is None else camera.name,
             zone_name=data.zone_name,

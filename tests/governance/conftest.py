@@ -1,10 +1,13 @@
 """The kernel on a fresh store, with a clock that the test moves."""
 
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 
 import pytest
 
+from access.consent.service import Consent
+from access.ledger.service import Ledger
 from core.clock import ManualClock
 from core.database import Database
 from core.settings import Settings
@@ -16,6 +19,7 @@ class Parts:
     settings: Settings
     clock: ManualClock
     database: Database
+    consent: Consent
 
 
 @pytest.fixture
@@ -23,7 +27,8 @@ def parts(database: Database, clock: ManualClock, tmp_path: Path) -> Parts:
     """What governance is made of; a test makes a second process out of it."""
     settings = Settings(data_dir=tmp_path / "data")
     settings.attachments_dir.mkdir(parents=True)
-    return Parts(settings, clock, database)
+    ledger = Ledger(clock, tmp_path / "keys")
+    return Parts(settings, clock, database, Consent(clock, ledger, UTC))
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Households: who lives together, and so decides together about the home's cameras."""
