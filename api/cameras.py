@@ -15,6 +15,7 @@ from api.door import permit, require
 from api.hub import Hub, HubDep
 from api.pages import Page, Paging
 from camera_hub.devices import repository
+from camera_hub.devices.facts import home_place, recorded
 from camera_hub.devices.models import Camera
 from camera_hub.devices.schemas import (
     CameraCreate,
@@ -123,8 +124,15 @@ async def create_camera(
     found = await hub.devices.find(body)
     async with hub.database.transaction() as session:
         camera = await hub.devices.add(session, body, found)
+        await hub.places.check(session, camera, body)
         await _tell(hub, session, camera)
-    return describe(hub, actor, camera)
+        await hub.places.note(session, "camera.created", actor, camera)
+    return _changed(hub, actor, camera)
+
+
+def _changed(hub: Hub, actor: Actor, camera: Camera) -> CameraOut:
+    """Return what became of the camera, and what its name makes one ask."""
+    return describe(hub, actor, camera).model_copy(update={"warnings": hub.places.warnings(camera)})
 
 
 def _place(area: str, place_kind: str) -> Resource:
@@ -146,21 +154,29 @@ async def update_camera(
     camera_id: UUID,
     body: CameraUpdate,
     hub: HubDep,
-    actor: Annotated[Actor, permit("camera.update")],
+    actor: Annotated[Actor, permit("camera.switch")],
 ) -> CameraOut:
-    """Change a camera. A new address or account is tried first, and used at once."""
+    """Change a camera. A new address or account is tried first, and used at once.
+
+    Members of a household may switch their own home camera off and on, and change nothing else.
+    """
+    action = "camera.switch" if body.model_fields_set <= {"version", "enabled"} else "camera.update"
     async with hub.database.read() as session:
-        camera = await visible(hub, session, actor, camera_id, "camera.update")
+        camera = await visible(hub, session, actor, camera_id, action)
     # The place it moves to must be one's own as well.
-    area = camera.area if body.area is None else body.area
-    require(hub, actor, "camera.update", _place(area, body.place_kind or camera.place_kind))
+    if body.area is not None or body.place_kind is not None:
+        area = camera.area if body.area is None else body.area
+        require(hub, actor, action, _place(area, body.place_kind or camera.place_kind))
     found = await hub.devices.refind(camera, body)
     async with hub.database.transaction() as session:
-        camera = await visible(hub, session, actor, camera_id, "camera.update")
-        before = camera.area
+        camera = await visible(hub, session, actor, camera_id, action)
+        place, facts = home_place(camera), recorded(camera)
+        left = camera.area
         await hub.devices.change(session, camera, body, found)
-        await _tell(hub, session, camera, before)
-    return describe(hub, actor, camera)
+        await hub.places.check(session, camera, body, place)
+        await _tell(hub, session, camera, left)
+        await hub.places.note(session, "camera.changed", actor, camera, facts)
+    return _changed(hub, actor, camera)
 
 
 @router.delete("/cameras/{camera_id}", status_code=204)
@@ -172,6 +188,7 @@ async def delete_camera(
         camera = await visible(hub, session, actor, camera_id, "camera.delete")
         await hub.devices.delete(session, camera)
         await _tell(hub, session, camera)
+        await hub.places.note(session, "camera.deleted", actor, camera)
     return Response(status_code=204)
 
 

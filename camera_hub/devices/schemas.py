@@ -31,6 +31,30 @@ Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, 
 Username = Annotated[str, StringConstraints(max_length=120), Printable]
 ProfileToken = Annotated[str, StringConstraints(max_length=120), Printable]
 Count = Annotated[int, Field(ge=0, le=2**53)]
+PlaceType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{0,40}$")]
+RetentionHours = Annotated[int, Field(ge=0, le=87_600)]
+Rendition = Literal["raw", "masked", "redacted"]
+Purpose = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=300),
+    Printable,
+    Normalised,
+    no_longer_than(300),
+]
+Owner = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=120),
+    Printable,
+    Normalised,
+    no_longer_than(120),
+]
+Contact = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=200),
+    Printable,
+    Normalised,
+    no_longer_than(200),
+]
 
 
 def _sendable(password: SecretStr) -> SecretStr:
@@ -57,12 +81,22 @@ class ProbeRequest(_Body):
 class CameraCreate(ProbeRequest):
     """A camera to add. Profiles left out are chosen as the probe suggests.
 
-    `probe: false` (RTSP only) adds a camera that cannot be reached yet.
+    `probe: false` (RTSP only) adds a camera that cannot be reached yet. `place_type` is one of the
+    places of `GET /law`; what that law asks for must be given. A home camera names its household.
     """
 
     name: Name
     area: Area = ""
     place_kind: PlaceKind = "shared_space"
+    household_id: UUID | None = None
+    place_type: PlaceType = ""
+    purpose: Purpose = ""
+    owner: Owner = ""
+    contact: Contact = ""
+    retention_hours: RetentionHours | None = None
+    retention_reason: Purpose = ""
+    signage: bool = False
+    residents_may_watch: bool = False
     main_profile: ProfileToken | None = None
     sub_profile: ProfileToken | None = None
     analyse: bool = True
@@ -72,13 +106,23 @@ class CameraCreate(ProbeRequest):
 class CameraUpdate(_Body):
     """What to change; `version` is the one that was read.
 
-    A new address or account is tried first, unless `probe` is false.
+    A new address or account is tried first, unless `probe` is false. `retention_hours: null`
+    goes back to what the law in force keeps by default.
     """
 
     version: int = Field(ge=1, le=2**31 - 1)
     name: Name | None = None
     area: Area | None = None
     place_kind: PlaceKind | None = None
+    household_id: UUID | None = None
+    place_type: PlaceType | None = None
+    purpose: Purpose | None = None
+    owner: Owner | None = None
+    contact: Contact | None = None
+    retention_hours: RetentionHours | None = None
+    retention_reason: Purpose | None = None
+    signage: bool | None = None
+    residents_may_watch: bool | None = None
     address: Address | None = None
     username: Username | None = None
     password: Password | None = None
@@ -159,8 +203,37 @@ class StatusOut(BaseModel):
     frames_dropped: int = 0
 
 
-class CameraOut(BaseModel):
-    """A camera. `actions` are those of `camera.live` and `camera.snapshot` that the reader may."""
+class GrantBrief(BaseModel):
+    """The consent by which the reader sees a home camera."""
+
+    id: UUID
+    kind: Literal["share", "alarm"]
+    ends_at: AwareDatetime | None
+
+
+class CameraFactsOut(BaseModel):
+    """What is said of a camera's place. `retention_in_force_hours`: its own, else the law's."""
+
+    household_id: UUID | None
+    place_type: str
+    purpose: str
+    owner: str
+    contact: str
+    retention_hours: int | None
+    retention_in_force_hours: int | None
+    retention_reason: str
+    signage: bool
+    residents_may_watch: bool
+    masks: list[dict[str, Any]]
+    masks_burnt: bool
+
+
+class CameraOut(CameraFactsOut):
+    """A camera. `actions` are those of `camera.live` and `camera.snapshot` that the reader may.
+
+    `grant` and `rendition` are what the reader gets: by whose consent, and what leaves. `warnings`
+    come with the answer to a change only.
+    """
 
     id: UUID
     name: str
@@ -178,6 +251,9 @@ class CameraOut(BaseModel):
     streams: list[StreamOut]
     status: StatusOut
     actions: list[str] = []
+    grant: GrantBrief | None = None
+    rendition: Rendition = "raw"
+    warnings: list[WarningOut] = []
 
 
 class ReportedStatus(StatusOut):

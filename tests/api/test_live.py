@@ -207,7 +207,7 @@ async def test_a_camera_switched_off_cuts_its_running_views(scene: Scene, sign_i
         assert (await closed(socket))[0] == 4503
 
 
-@pytest.mark.parametrize("change", ["moved", "a home now", "deleted", "demoted", "deactivated"])
+@pytest.mark.parametrize("change", ["moved", "a shared space now", "deleted", "demoted", "deactivated"])
 async def test_what_ends_the_right_to_watch_cuts_a_running_view(
     scene: Scene, sign_in: SignIn, change: str
 ) -> None:
@@ -217,7 +217,7 @@ async def test_what_ends_the_right_to_watch_cuts_a_running_view(
     account = f"/api/v1/accounts/{operator.account_id}"
     calls: dict[str, tuple[str, str, dict[str, Any] | None]] = {
         "moved": ("PATCH", camera, {"version": 1, "area": "demo/elsewhere"}),
-        "a home now": ("PATCH", camera, {"version": 1, "place_kind": "home"}),
+        "a shared space now": ("PATCH", camera, {"version": 1, "place_kind": "shared_space"}),
         "deleted": ("DELETE", camera, None),
         "demoted": ("PATCH", account, {"roles": [{"role": "auditor", "area": AREA}]}),
         "deactivated": ("PATCH", account, {"active": False}),

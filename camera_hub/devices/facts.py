@@ -1,0 +1,190 @@
+"""What is said of a camera's place, and what must hold before it is believed.
+
+A home camera belongs to a household and lies where that household lives; every camera keeps to the
+law in force. Cameras that were there before the law was switched on stay, and are findings.
+"""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from access.households.service import HomePlace, Households
+from access.jurisdictions import Breach, CameraFacts, Law
+from access.ledger.service import JsonScalar, Ledger
+from access.policy.areas import normalise_area
+from access.policy.types import Actor
+from camera_hub.devices.models import Camera
+from camera_hub.devices.schemas import CameraCreate, CameraUpdate, WarningOut
+from core.errors import InvalidInputError
+from core.settings import SiteSettings
+
+TEXTS = ("place_type", "purpose", "owner", "contact", "retention_reason")
+FLAGS = ("signage", "residents_may_watch")
+RECORDED = (
+    "name",
+    "area",
+    "place_kind",
+    "household_id",
+    *TEXTS,
+    "retention_hours",
+    *FLAGS,
+    "enabled",
+    "analyse",
+)
+"""Fields whose change is in the ledger. The address is not: it may say where in a flat it hangs."""
+
+_LAWFUL = frozenset({"place_kind", "retention_hours", "enabled", *TEXTS, *FLAGS})
+
+
+def set_facts(camera: Camera, body: CameraCreate | CameraUpdate) -> None:
+    """Take over what `body` says of the camera's place; what it leaves out stays."""
+    for name in (*TEXTS, *FLAGS):
+        if (value := getattr(body, name)) is not None:
+            setattr(camera, name, value)
+    if "retention_hours" in body.model_fields_set:
+        camera.retention_hours = body.retention_hours
+    if camera.place_kind != "shared_space" and not body.residents_may_watch:
+        # What residents could watch as a shared space, they cannot as anything else.
+        camera.residents_may_watch = False
+
+
+def facts_out(camera: Camera, law: Law) -> dict[str, Any]:
+    """Return the fields of `CameraFactsOut`."""
+    return {
+        "household_id": camera.household_id,
+        "place_type": camera.place_type,
+        "purpose": camera.purpose,
+        "owner": camera.owner,
+        "contact": camera.contact,
+        "retention_hours": camera.retention_hours,
+        "retention_in_force_hours": law.retention_of(
+            camera.place_type, camera.place_kind, camera.retention_hours
+        ),
+        "retention_reason": camera.retention_reason,
+        "signage": camera.signage,
+        "residents_may_watch": camera.residents_may_watch,
+        "masks": camera.masks,
+        "masks_burnt": camera.masks_burnt,
+    }
+
+
+def recorded(camera: Camera) -> dict[str, JsonScalar]:
+    """Return what the ledger says of a camera."""
+    values = {name: getattr(camera, name) for name in RECORDED}
+    values["household_id"] = str(camera.household_id) if camera.household_id else ""
+    return values
+
+
+class Places:
+    """Decides what may be said of a camera's place, and puts it on record."""
+
+    def __init__(
+        self, law: Law, households: Households, ledger: Ledger, site: SiteSettings
+    ) -> None:
+        self.law = law
+        self._households = households
+        self._ledger = ledger
+        self._site = site
+
+    def facts_of(self, camera: Camera) -> CameraFacts:
+        """Return what the law wants to know; the site answers for cameras without an owner."""
+        return CameraFacts(
+            name=camera.name,
+            place_kind=camera.place_kind,
+            place_type=camera.place_type,
+            purpose=camera.purpose,
+            owner=camera.owner or self._site.owner,
+            contact=camera.contact or self._site.contact,
+            retention_hours=camera.retention_hours,
+            retention_reason=camera.retention_reason,
+            signage=camera.signage,
+        )
+
+    def breaches(self, camera: Camera) -> list[Breach]:
+        """Return the rules that a camera breaks; a place that the law does not know is none."""
+        if camera.place_type and camera.place_type not in self.law.places:
+            return []
+        return self.law.check(self.facts_of(camera))
+
+    def warnings(self, camera: Camera) -> list[WarningOut]:
+        """Return what a camera's name makes one ask."""
+        return [
+            WarningOut(code="forbidden-place-name", message=hint.message)
+            for hint in self.law.hints(camera.name, camera.place_type)
+        ]
+
+    async def check(
+        self,
+        session: AsyncSession,
+        camera: Camera,
+        body: CameraCreate | CameraUpdate,
+        before: HomePlace | None = None,
+    ) -> None:
+        """Refuse the camera as `body` has made it, in the transaction that would keep it.
+
+        Raises:
+            LawRefusedError: it breaks the law in force.
+            ConflictError: code `home-stays-home`.
+            InvalidInputError: it names no household, or one where it cannot be, or it would let
+                residents watch what is not shared.
+        """
+        named = body.model_fields_set
+        if isinstance(body, CameraCreate) or named & {"place_kind", "household_id", "area"}:
+            await self._check_home(session, camera, before)
+        if camera.residents_may_watch and camera.place_kind != "shared_space":
+            raise InvalidInputError(
+                "Residents may watch cameras of shared spaces only.",
+                remedy="Leave residents_may_watch out, or make it a camera of a shared space.",
+                code="residents-shared-only",
+            )
+        switched_off = named & _LAWFUL == {"enabled"} and not camera.enabled
+        if isinstance(body, CameraCreate) or (named & _LAWFUL and not switched_off):
+            self.law.require(self.facts_of(camera))
+
+    async def _check_home(
+        self, session: AsyncSession, camera: Camera, before: HomePlace | None
+    ) -> None:
+        wanted = HomePlace(camera.place_kind, camera.household_id)
+        if before is not None and before.household_id is None and wanted.place_kind == "home":
+            # A home camera from before there were households is given its own.
+            before = None
+        await self._households.check_home(session, wanted, before)
+        if camera.household_id is None:
+            return
+        household = await self._households.get(session, camera.household_id)
+        if normalise_area(camera.area) != household.area:
+            raise InvalidInputError(
+                f"{household.name} lives in '{household.area}', the camera lies in "
+                f"'{camera.area}'.",
+                remedy="Give the camera the area of its household.",
+                code="household-elsewhere",
+            )
+
+    async def note(
+        self,
+        session: AsyncSession,
+        kind: str,
+        actor: Actor | None,
+        camera: Camera,
+        before: dict[str, JsonScalar] | None = None,
+    ) -> None:
+        """Write to the ledger what was added, removed or changed; append last."""
+        now = recorded(camera)
+        if before is None:
+            data = now
+        else:
+            data = {
+                name: f"{before[name]} -> {value}"
+                for name, value in now.items()
+                if value != before[name]
+            }
+            if not data:
+                return
+        await self._ledger.append(
+            session, kind, actor=actor, area=camera.area, subject=str(camera.id), data=data
+        )
+
+
+def home_place(camera: Camera) -> HomePlace:
+    """Return where a camera is, as far as households are concerned."""
+    return HomePlace(camera.place_kind, camera.household_id)
