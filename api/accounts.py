@@ -7,7 +7,8 @@ from fastapi import APIRouter
 
 from access.accounts.models import Account
 from access.accounts.schemas import AccountCreate, AccountOut, AccountUpdate, RoleInput
-from access.accounts.service import normalise_username, resources_of
+from access.accounts.names import normalise_username
+from access.accounts.service import resources_of
 from access.policy.areas import normalise_area
 from access.policy.types import Actor, Resource, RoleBinding
 from api.door import permit, require

@@ -16,6 +16,7 @@ from access.factors.steps import Steps
 from access.households.service import Households
 from access.jurisdictions import Law
 from access.ledger.service import Ledger
+from access.oidc.service import Oidc
 from access.policy.service import Policy
 from access.sessions.service import Sessions
 from access.tokens.service import Tokens
@@ -49,6 +50,7 @@ class Hub:
     sessions: Sessions
     factors: Factors
     steps: Steps
+    oidc: Oidc
     tokens: Tokens
     households: Households
     consent: Consent
@@ -107,6 +109,7 @@ def build_hub(settings: Settings, clock: Clock) -> Hub:
         sessions=Sessions(clock, ledger),
         factors=factors,
         steps=Steps(clock, secrets, factors),
+        oidc=Oidc(clock, secrets, ledger, settings.access.oidc),
         tokens=Tokens(clock, ledger),
         households=households,
         consent=Consent(clock, ledger, settings.site.zone),

@@ -45,7 +45,7 @@ async def create_token(
             scopes=body.scopes,
             area=area,
             expires_at=body.expires_at,
-            created_by=actor.id if actor.kind == "account" else None,
+            by=actor,
         )
         return TokenIssued(**TokenOut.of(row).model_dump(), token=secret)
 
@@ -58,4 +58,4 @@ async def revoke_token(
     async with hub.database.transaction() as session:
         row = await hub.tokens.get(session, token_id)
         require(hub, actor, "token.delete", Resource("token", id=str(row.id), area=row.area))
-        await hub.tokens.revoke(session, token_id)
+        await hub.tokens.revoke(session, token_id, actor)

@@ -10,6 +10,7 @@ TABLE_MODULES = (
     "access.accounts.models",
     "access.factors.models",
     "access.ledger.models",
+    "access.oidc.models",
     "access.consent.models",
     "access.households.models",
     "access.sessions.models",

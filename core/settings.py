@@ -10,10 +10,11 @@ import os
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from tzlocal import get_localzone
 
 from core.errors import InvalidInputError
@@ -188,6 +189,56 @@ class GovernanceSettings(_Section):
     )
 
 
+class OidcSettings(_Section):
+    """Sign-in through the identity provider of the organisation (OpenID Connect)."""
+
+    issuer: str = Field(max_length=500, description="e.g. https://login.example.org/realms/town")
+    client_id: str = Field(min_length=1, max_length=200)
+    client_secret: SecretStr = Field(
+        default=SecretStr(""), description="Better set by the environment; empty: a public client"
+    )
+    name: str = Field(default="", max_length=60, description="Shown on the button")
+    link: Literal["none", "username"] = Field(
+        default="none",
+        description="none: the holder connects the own account, signed in with the password; "
+        "username: an account is found by the provider's preferred_username, too",
+    )
+
+    @field_validator("issuer")
+    @classmethod
+    def _secure(cls, value: str) -> str:
+        parts = urlsplit(value)
+        on_this_machine = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+        if parts.scheme != "https" and not (parts.scheme == "http" and on_this_machine):
+            raise ValueError("must be an https:// address")
+        if parts.username or parts.query or parts.fragment:
+            raise ValueError("must have no user, query or fragment")
+        return value
+
+
+class AccessSettings(_Section):
+    """Accounts and signing in."""
+
+    second_factor_for: tuple[
+        Literal[
+            "resident",
+            "duty_staff",
+            "patrol",
+            "department",
+            "operator",
+            "supervisor",
+            "auditor",
+            "administrator",
+        ],
+        ...,
+    ] = Field(
+        default=(),
+        description="Roles whose accounts may only set up a second factor until they have one; "
+        "advised: administrator, auditor, operator",
+    )
+    oidc: OidcSettings | None = None
+
+
 class LogSettings(_Section):
     """Log output."""
 
@@ -209,6 +260,7 @@ class Settings(_Section):
     secrets: SecretsSettings = SecretsSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
     governance: GovernanceSettings = GovernanceSettings()
+    access: AccessSettings = AccessSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("data_dir", "models_dir")

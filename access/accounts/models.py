@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint, Uuid
+from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint, Uuid, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.database import Base, UtcDateTime
@@ -23,6 +23,12 @@ class Account(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     password_changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    must_change_password: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # The last time that somebody else set the password, and who: the holder is shown it for good.
+    password_set_by: Mapped[str | None] = mapped_column(String(80))
+    password_set_by_other_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # Whether a TOTP secret or a passkey is enrolled: asked at every request, so kept here.
+    has_second_factor: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     roles: Mapped[list["AccountRole"]] = relationship(
         back_populates="account",

@@ -12,6 +12,7 @@ from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from access.accounts.common_passwords import is_common
 from core.errors import InvalidInputError
 
 P = ParamSpec("P")
@@ -41,6 +42,8 @@ def check_password(password: str, username: str) -> None:
         broken = "is the username"
     elif len(set(folded)) < _MIN_DISTINCT:
         broken = "is made of too few different characters"
+    elif is_common(password):
+        broken = "is one of those that are guessed first"
     else:
         return
     raise InvalidInputError(

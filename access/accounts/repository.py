@@ -15,6 +15,20 @@ async def by_id(session: AsyncSession, account_id: UUID) -> Account | None:
     return await session.get(Account, account_id)
 
 
+async def locked(session: AsyncSession, account_id: UUID) -> Account | None:
+    """Return the account as it is now, with its roles, locked until the transaction ends.
+
+    Two changes of one account at once follow each other (PostgreSQL; SQLite has one writer).
+    """
+    query = (
+        select(Account)
+        .where(Account.id == account_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return await session.scalar(query)
+
+
 async def by_username(session: AsyncSession, username: str) -> Account | None:
     """Return the account with that normalised username."""
     return await session.scalar(select(Account).where(Account.username == username))

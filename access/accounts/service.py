@@ -3,53 +3,34 @@
 No account exists until somebody makes one, and none has a password that somebody else knows.
 """
 
-import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.accounts import repository
-from access.accounts.models import Account, AccountRole
+from access.accounts.models import Account
+from access.accounts.names import check_display_name, check_locale, normalise_username
 from access.accounts.passwords import HashedPassword, Passwords
+from access.accounts.roles import bindings_of, in_words, role_rows
 from access.accounts.throttle import Throttle, TooManyAttemptsError
-from access.policy.areas import normalise_area
+from access.ledger.service import JsonScalar, Ledger
 from access.policy.types import Actor, Resource, Role, RoleBinding
 from core.clock import Clock
 from core.database import Database
-from core.errors import ConflictError, InvalidInputError, NotFoundError, UnauthenticatedError
+from core.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    UnauthenticatedError,
+)
 from core.ids import new_id
 from core.logging import get_logger
 from core.metrics import counter
 
 _SIGN_INS = counter("sign_ins", "Attempts to sign in", ("outcome",))
 _log = get_logger("access.accounts")
-
-LOCALES = ("zh-CN", "en")
-_USERNAME = re.compile(r"[^\W_][\w.@-]{1,62}[^\W_]")
-
-
-def normalise_username(text: str) -> str:
-    """Return `text` as it is stored and compared: NFKC, no blanks around, case folded.
-
-    Raises:
-        InvalidInputError: not 3 to 64 letters, digits or `. _ @ -`.
-    """
-    username = unicodedata.normalize("NFKC", text).strip().casefold()
-    if not _USERNAME.fullmatch(username):
-        raise InvalidInputError(
-            "The username cannot be used.",
-            remedy="Use 3 to 64 letters, digits or . _ @ - and begin and end with "
-            "a letter or digit.",
-            code="invalid-username",
-        )
-    return username
-
-
-def bindings_of(account: Account) -> tuple[RoleBinding, ...]:
-    """Return the roles of `account`."""
-    return tuple(RoleBinding(Role(row.role), row.area) for row in account.roles)
 
 
 def resources_of(account: Account) -> list[Resource]:
@@ -73,13 +54,35 @@ def actor_of(account: Account, session_id: UUID | None = None) -> Actor:
     )
 
 
-class Accounts:
-    """Decides about accounts."""
+COMMAND_LINE = "command line"
+"""Who set a password that was given on the node itself."""
 
-    def __init__(self, clock: Clock) -> None:
+
+class Accounts:
+    """Decides about accounts. `second_factor_for` names the roles that may do nothing without."""
+
+    def __init__(
+        self, clock: Clock, ledger: Ledger, second_factor_for: Collection[str] = ()
+    ) -> None:
         self._clock = clock
+        self._ledger = ledger
+        self._second_factor_for = frozenset(second_factor_for)
         self._passwords = Passwords()
-        self._throttle = Throttle(clock)
+        self.throttle = Throttle(clock)
+
+    def may_only(self, account: Account) -> str | None:
+        """Return why `account` may do nothing but look after itself, or None.
+
+        `password-change-needed`: somebody else knows its password. `second-factor-needed`: it
+        holds a role that the settings let in with a second factor only.
+        """
+        if account.must_change_password:
+            return "password-change-needed"
+        if not account.has_second_factor and any(
+            row.role in self._second_factor_for for row in account.roles
+        ):
+            return "second-factor-needed"
+        return None
 
     async def hash_password(self, password: str, *, username: str) -> HashedPassword:
         """Check the rules and hash `password`; slow, so call it outside of a transaction.
@@ -98,11 +101,14 @@ class Accounts:
         password: HashedPassword,
         roles: Sequence[RoleBinding] = (),
         locale: str = "zh-CN",
+        by: Actor | None = None,
+        password_set_by: str | None = None,
+        must_change_password: bool = False,
     ) -> Account:
-        """Make an account.
+        """Make an account. `password_set_by` names who knows its password besides the holder.
 
         Raises:
-            ConflictError: code `username-taken`.
+            ConflictError: code `username-taken` or `conflicting-roles`.
             InvalidInputError: username, name, locale, role or area cannot be used.
         """
         username = normalise_username(username)
@@ -116,16 +122,22 @@ class Accounts:
         account = Account(
             id=new_id(),
             username=username,
-            display_name=_display_name(display_name),
+            display_name=check_display_name(display_name),
             password_hash=password,
-            locale=_locale(locale),
+            locale=check_locale(locale),
             active=True,
             created_at=now,
             updated_at=now,
             password_changed_at=now,
-            roles=_role_rows(roles),
+            must_change_password=must_change_password,
+            password_set_by=password_set_by,
+            password_set_by_other_at=now if password_set_by else None,
+            has_second_factor=False,
+            roles=role_rows(roles),
         )
         await repository.add(session, account)
+        data = {"username": username, "roles": in_words(bindings_of(account))}
+        await self._record(session, "account.created", account, by, data)
         return account
 
     async def update(
@@ -138,36 +150,79 @@ class Accounts:
         roles: Sequence[RoleBinding] | None = None,
         active: bool | None = None,
         locale: str | None = None,
+        by: Actor | None = None,
+        password_set_by: str | None = None,
+        must_change_password: bool = True,
     ) -> Account:
         """Change what is not None of `account`, which must belong to `session`.
 
         Whoever calls this ends the sessions of the account when `password` or `active` changed
-        (`Sessions.end_all`).
+        (`Sessions.end_all`), and does so before. A new password is one that `password_set_by`
+        knows, and with `must_change_password` the holder makes another at the next sign-in.
 
         Raises:
-            ConflictError: code `last-administrator`: nobody else could administer the site.
+            ConflictError: code `last-administrator`: nobody else could administer the site; or
+                `conflicting-roles`.
             InvalidInputError: name, locale, role or area cannot be used.
         """
+        account = await self.get_for_change(session, account.id)
         now = self._clock.now()
+        before, was_active = in_words(bindings_of(account)), account.active
         if display_name is not None:
-            account.display_name = _display_name(display_name)
+            account.display_name = check_display_name(display_name)
         if locale is not None:
-            account.locale = _locale(locale)
+            account.locale = check_locale(locale)
         if roles is not None or active is False:
             left = bindings_of(account) if roles is None else tuple(roles)
             await self._keep_an_administrator(session, account, left, active)
         if roles is not None:
             kept = {(row.role, row.area): row for row in account.roles}
-            wanted = _role_rows(roles)
+            wanted = role_rows(roles)
             account.roles = [kept.get((row.role, row.area), row) for row in wanted]
         if active is not None:
             account.active = active
         if password is not None:
             account.password_hash = password
             account.password_changed_at = now
+            account.password_set_by = password_set_by
+            account.password_set_by_other_at = now
+            account.must_change_password = must_change_password
         account.updated_at = now
         await repository.flush(session)
+        after = in_words(bindings_of(account))
+        if after != before:
+            data: dict[str, JsonScalar] = {"before": before, "after": after}
+            await self._record(session, "account.granted", account, by, data)
+        if account.active != was_active:
+            kind = "account.activated" if account.active else "account.deactivated"
+            await self._record(session, kind, account, by, {})
+        if password is not None:
+            await self._record(session, "account.password_set", account, by, {})
+        if display_name is not None or locale is not None:
+            data = {"display_name": account.display_name, "locale": account.locale}
+            await self._record(session, "account.changed", account, by, data)
         return account
+
+    async def change_own_password(
+        self, session: AsyncSession, account: Account, password: HashedPassword
+    ) -> None:
+        """Give the holder's account the password that only the holder knows.
+
+        Whoever calls this has checked the present one and ends the other sessions before.
+        """
+        account.password_hash = password
+        account.password_changed_at = account.updated_at = self._clock.now()
+        account.must_change_password = False
+        await repository.flush(session)
+        await self._record(session, "account.password_changed", account, actor_of(account), {})
+
+    async def get_for_change(self, session: AsyncSession, account_id: UUID) -> Account:
+        """Return the account locked until the commit, with roles as they are now.
+
+        Raises:
+            NotFoundError: there is none with this id.
+        """
+        return _found(await repository.locked(session, account_id))
 
     async def get(self, session: AsyncSession, account_id: UUID) -> Account:
         """Return the account.
@@ -175,12 +230,7 @@ class Accounts:
         Raises:
             NotFoundError: there is none with this id.
         """
-        account = await repository.by_id(session, account_id)
-        if account is None:
-            raise NotFoundError(
-                "There is no such account.", remedy="Look it up in the list of accounts."
-            )
-        return account
+        return _found(await repository.by_id(session, account_id))
 
     async def get_by_username(self, session: AsyncSession, username: str) -> Account:
         """Return the account with this username, however it is written.
@@ -228,7 +278,7 @@ class Accounts:
             name = None
         key = name if name is not None else username[:64]
         try:
-            self._throttle.attempt(key, address)
+            self.throttle.attempt(key, address)
         except TooManyAttemptsError:
             _SIGN_INS.labels("too-many-attempts").inc()
             raise
@@ -247,15 +297,57 @@ class Accounts:
                 remedy="Try again, or ask an administrator for a new password.",
                 code="invalid-credentials",
             )
-        self._throttle.succeeded(key, address)
+        self.throttle.succeeded(key, address)
         _SIGN_INS.labels("accepted").inc()
-        _log.info("signed_in", account=str(account.id), address=address)
+        _log.info("password_accepted", account=str(account.id), address=address)
         if renewed is not None:
             async with database.transaction() as session:
                 stored = await self.get(session, account.id)
                 if stored.password_hash == account.password_hash:
                     stored.password_hash = renewed
         return account.id
+
+    async def check_own_password(
+        self, database: Database, *, account_id: UUID, password: str, address: str
+    ) -> None:
+        """Let the holder go on who knows the present password; a session alone is not enough.
+
+        Guesses are slowed down like those at sign-in, so that a stolen session finds nothing out.
+
+        Raises:
+            ForbiddenError: code `wrong-password`.
+            TooManyAttemptsError: too many failures for this account from this address.
+        """
+        self.throttle.attempt(str(account_id), address)
+        async with database.read() as session:
+            account = await self.get(session, account_id)
+        matches, _ = await self._passwords.verify(password, account.password_hash)
+        if not matches:
+            _log.warning("own_password_refused", account=str(account_id), address=address)
+            raise ForbiddenError(
+                "The password is wrong.",
+                remedy="Enter the password with which you sign in now.",
+                code="wrong-password",
+            )
+        self.throttle.succeeded(str(account_id), address)
+
+    async def _record(
+        self,
+        session: AsyncSession,
+        kind: str,
+        account: Account,
+        by: Actor | None,
+        data: Mapping[str, JsonScalar],
+    ) -> None:
+        areas = {row.area for row in account.roles}
+        await self._ledger.append(
+            session,
+            kind,
+            actor=by,
+            area=areas.pop() if len(areas) == 1 else "",
+            subject=str(account.id),
+            data=data,
+        )
 
     async def _keep_an_administrator(
         self,
@@ -280,38 +372,9 @@ class Accounts:
             )
 
 
-def _display_name(text: str) -> str:
-    name = " ".join(text.split())
-    if not 1 <= len(name) <= 80 or not name.isprintable():
-        raise InvalidInputError(
-            "The name to show cannot be used.",
-            remedy="Use 1 to 80 printable characters.",
-            code="invalid-display-name",
+def _found(account: Account | None) -> Account:
+    if account is None:
+        raise NotFoundError(
+            "There is no such account.", remedy="Look it up in the list of accounts."
         )
-    return name
-
-
-def _locale(text: str) -> str:
-    if text not in LOCALES:
-        raise InvalidInputError(
-            f"There is no language '{text[:20]}'.",
-            remedy=f"Choose one of {', '.join(LOCALES)}.",
-            code="invalid-locale",
-        )
-    return text
-
-
-def _role_rows(roles: Sequence[RoleBinding]) -> list[AccountRole]:
-    rows: dict[tuple[str, str], AccountRole] = {}
-    for binding in roles:
-        if binding.role is Role.SERVICE:
-            raise InvalidInputError(
-                "The role 'service' is for programs.",
-                remedy="Make a token instead of an account.",
-                code="invalid-role",
-            )
-        area = normalise_area(binding.area)
-        rows[binding.role.value, area] = AccountRole(
-            id=new_id(), role=binding.role.value, area=area
-        )
-    return list(rows.values())
+    return account

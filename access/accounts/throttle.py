@@ -22,7 +22,7 @@ MAX_KEYS = 20_000
 
 
 class TooManyAttemptsError(HubError):
-    """Too many failed sign-ins; `retry_after` is in seconds (429)."""
+    """Too many failed sign-ins or second steps; `retry_after` is in seconds (429)."""
 
     status = 429
     code = "too-many-attempts"
@@ -68,6 +68,33 @@ class Throttle:
         for count in (pair, place):
             count.tries += 1
             count.last = now
+
+    def attempt_second_step(self, account: str, address: str, *, known: bool) -> None:
+        """Count a guess of a second factor of `account` from `address` before it is looked at.
+
+        The pair is slowed down as for passwords. Guesses from many addresses at once are slowed
+        down together, by seconds, but not at an address that has been signed in before (`known`):
+        whoever guesses elsewhere keeps nobody from working at the usual place.
+
+        Raises:
+            TooManyAttemptsError: the pair, or the account from unknown addresses, must wait.
+        """
+        now = self._clock.monotonic()
+        key = f"second step of {account}"
+        counts = [self._count((key, address), now)]
+        wait = _wait(counts[0], now, FREE_TRIES, MAX_DELAY_S)
+        if not known:
+            counts.append(self._count((key, "unknown addresses"), now))
+            wait = max(wait, _wait(counts[1], now, ADDRESS_FREE_TRIES, ADDRESS_MAX_DELAY_S))
+        if wait > 0:
+            raise TooManyAttemptsError(wait)
+        for count in counts:
+            count.tries += 1
+            count.last = now
+
+    def second_step_succeeded(self, account: str, address: str) -> None:
+        """Forget the pair's failures: its second factor was right."""
+        self._counts.pop((f"second step of {account}", address), None)
 
     def succeeded(self, username: str, address: str) -> None:
         """Forget the pair's failures: its password was right."""

@@ -1,9 +1,10 @@
 """Every query on sessions."""
 
 from datetime import datetime
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, CursorResult, Executable, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.accounts.models import Account
@@ -35,27 +36,64 @@ async def touch(session: AsyncSession, session_id: UUID, at: datetime) -> None:
     )
 
 
-async def end(session: AsyncSession, session_id: UUID, at: datetime, reason: str) -> None:
-    """End this session if it has not ended."""
-    await session.execute(
-        update(Session)
-        .where(Session.id == session_id, Session.ended_at.is_(None))
-        .values(ended_at=at, end_reason=reason)
-    )
+async def end(
+    session: AsyncSession,
+    session_id: UUID,
+    at: datetime,
+    reason: str,
+    account_id: UUID | None = None,
+) -> bool:
+    """End this session (of this account) if it has not ended; say whether it did so."""
+    query = update(Session).where(Session.id == session_id, Session.ended_at.is_(None))
+    if account_id is not None:
+        query = query.where(Session.account_id == account_id)
+    return await _changed(session, query.values(ended_at=at, end_reason=reason)) > 0
 
 
-async def end_all(session: AsyncSession, account_id: UUID, at: datetime, reason: str) -> None:
-    """End every session of this account that has not ended."""
-    await session.execute(
-        update(Session)
-        .where(Session.account_id == account_id, Session.ended_at.is_(None))
-        .values(ended_at=at, end_reason=reason)
+async def end_all(
+    session: AsyncSession, account_id: UUID, at: datetime, reason: str, but: UUID | None
+) -> int:
+    """End every session of this account, `but` one, that has not ended; return how many."""
+    query = update(Session).where(
+        Session.account_id == account_id, Session.ended_at.is_(None), Session.expires_at > at
     )
+    if but is not None:
+        query = query.where(Session.id != but)
+    return await _changed(session, query.values(ended_at=at, end_reason=reason))
+
+
+async def of_account(
+    session: AsyncSession, account_id: UUID, now: datetime, seen_after: datetime
+) -> list[Session]:
+    """Return the sessions of this account that go on, the one used last first."""
+    query = (
+        select(Session)
+        .where(
+            Session.account_id == account_id,
+            Session.ended_at.is_(None),
+            Session.expires_at > now,
+            Session.last_seen_at > seen_after,
+        )
+        .order_by(Session.last_seen_at.desc(), Session.id.desc())
+        .limit(200)
+    )
+    return list(await session.scalars(query))
+
+
+async def has_address(session: AsyncSession, account_id: UUID, address: str) -> bool:
+    """Say whether this account ever had a session from this address."""
+    query = select(Session.id).where(Session.account_id == account_id, Session.address == address)
+    return await session.scalar(query.limit(1)) is not None
 
 
 async def delete_older(session: AsyncSession, before: datetime) -> None:
     """Delete the sessions that ran out before `before`."""
     await session.execute(delete(Session).where(Session.expires_at < before))
+
+
+async def _changed(session: AsyncSession, statement: Executable) -> int:
+    result = cast("CursorResult[Any]", await session.execute(statement))
+    return result.rowcount
 
 
 async def _one(

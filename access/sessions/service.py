@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -16,9 +17,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.accounts.models import Account
+from access.ledger.service import JsonScalar, Ledger
+from access.policy.types import Actor
 from access.sessions import repository
 from access.sessions.models import Session
 from core.clock import Clock
+from core.errors import NotFoundError
 from core.ids import new_id
 
 IDLE_LIMIT = timedelta(hours=12)
@@ -54,14 +58,25 @@ def csrf_matches(token: str, presented: str) -> bool:
 class Sessions:
     """Decides which sessions count."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, ledger: Ledger) -> None:
         self._clock = clock
+        self._ledger = ledger
         self._touched: OrderedDict[UUID, datetime] = OrderedDict()
 
     async def open(
-        self, session: AsyncSession, account_id: UUID, *, address: str, user_agent: str
+        self,
+        session: AsyncSession,
+        account_id: UUID,
+        *,
+        address: str,
+        user_agent: str,
+        method: str = "password",
     ) -> OpenedSession:
-        """Open a session with a new token. Never takes a token from the outside."""
+        """Open a session with a new token. Never takes a token from the outside.
+
+        `method` says in the ledger how the holder was known: `password`, `totp`, `passkey`,
+        `recovery`, `oidc`.
+        """
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         now = self._clock.now()
         row = Session(
@@ -75,6 +90,10 @@ class Sessions:
             user_agent=user_agent[:200],
         )
         await repository.add(session, row)
+        actor = Actor(kind="account", id=account_id)
+        await self._ledger.append(
+            session, "session.opened", actor=actor, subject=str(row.id), data={"method": method}
+        )
         return OpenedSession(row.id, token, csrf_token(token), row.expires_at)
 
     async def resolve(self, session: AsyncSession, token: str) -> tuple[Session, Account] | None:
@@ -120,11 +139,49 @@ class Sessions:
 
     async def end(self, session: AsyncSession, session_id: UUID, reason: str) -> None:
         """End one session; its token opens nothing from the commit on."""
-        await repository.end(session, session_id, self._clock.now(), reason)
+        if await repository.end(session, session_id, self._clock.now(), reason):
+            await self._ended(session, str(session_id), None, {"reason": reason})
 
-    async def end_all(self, session: AsyncSession, account_id: UUID, reason: str) -> None:
-        """End every session of an account."""
-        await repository.end_all(session, account_id, self._clock.now(), reason)
+    async def end_own(
+        self, session: AsyncSession, account_id: UUID, session_id: UUID, by: Actor
+    ) -> None:
+        """End one session of this account.
+
+        Raises:
+            NotFoundError: the account has no such session that goes on.
+        """
+        if not await repository.end(
+            session, session_id, self._clock.now(), "ended by its holder", account_id
+        ):
+            raise NotFoundError(
+                "There is no such session.", remedy="It may have ended. Reload the page."
+            )
+        await self._ended(session, str(session_id), by, {"reason": "ended by its holder"})
+
+    async def end_all(
+        self,
+        session: AsyncSession,
+        account_id: UUID,
+        reason: str,
+        *,
+        but: UUID | None = None,
+        by: Actor | None = None,
+    ) -> int:
+        """End every session of an account, `but` one, and return how many those were."""
+        ended = await repository.end_all(session, account_id, self._clock.now(), reason, but)
+        if ended:
+            data: dict[str, JsonScalar] = {"reason": reason, "sessions": ended}
+            await self._ended(session, str(account_id), by, data)
+        return ended
+
+    async def of(self, session: AsyncSession, account_id: UUID) -> list[Session]:
+        """Return the sessions of an account that go on, the one used last first."""
+        now = self._clock.now()
+        return await repository.of_account(session, account_id, now, now - IDLE_LIMIT)
+
+    async def known_address(self, session: AsyncSession, account_id: UUID, address: str) -> bool:
+        """Say whether the account has been signed in from this address before."""
+        return await repository.has_address(session, account_id, address[:64])
 
     async def forget_old(self, session: AsyncSession) -> None:
         """Delete the sessions that ran out long ago."""
@@ -139,6 +196,15 @@ class Sessions:
         if ended or now - row.last_seen_at >= IDLE_LIMIT or not account.active:
             return None
         return row, account
+
+    async def _ended(
+        self,
+        session: AsyncSession,
+        subject: str,
+        by: Actor | None,
+        data: Mapping[str, JsonScalar],
+    ) -> None:
+        await self._ledger.append(session, "session.ended", actor=by, subject=subject, data=data)
 
 
 def _digest(token: str) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from access.ledger.service import Ledger
 from access.policy.areas import normalise_area
 from access.policy.service import SCOPES
 from access.policy.types import Actor, Role, RoleBinding
@@ -37,8 +38,9 @@ def actor_of(token: ServiceToken) -> Actor:
 class Tokens:
     """Decides which tokens count."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, ledger: Ledger) -> None:
         self._clock = clock
+        self._ledger = ledger
 
     async def issue(
         self,
@@ -48,7 +50,7 @@ class Tokens:
         scopes: Iterable[str],
         area: str = "",
         expires_at: datetime | None = None,
-        created_by: UUID | None = None,
+        by: Actor | None = None,
     ) -> tuple[ServiceToken, str]:
         """Make a token; the second of the pair is the secret, which is stored nowhere.
 
@@ -84,11 +86,23 @@ class Tokens:
             token_hash=_digest(secret),
             scopes=wanted,
             area=normalise_area(area),
-            created_by=created_by,
+            created_by=by.id if by is not None and by.kind == "account" else None,
             created_at=now,
             expires_at=expires_at,
         )
         await repository.add(session, row)
+        await self._ledger.append(
+            session,
+            "token.issued",
+            actor=by,
+            area=row.area,
+            subject=str(row.id),
+            data={
+                "name": name,
+                "scopes": ", ".join(wanted),
+                "expires_at": expires_at.isoformat() if expires_at is not None else None,
+            },
+        )
         return row, secret
 
     async def renew(self, session: AsyncSession, *, name: str, scopes: Iterable[str]) -> str:
@@ -128,7 +142,7 @@ class Tokens:
             )
         return row
 
-    async def revoke(self, session: AsyncSession, token_id: UUID) -> None:
+    async def revoke(self, session: AsyncSession, token_id: UUID, by: Actor | None = None) -> None:
         """Revoke a token; it opens nothing from the commit on.
 
         Raises:
@@ -136,6 +150,14 @@ class Tokens:
         """
         row = await self.get(session, token_id)
         row.revoked_at = self._clock.now()
+        await self._ledger.append(
+            session,
+            "token.revoked",
+            actor=by,
+            area=row.area,
+            subject=str(row.id),
+            data={"name": row.name},
+        )
 
     async def page(
         self,

@@ -10,7 +10,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from access.accounts.passwords import Passwords
-from access.accounts.service import normalise_username
+from access.accounts.names import normalise_username
 from access.accounts.throttle import (
     ADDRESS_FREE_TRIES,
     ADDRESS_MAX_DELAY_S,

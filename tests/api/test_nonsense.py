@@ -10,7 +10,15 @@ from fastapi import FastAPI
 from access.policy import Role, RoleBinding
 from api.hub import Hub
 from tests.api.door_table import TABLE
-from tests.api.test_one_door import HERE, PEOPLE, _session_headers, knock, make_things, place
+from tests.api.test_one_door import (
+    DECIDING,
+    HERE,
+    WATCHING,
+    _session_headers,
+    knock,
+    make_things,
+    place,
+)
 from tests.support.http import password_hash
 
 STRANGE: list[Any] = [None, -1, 2**70, 1e400, "a\0b", "\ud83d", "x" * 5000, [], {"\0": "\0"}]
@@ -35,15 +43,17 @@ def fields_of(app: FastAPI, method: str, path: str) -> set[str]:
 
 @pytest.mark.parametrize("hub_url", ["postgresql"], indirect=True)
 async def test_no_route_falls_over_nonsense(app: FastAPI, hub: Hub) -> None:
+    headers = {}
     async with hub.database.transaction() as session:
-        account = await hub.accounts.create(
-            session,
-            username="everything",
-            display_name="Everything",
-            password=password_hash(),
-            roles=[RoleBinding(Role(role), "") for role in PEOPLE],
-        )
-        headers = await _session_headers(hub, session, account.id)
+        for name, roles in (("watching", WATCHING), ("deciding", DECIDING)):
+            account = await hub.accounts.create(
+                session,
+                username=name,
+                display_name=name,
+                password=password_hash(),
+                roles=[RoleBinding(Role(role), "") for role in roles],
+            )
+            headers[name] = await _session_headers(hub, session, account.id)
         _, secret = await hub.tokens.issue(session, name="t", scopes=["signal.post"])
     bearer = {"Authorization": f"Bearer {secret}"}
     things = await make_things(hub, HERE)
@@ -65,7 +75,10 @@ async def test_no_route_falls_over_nonsense(app: FastAPI, hub: Hub) -> None:
         if row.things:
             # What cannot be an id, and a character that no store takes.
             asked += [(row.path, base), (row.path.replace("{", "%00{"), base)]
-        keys = bearer if row.path.endswith("/signals") and row.method == "POST" else headers
+        office = set(row.who.split()) & set(DECIDING)
+        keys = headers["deciding" if office else "watching"]
+        if row.path.endswith("/signals") and row.method == "POST":
+            keys = bearer
         for path, body in asked:
             answer = await knock(app, row.method, path, keys, body)
             if answer.status >= 500 and answer.code not in {"not-ready", ""}:

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from access.ledger.service import Ledger
 from access.tokens.service import Tokens
 from api.hub import Hub
 from core.clock import SystemClock
@@ -87,11 +88,11 @@ async def mortal_api(store_url: str, tmp_path: Path) -> AsyncIterator[tuple[str,
 
 
 async def test_a_receipt_means_durable(
-    mortal_api: tuple[str, Path, Path], database: Database
+    mortal_api: tuple[str, Path, Path], database: Database, tmp_path: Path
 ) -> None:
     url, obituary, errors = mortal_api
     async with database.transaction() as session:
-        _, secret = await Tokens(SystemClock()).issue(
+        _, secret = await Tokens(SystemClock(), Ledger(SystemClock(), tmp_path)).issue(
             session, name="media-0", scopes=["signal.post"]
         )
     receipts: dict[str, str | None] = {}
