@@ -1,0 +1,126 @@
+"""Every action, what it is done to, and what a service token may be given."""
+
+ACTIONS_BY_KIND: dict[str, tuple[str, ...]] = {
+    "camera": (
+        "camera.list",
+        "camera.read",
+        "camera.probe",
+        "camera.create",
+        "camera.update",
+        "camera.switch",
+        "camera.delete",
+        "camera.live",
+        "camera.snapshot",
+        "camera.mask",
+        "zone.read",
+        "zone.write",
+        "recording.list",
+        "recording.play",
+    ),
+    "incident": (
+        "incident.list",
+        "incident.read",
+        "incident.image",
+        "incident.acknowledge",
+        "incident.handle",
+        "incident.feedback",
+        "incident.close",
+        "incident.note",
+    ),
+    "export": ("export.request", "export.list", "export.approve", "export.download"),
+    "household": (
+        "household.list",
+        "household.create",
+        "household.update",
+        "household.close",
+    ),
+    "grant": ("grant.list", "grant.give", "grant.withdraw"),
+    "account": (
+        "account.list",
+        "account.create",
+        "account.update",
+        "account.grant",
+        "account.reset",
+    ),
+    "site": (
+        "session.read",
+        "session.delete",
+        "account.self",
+        "token.list",
+        "token.create",
+        "token.delete",
+        "signal.post",
+        "event.stream",
+        "worker.heartbeat",
+        "view.list",
+        "metrics.read",
+        "system.read",
+        "home.read",
+        "viewing.read",
+        "purpose.list",
+        "law.read",
+        "ledger.read",
+        "ledger.verify",
+        "seal.list",
+        "seal.request",
+        "seal.approve",
+        "access.explain",
+    ),
+}
+"""Every action, by the kind of thing it is done to."""
+
+ACTIONS: frozenset[str] = frozenset(a for group in ACTIONS_BY_KIND.values() for a in group)
+
+SCOPES: frozenset[str] = frozenset(
+    {
+        "signal.post",
+        "worker.heartbeat",
+        "metrics.read",
+        "system.read",
+        "event.stream",
+        "camera.list",
+        "camera.read",
+        "incident.list",
+        "incident.read",
+    }
+)
+"""What a service token may be given. Nothing here shows a picture or changes a right."""
+
+CEDAR_TYPE = {
+    "camera": "Camera",
+    "zone": "Camera",
+    "recording": "Camera",
+    "incident": "Incident",
+    "export": "Export",
+    "household": "Household",
+    "grant": "Grant",
+    "account": "Account",
+    "session": "Site",
+    "token": "Site",
+    "signal": "Site",
+    "event": "Site",
+    "worker": "Site",
+    "view": "Site",
+    "metrics": "Site",
+    "system": "Site",
+    "home": "Site",
+    "viewing": "Site",
+    "purpose": "Site",
+    "law": "Site",
+    "ledger": "Site",
+    "seal": "Site",
+    "access": "Site",
+}
+CEDAR_TYPE_OF_ACTION = {
+    action: "Site" if kind == "site" else CEDAR_TYPE[kind]
+    for kind, actions in ACTIONS_BY_KIND.items()
+    for action in actions
+}
+KIND_OF_ACTION = {
+    action: "system" if kind == "site" else kind
+    for kind, actions in ACTIONS_BY_KIND.items()
+    for action in actions
+}
+PLACES = ("public_space", "shared_space", "home")
+WITH_PLACE = frozenset({"Camera", "Incident", "Export"})
+"""Types whose things show a kind of place."""
