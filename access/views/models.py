@@ -39,6 +39,9 @@ class ViewRecord(Base):
     redacted: Mapped[bool] = mapped_column(default=False, server_default=false())
     # Whose home it was, so that a camera that is gone keeps its history.
     household_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
+    # What the place and the viewer were then; both may be something else by now.
+    place_kind: Mapped[str] = mapped_column(String(20), default="", server_default="")
+    role: Mapped[str] = mapped_column(String(20), default="", server_default="")
     incident_id: Mapped[UUID | None] = mapped_column(Uuid, index=True)
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.accounts.models import Account
 from access.ledger.service import Ledger
-from access.policy.types import Actor
+from access.policy.areas import covers
+from access.policy.types import Actor, Role
 from access.views import repository
 from access.views.models import ViewRecord
 from access.views.schemas import ViewKind
@@ -21,6 +22,28 @@ from core.ids import new_id
 
 _LASTING = frozenset({"live", "playback"})
 """Kinds of viewings that go on for a while; the others end when they begin."""
+
+
+_ROLES = (
+    Role.SUPERVISOR,
+    Role.DUTY_STAFF,
+    Role.OPERATOR,
+    Role.PATROL,
+    Role.DEPARTMENT,
+    Role.RESIDENT,
+)
+
+
+def role_of(actor: Actor, area: str, household_id: UUID | None, *, invited: bool) -> str:
+    """Return as what `actor` looks at a camera in `area`.
+
+    "household" in the own home, else the first role held there, else "guest" of a household.
+    """
+    if household_id is not None and household_id in actor.households:
+        return "household"
+    held = {binding.role for binding in actor.bindings if covers(binding.area, area)}
+    found = next((role.value for role in _ROLES if role in held), "")
+    return "guest" if invited and found in {"", "resident"} else found
 
 
 class Views:
@@ -44,6 +67,7 @@ class Views:
         incident_id: UUID | None = None,
         redacted: bool = False,
         household_id: UUID | None = None,
+        place_kind: str = "",
     ) -> UUID:
         """Write that `actor` begins to see the camera's pictures, and return the record's id.
 
@@ -62,6 +86,7 @@ class Views:
             incident_id: the incident that it is looked at for.
             redacted: people and vehicles are blurred in what leaves.
             household_id: the household whose home it is.
+            place_kind: the kind of place that the camera shows.
 
         Raises:
             ForbiddenError: the actor is no account; pictures are for people who can be named.
@@ -84,6 +109,8 @@ class Views:
             grant_id=grant_id,
             redacted=redacted,
             household_id=household_id,
+            place_kind=place_kind,
+            role=role_of(actor, area, household_id, invited=grant_id is not None),
             incident_id=incident_id,
             started_at=now,
             ended_at=None if kind in _LASTING else now,
