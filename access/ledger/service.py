@@ -9,7 +9,6 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import event
@@ -18,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from access.ledger import repository
 from access.ledger.chain import entry_hash
+from access.ledger.times import to_us
 from access.policy.types import Actor
 from core.clock import Clock
 
@@ -29,19 +29,7 @@ MAX_FIELDS = 24
 
 _KIND = re.compile(r"[a-z]+(\.[a-z_]+)+")
 _SECRET = re.compile(r"password|secret|token$|code$|private|credential", re.IGNORECASE)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _WAKES = "ledger_wakes"
-
-
-def to_us(at: datetime) -> int:
-    """Return `at` in microseconds since 1970-01-01 UTC, without a rounding float."""
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def from_us(at_us: int) -> datetime:
-    """Return the time (UTC) that `at_us` microseconds since 1970-01-01 UTC stand for."""
-    return _EPOCH + timedelta(microseconds=at_us)
 
 
 def encode_body(data: Mapping[str, JsonScalar]) -> str:
