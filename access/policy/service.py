@@ -79,12 +79,26 @@ class Policy:
     """
 
     def __init__(self, text: str, schema_text: str, source: str = "policy") -> None:
-        inviolable = INVIOLABLE_FILE.read_text(encoding="utf-8")
         self.source = source
-        self.texts: list[PolicyText] = []
+        inviolable = INVIOLABLE_FILE.read_text(encoding="utf-8")
         # Each by itself: what is wrong with one must not hide in the other.
-        for part, name in ((text, source), (inviolable, str(INVIOLABLE_FILE))):
-            self.texts += _checked(part, schema_text, name)
+        self._take(
+            [
+                *_checked(text, schema_text, source),
+                *_checked(inviolable, schema_text, str(INVIOLABLE_FILE)),
+            ]
+        )
+
+    @classmethod
+    def of(cls, texts: Sequence[PolicyText]) -> "Policy":
+        """Return the policy that these texts make, which have been checked before."""
+        policy = cls.__new__(cls)
+        policy.source = "texts"
+        policy._take(texts)
+        return policy
+
+    def _take(self, texts: Sequence[PolicyText]) -> None:
+        self.texts = tuple(texts)
         # A policy that names its actions decides about no other one. Asking those that are about
         # the action, instead of all, is what makes a decision quick.
         about: dict[str, tuple[PolicyText, ...]] = {
