@@ -6,6 +6,7 @@ otherwise hold the server (known as Slowloris), and so would as many that never 
 """
 
 import asyncio
+import re
 from collections import Counter
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -30,16 +31,20 @@ READ_WITHIN_S = 60.0
 MAX_HEAD = 16 * 1024
 """Bytes of a request's head in all."""
 
+MAX_UNWANTED = 32 * 1024 * 1024
+"""Bytes of bodies that are thrown away because their answer has gone out already."""
+
 CONNECTIONS_PER_ADDRESS = 512
 """More than a busy office behind one address has; a proxy in `server.trusted_proxies` is free."""
 
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
 _DETAILS = {
     400: ("bad-request", "What was sent is no HTTP request that the hub understands."),
     408: ("too-slow", "The request did not arrive within {seconds:.0f} s."),
     431: ("head-too-large", "The request's head is larger than {kilobytes} KiB."),
 }
 _REMEDIES = {
-    400: "Use an HTTP/1.1 client and a plain request.",
+    400: "Use an ordinary HTTP client.",
     408: "Send it again over a better line.",
     431: "Send fewer or shorter headers and cookies.",
 }
@@ -61,6 +66,7 @@ class PatientProtocol(H11Protocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
         self._address = ""
+        self._unwanted = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -80,12 +86,20 @@ class PatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self.conn.their_state is h11.IDLE and self._head_is_too_large(data):
+            self._refuse(431)
+            return
         super().data_received(data)
         if self.transport.is_closing():
             self._stop_head_timer()
         elif self._something_is_missing():
             # Not set anew by each byte: the whole has to be there in time.
             self._wait_for_head()
+            if self.conn.their_state is h11.SEND_BODY:
+                self._unwanted += len(data)
+                if self._unwanted > MAX_UNWANTED:
+                    self._cut("unwanted")
+                    self.transport.abort()
         else:
             self._stop_head_timer()
 
@@ -94,10 +108,9 @@ class PatientProtocol(H11Protocol):
         self._leave()
         super().handle_websocket_upgrade(event)
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words
         """Refuse what is no request; called by the parser."""
-        _, buffered = len(msg), self.conn.trailing_data[0]
-        self._refuse(431 if len(buffered) > MAX_HEAD else 400)
+        self._refuse(400)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -109,6 +122,12 @@ class PatientProtocol(H11Protocol):
         if self._read_timer is not None:
             self._read_timer.cancel()
             self._read_timer = None
+
+    def _head_is_too_large(self, data: bytes) -> bool:
+        """Say so: the parser itself minds only a head that does not come in one piece."""
+        waiting = self.conn.trailing_data[0] + data
+        end = _END_OF_HEAD.search(waiting)
+        return (end.start() if end else len(waiting)) > MAX_HEAD
 
     def _something_is_missing(self) -> bool:
         """Say whether part of a head has come, or a body is still coming after its answer."""

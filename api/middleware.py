@@ -248,12 +248,17 @@ class BodyLimit:
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         # Read on and throw away: a client that is still sending would see a broken connection
         # instead of the answer, and a spool would send the same again for ever.
-        left = _DISCARD_AT_MOST
-        while left > 0:
-            message = await receive()
-            left -= len(message.get("body", b""))
-            if message["type"] != "http.request" or not message.get("more_body", False):
-                break
+        # Not from one who announces more than that, nor for longer than a body may take.
+        declared = Headers(scope=scope).get("content-length", "")
+        hopeless = not declared.isdecimal() or int(declared) > _DISCARD_AT_MOST
+        left = 0 if declared and hopeless else _DISCARD_AT_MOST
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.seconds):
+                while left > 0:
+                    message = await receive()
+                    left -= len(message.get("body", b""))
+                    if message["type"] != "http.request" or not message.get("more_body", False):
+                        break
         response = problem_response(
             status=413,
             code="too-large",
