@@ -20,11 +20,17 @@ from api import (
     cameras,
     console,
     events,
+    grants,
     health,
+    home,
+    households,
     incidents,
+    ledger,
+    ledger_watch,
     live,
     lost_workers,
     metrics,
+    purposes,
     sessions,
     signals,
     system,
@@ -42,6 +48,7 @@ from api.peers import KnownHost, Networks, RealPeer
 from api.problems import MEDIA_TYPE, FieldError, Problem, install
 from api.store_problems import install_store_problems
 from core.logging import get_logger
+from core.errors import HubError
 from governance.service import supervise
 
 BASE = "/api/v1"
@@ -54,9 +61,14 @@ ROUTERS = (
     accounts.router,
     tokens.router,
     views.router,
+    ledger.router,
     system.router,
     cameras.router,
     live.router,
+    households.router,
+    grants.router,
+    home.router,
+    purposes.router,
     workers.router,
     signals.router,
     incidents.router,
@@ -144,11 +156,30 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if hub.database.is_sqlite:
             # With SQLite this is the only API process: what is still open was cut by a kill.
             await hub.views.close_abandoned(session)
-    async with hub.governance.running(), _watching_workers(hub):
+    async with hub.governance.running(), _watching_workers(hub), _signing_ledger(hub):
         try:
             yield
         finally:
             hub.closing.set()
+
+
+@asynccontextmanager
+async def _signing_ledger(hub: Hub) -> AsyncIterator[None]:
+    """Sign the ledger while the block runs, and once more at its end."""
+    signing = supervise("ledger", lambda: ledger_watch.sign_ledger(hub), hub.clock)
+    task = asyncio.create_task(signing, name="ledger")
+    async with hub.database.transaction() as session:
+        await hub.ledger.append(session, "hub.started", actor=None, data={})
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        async with hub.database.transaction() as session:
+            await hub.ledger.append(session, "hub.stopped", actor=None, data={})
+        with suppress(HubError, OSError):
+            await hub.signer.sign()
 
 
 @asynccontextmanager

@@ -15,13 +15,16 @@ from access.factors.service import Factors
 from access.factors.steps import Steps
 from access.households.service import Households
 from access.jurisdictions import Law
+from access.ledger.background import Verifications
 from access.ledger.service import Ledger
+from access.ledger.signing import Signer
 from access.oidc.service import Oidc
 from access.policy.service import Policy
 from access.sessions.service import Sessions
 from access.tokens.service import Tokens
 from access.views.service import Views
 from analytics.redaction.still import StillRedactor
+from api.guards import Guards
 from camera_hub.devices.facts import Places
 from camera_hub.devices.probing import Prober
 from camera_hub.devices.service import Devices
@@ -60,16 +63,25 @@ class Hub:
     places: Places
     live: LiveHub
     redactor: StillRedactor
+    guards: Guards = field(init=False)
+    signer: Signer = field(init=False)
+    verifications: Verifications = field(default_factory=Verifications)
     governance: Governance = field(init=False)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self.guards = Guards(self.live)
+        self.signer = Signer(
+            self.database, self.clock, self.ledger, self.settings.ledger_dir
+        )
         self.governance = build_governance(self)
 
     async def close(self) -> None:
         """End the live views and let go of the database; call it once, after the last request."""
         self.closing.set()
+        await self.verifications.close()
         await self.live.close()
+        await self.guards.close()
         await asyncio.to_thread(self.redactor.close)
         await self.database.close()
 

@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from access.policy.types import Actor
 from api.door import permit, require
 from api.hub import Hub, HubDep
+from api.looking import Look, check_covered, may_look_at_incident, record
 from api.pages import Page, Paging
+from camera_hub.devices import homes
 from core.errors import NotFoundError
 from governance.attachments import repository as attachment_rows
 from governance.incidents import repository, views
@@ -118,30 +120,69 @@ async def read_incident_picture(
     hub: HubDep,
     actor: Annotated[Actor, permit("incident.image")],
 ) -> Response:
-    """Return a picture of an incident. Who saw a camera's picture is written down first."""
+    """Return a picture of an incident. Who saw a camera's picture is written down first.
+
+    That of a home camera is shown to its household, and to others under a live grant only.
+    """
     async with hub.database.read() as session:
         incident = await _visible(hub, session, actor, incident_id)
-        require(hub, actor, "incident.image", incident.resource())
         row = await attachment_rows.one_of_incident(session, incident_id, attachment_id)
+        look = await _look_at(hub, session, actor, incident)
     if row is None:
         raise NotFoundError("The incident has no such picture.", remedy="Reload the incident.")
     content = await asyncio.to_thread(hub.governance.pictures.read, row.sha256)
+    media_type = row.media_type
+    if look is not None and look.rendition != "raw":
+        content = await hub.redactor.still(content, look.camera.masks, look.rendition == "redacted")
+        media_type = "image/jpeg"
     if incident.camera_id is not None:
         async with hub.database.transaction() as session:
-            await hub.views.open_view(
-                session,
-                actor=actor,
-                camera_id=incident.camera_id,
-                area=incident.area,
-                kind="incident_image",
-                purpose=f"incident {incident.number}",
-                incident_id=incident.id,
-            )
+            incident = await _visible(hub, session, actor, incident_id)
+            again = await _look_at(hub, session, actor, incident)
+            await _record(hub, session, actor, incident, again)
+            if look is not None and again is not None:
+                check_covered(again, look.rendition)
     return Response(
         content,
-        media_type=row.media_type,
+        media_type=media_type,
         headers={"Cache-Control": "no-store", "Content-Disposition": "inline"},
     )
+
+
+async def _record(
+    hub: Hub, session: AsyncSession, actor: Actor, incident: Incident, look: Look | None
+) -> None:
+    if look is not None:
+        await record(hub, session, actor, look, "incident_image")
+    elif incident.camera_id is not None:
+        # A camera that this hub has never had: what a sender says of it is all that is known.
+        await hub.views.open_view(
+            session,
+            actor=actor,
+            camera_id=incident.camera_id,
+            area=incident.area,
+            kind="incident_image",
+            purpose="incident",
+            reference=incident.number,
+            incident_id=incident.id,
+        )
+
+
+async def _look_at(
+    hub: Hub, session: AsyncSession, actor: Actor, incident: Incident
+) -> Look | None:
+    """Return the permitted look at the incident's camera; None where it has none.
+
+    Raises:
+        ForbiddenError: the actor may not see its pictures.
+    """
+    camera = None
+    if incident.camera_id is not None:
+        camera = await homes.also_deleted(session, incident.camera_id)
+    if camera is None:
+        require(hub, actor, "incident.image", incident.resource())
+        return None
+    return await may_look_at_incident(hub, session, actor, incident, camera)
 
 
 @router.post("/incidents/{incident_id}/acknowledge")

@@ -1,26 +1,24 @@
 """Pictures of cameras: live over WebSocket, and snapshots.
 
-No frame leaves before its ViewRecord is committed. A running view asks the door again every
-second and ends when the session, the account's rights or the camera no longer allow it.
+No frame leaves before its ViewRecord is committed. Whether a running view may go on is asked again
+twice a second (`api.guards`); it ends when session, rights, consent or camera no longer allow it.
 """
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Query, Response, WebSocket, WebSocketDisconnect
 
 from access.policy.types import Actor
-from api.cameras import visible
-from api.door import permit, still_permitted
+from api.door import permit
 from api.hub import Hub, HubDep
+from api.looking import camera_to_look_at, check_covered, may_look, record, still_looking
 from api.open_streams import stream_slot
-from camera_hub.devices.service import resource_of
 from camera_hub.live.hub import Viewer
 from camera_hub.streams.types import StreamRole
-from core.errors import NotFoundError, UnavailableError
+from core.errors import UnavailableError
 from core.logging import get_logger
 from core.metrics import counter
 
@@ -32,72 +30,87 @@ _CLOSE_TIMEOUT_S = 2.0
 _MOST_WORDS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Watcher:
-    """Who watches what: all of one session's views of a camera stand or fall together."""
-
-    actor: Actor
-    camera_id: UUID
-
-
 @router.get(
     "/cameras/{camera_id}/snapshot",
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}},
 )
 async def camera_snapshot(
+    *,
     camera_id: UUID,
     hub: HubDep,
     actor: Annotated[Actor, permit("camera.snapshot")],
     stream: StreamRole = "sub",
+    purpose: Annotated[str, Query(max_length=40, description="A key of /purposes")] = "",
+    reference: Annotated[str, Query(max_length=200, description="What it refers to")] = "",
 ) -> Response:
-    """Return the newest picture as JPEG; `X-Captured-At` says when it arrived from the camera."""
+    """Return the newest picture as JPEG; `X-Captured-At` says when it arrived from the camera.
+
+    Everybody but the household itself says what it is for.
+    """
+    action = "camera.snapshot"
+    why = {"purpose": purpose, "reference": reference}
     async with hub.database.read() as session:
-        camera = await visible(hub, session, actor, camera_id, "camera.snapshot")
+        camera = await camera_to_look_at(session, camera_id)
+        look = await may_look(hub, session, actor, camera, action, **why)
     if not camera.enabled:
         raise UnavailableError(
             "The camera is switched off.", remedy="Switch it on first.", code="no-picture"
         )
-    picture = await hub.live.snapshot(camera_id, stream)
+    shown = look.rendition
+    picture = await hub.live.snapshot(camera_id, stream, shown)
     async with hub.database.transaction() as session:
-        await hub.views.open_view(
-            session, actor=actor, camera_id=camera_id, area=camera.area, kind="snapshot"
-        )
+        # Again: the camera took its time, and consent may have been withdrawn meanwhile.
+        camera = await camera_to_look_at(session, camera_id)
+        look = await may_look(hub, session, actor, camera, action, **why)
+        check_covered(look, shown)
+        await record(hub, session, actor, look, "snapshot")
     return Response(
         picture.jpeg,
         media_type="image/jpeg",
-        headers={"X-Captured-At": picture.at.isoformat(), "Cache-Control": "no-store"},
+        headers={
+            "X-Captured-At": picture.at.isoformat(),
+            "X-Rendition": shown,
+            "Cache-Control": "no-store",
+        },
     )
 
 
 @router.websocket("/cameras/{camera_id}/live")
 async def camera_live(
+    *,
     websocket: WebSocket,
     camera_id: UUID,
     hub: HubDep,
     actor: Annotated[Actor, permit("camera.live")],
     _slot: Annotated[None, stream_slot],
     stream: StreamRole = "sub",
+    purpose: Annotated[str, Query(max_length=40)] = "",
+    reference: Annotated[str, Query(max_length=200)] = "",
 ) -> None:
-    """Show the camera live: states and init segments as JSON and bytes, then fragments."""
+    """Show the camera live: states and init segments as JSON and bytes, then fragments.
+
+    A purpose is not needed, but recorded where it is given.
+    """
+    why = {"purpose": purpose, "reference": reference}
     async with hub.database.read() as session:
-        camera = await visible(hub, session, actor, camera_id, "camera.live")
+        camera = await camera_to_look_at(session, camera_id)
+        await may_look(hub, session, actor, camera, "camera.live", **why)
     if not camera.enabled:
         raise UnavailableError("The camera is switched off.", code="no-picture")
     async with hub.database.transaction() as session:
-        view_id = await hub.views.open_view(
-            session, actor=actor, camera_id=camera_id, area=camera.area, kind="live"
-        )
+        camera = await camera_to_look_at(session, camera_id)
+        look = await may_look(hub, session, actor, camera, "camera.live", **why)
+        view_id = await record(hub, session, actor, look, "live")
+    watcher = look.watcher(actor)
     try:
         await websocket.accept()
-        watcher = Watcher(actor, camera_id)
-        viewer = hub.live.view(
-            camera_id, stream, tag=watcher, still=lambda: _still_permitted(hub, watcher)
-        )
-        try:
-            await _show(hub, websocket, viewer)
-        finally:
-            viewer.close()
+        with hub.guards.watching(watcher, lambda who, which: still_looking(hub, who, which)):
+            viewer = hub.live.view(camera_id, stream, look.rendition, tag=watcher)
+            try:
+                await _show(hub, websocket, viewer)
+            finally:
+                viewer.close()
     except WebSocketDisconnect:
         log.debug("viewer left", camera_id=str(camera_id))
     finally:
@@ -143,17 +156,6 @@ async def _until_left(websocket: WebSocket) -> None:
     for _ in range(_MOST_WORDS):
         if (await websocket.receive())["type"] == "websocket.disconnect":
             return
-
-
-async def _still_permitted(hub: Hub, watcher: Watcher) -> bool:
-    async with hub.database.read() as session:
-        try:
-            camera = await hub.devices.get(session, watcher.camera_id)
-        except NotFoundError:
-            return False
-    return camera.enabled and await still_permitted(
-        hub, watcher.actor, "camera.live", resource_of(camera)
-    )
 
 
 async def _end(hub: Hub, view_id: UUID) -> None:

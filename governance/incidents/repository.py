@@ -54,6 +54,11 @@ async def by_id(session: AsyncSession, incident_id: UUID) -> Incident | None:
     return await session.get(Incident, incident_id)
 
 
+async def by_number(session: AsyncSession, number: str) -> Incident | None:
+    """Return the incident with that number, such as 2026-000123, or None."""
+    return (await session.scalars(select(Incident).where(Incident.number == number))).one_or_none()
+
+
 async def by_id_locked(session: AsyncSession, incident_id: UUID) -> Incident | None:
     """Return an incident as it is committed now, locked until the transaction ends."""
     query = select(Incident).where(Incident.id == incident_id).with_for_update()
