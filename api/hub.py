@@ -20,6 +20,7 @@ from access.ledger.service import Ledger
 from access.ledger.signing import Signer
 from access.oidc.service import Oidc
 from access.policy.service import Policy
+from access.seals.service import Seals
 from access.sessions.service import Sessions
 from access.tokens.service import Tokens
 from access.views.service import Views
@@ -58,6 +59,7 @@ class Hub:
     households: Households
     consent: Consent
     views: Views
+    seals: Seals
     devices: Devices
     law: Law
     places: Places
@@ -126,6 +128,7 @@ def build_hub(settings: Settings, clock: Clock) -> Hub:
         households=households,
         consent=Consent(clock, ledger, settings.site.zone),
         views=Views(clock, ledger),
+        seals=Seals(clock, ledger, law.seal.max_days),
         devices=devices,
         law=law,
         places=Places(law, households, ledger, settings.site),

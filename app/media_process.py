@@ -15,6 +15,7 @@ import httpx
 
 from analytics.detectors.client import InferenceClient
 from analytics.pipeline.host import AnalyticsHost
+from analytics.redaction.painters import painters
 from analytics.rules.signal import Signal
 from analytics.spool.poster import SignalPoster
 from analytics.spool.store import Spool
@@ -46,11 +47,15 @@ class MediaWorker:
         self._client = httpx.AsyncClient(base_url=hub_url, timeout=10)
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._detector = InferenceClient(settings.run_dir / SOCKET_NAME, clock)
+        people_suffice = settings.analytics.redact_people_only
         self._runtime = MediaRuntime(
-            clock=clock, settings=settings.media, on_change=self._on_change
+            clock=clock,
+            settings=settings.media,
+            on_change=self._on_change,
+            painters=painters(self._detector, clock, people_suffice=people_suffice),
         )
         self._server = MediaServer(self._runtime, settings.run_dir / f"{name}.sock")
-        self._detector = InferenceClient(settings.run_dir / SOCKET_NAME, clock)
         self._spool = Spool(settings.spool_dir / name)
         self._poster = SignalPoster(
             self._spool,
@@ -182,8 +187,11 @@ class MediaWorker:
                     self._runtime.release_frames(camera.id)
                 frames = self._runtime.frames(camera.id) if camera.analyse else None
                 self._host.add(camera, frames)
-            elif before.zones != camera.zones:
+                continue
+            if before.zones != camera.zones:
                 self._host.set_zones(camera.id, camera.zones)
+            if before.masks != camera.masks:
+                self._host.set_masks(camera.id, camera.masks)
         self._assigned = wanted
         log.info("assignment taken", cameras=len(wanted))
 

@@ -10,12 +10,15 @@ from analytics.detectors.types import ModelInfo, Picture, Rows
 from analytics.gate.motion import Motion, MotionDetector, gate_size
 from analytics.gate.watch import Watch
 from analytics.pipeline.region import Region, choose, model_scale, whole_region
+from analytics.redaction.paint import mask as fill_masks
+from analytics.redaction.places import MaskedPlaces
 from analytics.rules.engine import RuleEngine
 from analytics.rules.signal import Snapshot
 from analytics.rules.types import CameraRef, Observation, RuleEvent
 from analytics.tracking.tracker import Tracker
 from analytics.tracking.types import TrackedObject
 from analytics.zones.schemas import Zone
+from camera_hub.streams.painting import Polygon
 from camera_hub.streams.types import Frame
 
 _SNAPSHOT_WIDTH = 1280
@@ -63,12 +66,26 @@ class CameraAnalysis:
         self._engine = RuleEngine(camera, time_zone, first_event=first_event)
         self._objects: list[TrackedObject] = []
         self._cut = False
+        self._masks: tuple[Polygon, ...] = ()
+        self._masked = MaskedPlaces(())
 
     def configure(
         self, zones: Sequence[Zone], at_s: float, arrived_at: datetime
     ) -> list[RuleEvent]:
         """Replace the zones; returns the end of events whose rules are gone."""
         return self._engine.configure(zones, at_s, arrived_at)
+
+    def mask(self, masks: tuple[Polygon, ...]) -> None:
+        """Watch nothing inside of these masks from now on, and show none of it.
+
+        May be called from any thread: what takes effect is one set or the other.
+        """
+        self._masked = MaskedPlaces(masks)
+        self._masks = masks
+
+    def snapshot(self, frame: Frame) -> Snapshot:
+        """Return a picture as JPEG, at most 1280 pixels wide, with its masks filled."""
+        return snapshot(frame, self._masks)
 
     def look(self, frame: Frame) -> Look | None:
         """Take the next picture; return what the detector must see of it, or None."""
@@ -97,7 +114,7 @@ class CameraAnalysis:
     def apply(self, look: Look, rows: Rows, model: ModelInfo) -> list[RuleEvent]:
         """Take what the detector found in a look and return what the rules make of it."""
         frame, region = look.frame, look.region
-        rows = region.to_picture(rows)
+        rows = self._masked.outside(region.to_picture(rows), region.full)
         self._cut = region.cuts(rows[rows[:, 4] >= self._confidence / 2])
         self._objects = self._tracker.update(
             rows,
@@ -124,15 +141,18 @@ class CameraAnalysis:
         return self._engine.finish(at_s, arrived_at)
 
 
-def snapshot(frame: Frame) -> Snapshot:
-    """Return a picture as JPEG, at most 1280 pixels wide."""
-    if frame.width <= _SNAPSHOT_WIDTH:
+def snapshot(frame: Frame, masks: tuple[Polygon, ...] = ()) -> Snapshot:
+    """Return a picture as JPEG, at most 1280 pixels wide, with `masks` filled."""
+    if not masks and frame.width <= _SNAPSHOT_WIDTH:
         return Snapshot(frame.jpeg(_SNAPSHOT_QUALITY), frame.width, frame.height)
-    height = round(frame.height * _SNAPSHOT_WIDTH / frame.width / 2) * 2
-    rgb = frame.rgb(_SNAPSHOT_WIDTH, height)
+    width = min(frame.width, _SNAPSHOT_WIDTH)
+    height = (
+        frame.height if width == frame.width else round(frame.height * width / frame.width / 2) * 2
+    )
+    rgb = fill_masks(frame.rgb(width, height), masks)
     _, jpeg = cv2.imencode(
         ".jpg",
         cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR),
         [cv2.IMWRITE_JPEG_QUALITY, _SNAPSHOT_QUALITY],
     )
-    return Snapshot(jpeg.tobytes(), _SNAPSHOT_WIDTH, height)
+    return Snapshot(jpeg.tobytes(), width, height)

@@ -14,10 +14,11 @@ from analytics.detectors.types import (
     DetectorUnavailableError,
     ModelInfo,
 )
-from analytics.pipeline.analysis import CameraAnalysis, Look, snapshot
+from analytics.pipeline.analysis import CameraAnalysis, Look
 from analytics.rules.signal import Signal, detection_signal
 from analytics.rules.types import CameraRef, RuleEvent
 from analytics.zones.schemas import Zone
+from camera_hub.streams.painting import Polygon
 from camera_hub.streams.types import Frame, FrameSource
 from core.clock import Clock
 from core.logging import get_logger
@@ -64,6 +65,7 @@ class CameraPipeline:
         time_zone: tzinfo,
         source: str,
         zones: Sequence[Zone] = (),
+        masks: tuple[Polygon, ...] = (),
     ) -> None:
         """Make the pipeline; `start` it.
 
@@ -77,6 +79,7 @@ class CameraPipeline:
             time_zone: the site's, for schedules.
             source: CloudEvents source, as `/workers/media-0`.
             zones: see `set_zones`.
+            masks: see `set_masks`.
         """
         self._camera = camera
         self._frames = frames
@@ -94,6 +97,7 @@ class CameraPipeline:
             # Grows from start to start of the process, so that no event key is used twice.
             first_event=int(clock.now().timestamp()),
         )
+        self._analysis.mask(masks)
         self._analysed = self._detected = self._late = self._failures = self._signals = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -118,6 +122,10 @@ class CameraPipeline:
     def set_zones(self, zones: Sequence[Zone]) -> None:
         """Replace the zones from the next picture on; unchanged rules keep their state."""
         self._new_zones = tuple(zones)
+
+    def set_masks(self, masks: tuple[Polygon, ...]) -> None:
+        """Replace the masks, at once: nothing in them is watched, and no picture shows them."""
+        self._analysis.mask(masks)
 
     def close(self) -> None:
         """End running events and stop; returns when the thread has ended."""
@@ -186,7 +194,7 @@ class CameraPipeline:
                 camera=self._camera,
                 event=event,
                 model=self._model(),
-                snapshot=snapshot(frame) if started and frame is not None else None,
+                snapshot=self._analysis.snapshot(frame) if started and frame is not None else None,
             )
             self._emit(signal)
             self._signals += 1

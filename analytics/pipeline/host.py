@@ -14,6 +14,7 @@ from analytics.pipeline.offline import OfflineJournal, OfflineWatch
 from analytics.rules.signal import Signal
 from analytics.rules.types import CameraRef
 from analytics.zones.schemas import Zone
+from camera_hub.streams.painting import Polygon
 from camera_hub.streams.types import AssignedCamera, FrameSource, StreamStatus
 from core.clock import Clock
 from core.logging import get_logger
@@ -98,6 +99,7 @@ class AnalyticsHost:
                 time_zone=self._time_zone,
                 source=self._source,
                 zones=parse_zones(camera.zones),
+                masks=camera.masks,
             )
         pipeline.start()
 
@@ -107,6 +109,13 @@ class AnalyticsHost:
             pipeline = self._pipelines.get(camera_id)
         if pipeline is not None:
             pipeline.set_zones(parse_zones(zones))
+
+    def set_masks(self, camera_id: UUID, masks: tuple[Polygon, ...]) -> None:
+        """Give a running pipeline new masks."""
+        with self._lock:
+            pipeline = self._pipelines.get(camera_id)
+        if pipeline is not None:
+            pipeline.set_masks(masks)
 
     def remove(self, camera_id: UUID) -> None:
         """End a camera's events and stop its pipeline; nothing happens for an unknown one."""

@@ -38,6 +38,8 @@ def assigned(camera: Camera, password: str, zones: list[dict[str, Any]]) -> Assi
         streams=streams,
         analyse=camera.analyse,
         zones=zones,
+        masks=camera.masks,
+        masks_burnt=camera.masks_burnt,
     )
 
 

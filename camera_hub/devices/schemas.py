@@ -312,6 +312,8 @@ class AssignedCameraOut(BaseModel):
     streams: dict[StreamRole, AssignedStream]
     analyse: bool
     zones: list[dict[str, Any]] = []
+    masks: list[dict[str, Any]] = []
+    masks_burnt: bool = False
 
 
 class HeartbeatOut(BaseModel):

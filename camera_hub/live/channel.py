@@ -20,7 +20,7 @@ from camera_hub.streams.frames import open_decoder
 from camera_hub.streams.types import Frame, ReasonCode, StreamInfo, StreamState, StreamStatus
 
 if TYPE_CHECKING:
-    from camera_hub.streams.types import Packet
+    from camera_hub.streams.types import Packet, Sink
 
 GROUP_BYTES = 6 * 1024 * 1024
 GROUP_PACKETS = 900
@@ -53,7 +53,8 @@ class LiveChannel:
             StreamState.CONNECTING, ReasonCode.STARTING, "Connecting to the camera."
         )
         self._info: StreamInfo | None = None
-        self._group: list[tuple[Packet, datetime]] = []
+        self._sinks: tuple[Sink, ...] = ()
+        self._group: list[tuple[Packet, float, datetime]] = []
         self._group_bytes = 0
         self._group_whole = True
         self._muxer: Muxer | None = None
@@ -93,10 +94,41 @@ class LiveChannel:
             for listener in listeners:
                 listener(None)
 
+    def dismiss(self) -> None:
+        """Tell the listeners that nothing will come any more; what is kept stays."""
+        with self._lock:
+            listeners, self._listeners = self._listeners, []
+            self._muxer = None
+            self._fragments = []
+            for listener in listeners:
+                listener(None)
+
+    def attach(self, sink: Sink) -> None:
+        """Hand packets to `sink` too, beginning with those that are kept."""
+        with self._lock:
+            self._sinks = (*self._sinks, sink)
+            if self._info is None:
+                return
+            sink.opened(self._info)
+            if self._group_whole:
+                for packet, arrived, at in self._group:
+                    sink.packet(packet, arrived, at)
+
+    def detach(self, sink: Sink) -> None:
+        """Hand `sink` nothing any more; it is closed before this returns."""
+        with self._lock:
+            if sink in self._sinks:
+                self._sinks = tuple(s for s in self._sinks if s is not sink)
+                sink.closed()
+
     def announce(self, status: StreamStatus) -> None:
         """Tell the listeners about a new state."""
+        self.say(status.state, status.reason_code, status.reason)
+
+    def say(self, state: StreamState, code: ReasonCode, reason: str) -> None:
+        """Tell the listeners about a new state, in its parts."""
         with self._lock:
-            self._state = StateChange(status.state, status.reason_code, status.reason)
+            self._state = StateChange(state, code, reason)
             self._tell(self._state)
 
     def snapshot(self, timeout: float) -> Snapshot | None:
@@ -108,7 +140,7 @@ class LiveChannel:
             return None
         decoder = open_decoder(info)
         newest: Frame | None = None
-        for packet, at in [*group, (None, group[-1][1])]:
+        for packet, at in [*((kept[0], kept[2]) for kept in group), (None, group[-1][2])]:
             try:
                 pictures = decoder.decode(packet)
             except av.error.FFmpegError:
@@ -124,11 +156,15 @@ class LiveChannel:
         with self._lock:
             self._forget()
             self._info = info
+            for sink in self._sinks:
+                sink.opened(info)
 
-    def packet(self, packet: Packet, arrived_monotonic: float, arrived_at: datetime) -> None:  # noqa: ARG002 - as Sink says
+    def packet(self, packet: Packet, arrived_monotonic: float, arrived_at: datetime) -> None:
         """Keep a packet and hand it to the listeners (see `Sink`)."""
         with self._lock:
-            self._keep(packet, arrived_at)
+            self._keep(packet, arrived_monotonic, arrived_at)
+            for sink in self._sinks:
+                sink.packet(packet, arrived_monotonic, arrived_at)
             if not self._listeners:
                 return
             if self._muxer is None:
@@ -150,6 +186,8 @@ class LiveChannel:
         """Forget the stream (see `Sink`)."""
         with self._lock:
             self._forget()
+            for sink in self._sinks:
+                sink.closed()
 
     def _missed(self) -> list[LiveItem]:
         return [] if self._muxer is None else [self._muxer.init, *self._fragments]
@@ -162,13 +200,13 @@ class LiveChannel:
         self._muxer = None
         self._fragments = []
 
-    def _keep(self, packet: Packet, at: datetime) -> None:
+    def _keep(self, packet: Packet, arrived: float, at: datetime) -> None:
         if packet.is_keyframe:
             self._group = []
             self._group_bytes = 0
             self._group_whole = True
         if self._group_whole:
-            self._group.append((packet, at))
+            self._group.append((packet, arrived, at))
             self._group_bytes += packet.size
             if self._group_bytes > GROUP_BYTES or len(self._group) > GROUP_PACKETS:
                 self._group = self._group[:1]
@@ -185,7 +223,7 @@ class LiveChannel:
             # A damaged keyframe: the next one will do.
             return False
         if self._group_whole:
-            self._fragments = [self._muxer.fragment(packet, at) for packet, at in self._group]
+            self._fragments = [self._muxer.fragment(packet, at) for packet, _, at in self._group]
         return True
 
     def _tell(self, item: LiveItem) -> None:

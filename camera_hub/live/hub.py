@@ -9,13 +9,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from camera_hub.live.channel import Snapshot
+from camera_hub.live.messages import (
+    StreamKey,
+    connect,
+    known_rendition,
+    read_item,
+    refusal,
+    request,
+    text_of,
+)
 from camera_hub.live.muxer import Fragment, Init, LiveItem, StateChange
 from camera_hub.live.queue import ViewerQueue
+from camera_hub.streams.painting import Rendition
 from camera_hub.streams.types import ReasonCode, StreamRole, StreamState
-from camera_hub.streams.wire import Message, WireError, encode, read_message
+from camera_hub.streams.wire import Message, WireError, read_message
 from core.errors import UnavailableError
 from core.logging import get_logger
 from core.metrics import counter, gauge
@@ -31,7 +39,6 @@ SILENCE_S = 15.0
 """A worker sends something every few seconds; after this long without, it hangs."""
 SNAPSHOT_TIMEOUT_S = 10.0
 CACHE_BYTES = 8 * 1024 * 1024
-_CONNECT_TIMEOUT_S = 3.0
 
 LOOK_AGAIN_S = 1.0
 ANSWER_WITHIN_S = 0.9
@@ -51,16 +58,22 @@ _LOST = StateChange(
 
 
 class Viewer:
-    """One viewer of one stream. `tag` is whatever the caller wants to find it by.
+    """One viewer of one stream's rendition. `tag` is whatever the caller wants to find it by.
 
     `ended` is set when the viewing was cut; `close_code` and `close_reason` say how.
     """
 
     def __init__(
-        self, camera_id: UUID, stream: StreamRole, tag: Any, leave: Callable[[Viewer], None]
+        self,
+        camera_id: UUID,
+        stream: StreamRole,
+        rendition: Rendition,
+        tag: Any,
+        leave: Callable[[Viewer], None],
     ) -> None:
         self.camera_id = camera_id
         self.stream = stream
+        self.rendition = rendition
         self.tag = tag
         self.queue = ViewerQueue()
         self.ended = asyncio.Event()
@@ -79,7 +92,7 @@ class Viewer:
                 if pieces:
                     yield b"".join(pieces)
                     pieces = []
-                yield _text(item)
+                yield text_of(item)
                 if isinstance(item, Init):
                     yield item.data
             if pieces:
@@ -103,13 +116,14 @@ class LiveHub:
     def __init__(self, resolve: Resolve, *, linger_s: float = LINGER_S) -> None:
         self._resolve = resolve
         self._linger_s = linger_s
-        self._upstreams: dict[tuple[UUID, StreamRole], _Upstream] = {}
+        self._upstreams: dict[StreamKey, _Upstream] = {}
         self._guards: dict[Hashable, asyncio.Task[None]] = {}
 
     def view(
         self,
         camera_id: UUID,
         stream: StreamRole,
+        rendition: Rendition = "raw",
         *,
         tag: Hashable = None,
         still: Still | None = None,
@@ -118,14 +132,17 @@ class LiveHub:
 
         `still` is asked every second whether the viewings with this `tag` may go on; they are cut
         when it says no, fails, or does not answer. Viewings with equal tags share one such guard.
+
+        Raises:
+            InvalidInputError: code `unknown-rendition`.
         """
-        key = (camera_id, stream)
+        key = (camera_id, stream, known_rendition(rendition))
         upstream = self._upstreams.get(key)
         if upstream is None:
             upstream = self._upstreams[key] = _Upstream(
-                camera_id, stream, self._resolve, self._linger_s, lambda: self._forget(key)
+                key, self._resolve, self._linger_s, lambda: self._forget(key)
             )
-        viewer = Viewer(camera_id, stream, tag, upstream.leave)
+        viewer = Viewer(camera_id, stream, rendition, tag, upstream.leave)
         upstream.join(viewer)
         if still is not None and tag not in self._guards:
             self._guards[tag] = asyncio.create_task(self._guard(tag, still))
@@ -145,15 +162,34 @@ class LiveHub:
             viewer.close()
         return len(found)
 
-    async def snapshot(self, camera_id: UUID, stream: StreamRole = "sub") -> Snapshot:
+    async def drop_raw(self, camera_id: UUID, *, reason: str) -> int:
+        """End every raw viewing of a camera and forget its raw pictures; return how many ended.
+
+        Browsers come back by themselves (code 4503) and are given what they may see then.
+        """
+        cut = self.cut(
+            lambda viewer: viewer.camera_id == camera_id and viewer.rendition == "raw",
+            code=4503,
+            reason=reason,
+        )
+        for key in [key for key in self._upstreams if key[0] == camera_id and key[2] == "raw"]:
+            await self._upstreams.pop(key).stop()
+        return cut
+
+    async def snapshot(
+        self, camera_id: UUID, stream: StreamRole = "sub", rendition: Rendition = "raw"
+    ) -> Snapshot:
         """Return the newest picture of a camera.
 
         Raises:
-            UnavailableError: code `no-picture`: the worker or the camera gives none just now.
+            UnavailableError: code `no-picture`: the worker or the camera gives none just now, or
+                does not give this rendition.
+            InvalidInputError: code `unknown-rendition`.
         """
+        key = (camera_id, stream, known_rendition(rendition))
         try:
             async with asyncio.timeout(SNAPSHOT_TIMEOUT_S):
-                answer = await self._ask(camera_id, stream)
+                answer = await self._ask(key)
         except (OSError, WireError, TimeoutError) as error:
             raise _no_picture("Nobody reads this camera just now.") from error
         if answer is None:
@@ -199,18 +235,18 @@ class LiveHub:
         finally:
             self._guards.pop(tag, None)
 
-    async def _ask(self, camera_id: UUID, stream: StreamRole) -> Message | None:
-        address = await self._resolve(camera_id)
+    async def _ask(self, key: StreamKey) -> Message | None:
+        address = await self._resolve(key[0])
         if address is None:
             return None
-        reader, writer = await _connect(address)
+        reader, writer = await connect(address)
         try:
-            writer.write(_request("snapshot", camera_id, stream))
+            writer.write(request("snapshot", key))
             return await read_message(reader)
         finally:
             writer.close()
 
-    def _forget(self, key: tuple[UUID, StreamRole]) -> None:
+    def _forget(self, key: StreamKey) -> None:
         self._upstreams.pop(key, None)
 
 
@@ -219,19 +255,18 @@ class _Upstream:
 
     def __init__(
         self,
-        camera_id: UUID,
-        stream: StreamRole,
+        key: StreamKey,
         resolve: Resolve,
         linger_s: float,
         forget: Callable[[], None],
     ) -> None:
         self.viewers: list[Viewer] = []
-        self._camera_id = camera_id
-        self._stream = stream
+        self._key = key
         self._resolve = resolve
         self._linger_s = linger_s
         self._forget = forget
         self._state: StateChange | None = None
+        self._refused: StateChange | None = None
         self._init: Init | None = None
         self._fragments: list[Fragment] = []
         self._cached = 0
@@ -258,6 +293,8 @@ class _Upstream:
             self._closing = asyncio.get_running_loop().call_later(self._linger_s, self._end)
 
     async def stop(self) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
@@ -272,24 +309,28 @@ class _Upstream:
                 await self._read()
             except (OSError, WireError, TimeoutError) as error:
                 log.info(
-                    "live stream lost", camera_id=str(self._camera_id), error=type(error).__name__
+                    "live stream lost", camera_id=str(self._key[0]), error=type(error).__name__
                 )
             self._clear()
-            self._take(_LOST)
+            self._take(self._refused or _LOST)
             await asyncio.sleep(RETRY_S)
 
     async def _read(self) -> None:
-        address = await self._resolve(self._camera_id)
+        self._refused = None
+        address = await self._resolve(self._key[0])
         if address is None:
             return
-        reader, writer = await _connect(address)
+        reader, writer = await connect(address)
         loop = asyncio.get_running_loop()
         try:
-            writer.write(_request("live", self._camera_id, self._stream))
+            writer.write(request("live", self._key))
             async with asyncio.timeout(SILENCE_S) as silence:
                 while (message := await read_message(reader)) is not None:
                     silence.reschedule(loop.time() + SILENCE_S)
-                    item = _item(message)
+                    if message[0].get("ok") is False:
+                        self._refused = refusal(message[0])
+                        return
+                    item = read_item(message)
                     if item is not None:
                         self._take(item)
         finally:
@@ -323,63 +364,6 @@ class _Upstream:
         self._init = None
         self._fragments = []
         self._cached = 0
-
-
-async def _connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect to a worker.
-
-    Raises:
-        OSError, TimeoutError: it is not there.
-    """
-    async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-        return await asyncio.open_unix_connection(address.removeprefix("unix:"))
-
-
-def _request(op: str, camera_id: UUID, stream: StreamRole) -> bytes:
-    return encode({"op": op, "camera_id": str(camera_id), "stream": stream})
-
-
-def _item(message: Message) -> LiveItem | None:
-    """Return what a worker's message means; None for one that says nothing to viewers.
-
-    Raises:
-        WireError: the message is not one of those agreed.
-    """
-    header, payload = message
-    try:
-        match header.get("type"):
-            case "fragment":
-                return Fragment(header["keyframe"], datetime.fromisoformat(header["at"]), payload)
-            case "init":
-                return Init(header["codec"], header["width"], header["height"], payload)
-            case "state":
-                return StateChange(
-                    StreamState(header["state"]),
-                    ReasonCode(header["reason_code"]),
-                    header["reason"],
-                )
-            case _:
-                return None
-    except (KeyError, ValueError) as error:
-        raise WireError("A worker sent a message that is not agreed on.") from error
-
-
-def _text(item: Init | StateChange) -> str:
-    if isinstance(item, Init):
-        body: dict[str, Any] = {
-            "type": "init",
-            "mime": f'video/mp4; codecs="{item.codec}"',
-            "width": item.width,
-            "height": item.height,
-        }
-    else:
-        body = {
-            "type": "state",
-            "state": item.state.value,
-            "reason_code": item.reason_code.value,
-            "reason": item.reason,
-        }
-    return orjson.dumps(body).decode()
 
 
 def _no_picture(message: str) -> UnavailableError:

@@ -8,10 +8,19 @@ from uuid import UUID
 
 from camera_hub.live.channel import Listener, LiveChannel, Snapshot
 from camera_hub.live.muxer import LiveItem
+from camera_hub.live.rendering import Rendering
+from camera_hub.live.stream import Recorder, Stream
 from camera_hub.streams.frames import FrameDecoder
-from camera_hub.streams.reader import ReaderOptions, StreamReader
-from camera_hub.streams.types import AssignedCamera, StreamRole, StreamSource, StreamStatus
+from camera_hub.streams.painting import PainterFactory, Rendition
+from camera_hub.streams.reader import ReaderOptions
+from camera_hub.streams.types import (
+    AssignedCamera,
+    Sink,
+    StreamRole,
+    StreamStatus,
+)
 from core.clock import Clock
+from core.errors import ForbiddenError, UnavailableError
 from core.settings import MediaSettings
 
 LINGER_S = 10.0
@@ -21,41 +30,13 @@ _TICK_S = 0.25
 OnChange = Callable[[UUID, StreamStatus], None]
 
 
-class _Stream:
-    """A reader with its channel."""
-
-    def __init__(
-        self,
-        source: StreamSource,
-        clock: Clock,
-        options: ReaderOptions,
-        on_change: Callable[[StreamStatus], None] | None,
-    ) -> None:
-        self.channel = LiveChannel()
-        self.users = 0
-        self.idle_since: float | None = None
-        self._on_change = on_change
-        self.reader = StreamReader(source, clock=clock, options=options, on_change=self._changed)
-        self.reader.add_sink(self.channel)
-        self.reader.start()
-
-    def _changed(self, status: StreamStatus) -> None:
-        self.channel.announce(status)
-        if self._on_change is not None:
-            self._on_change(status)
-
-    def stop(self) -> None:
-        self.reader.stop()
-        self.channel.end()
-
-
 class _Camera:
     """An assigned camera: one stream that is always read, the other only while watched."""
 
     def __init__(self, assigned: AssignedCamera) -> None:
         self.assigned = assigned
         self.primary: StreamRole = "sub" if "sub" in assigned.streams else "main"
-        self.streams: dict[StreamRole, _Stream] = {}
+        self.streams: dict[StreamRole, Stream] = {}
         self.decoder: FrameDecoder | None = None
 
     def role(self, wanted: StreamRole) -> StreamRole:
@@ -79,9 +60,23 @@ class MediaRuntime:
     """
 
     def __init__(
-        self, *, clock: Clock, settings: MediaSettings, on_change: OnChange | None = None
+        self,
+        *,
+        clock: Clock,
+        settings: MediaSettings,
+        on_change: OnChange | None = None,
+        painters: PainterFactory | None = None,
     ) -> None:
+        """Begin without cameras.
+
+        Args:
+            clock: dates what arrives.
+            settings: times of the readers.
+            on_change: see the class.
+            painters: makes the pictures of renditions; without it there are only raw streams.
+        """
         self._clock = clock
+        self._painters = painters
         self._options = ReaderOptions(
             open_timeout_s=settings.open_timeout_s,
             read_timeout_s=settings.read_timeout_s,
@@ -140,35 +135,97 @@ class MediaRuntime:
         decoder.stop(timeout=0.0)
 
     def listen(
-        self, camera_id: UUID, role: StreamRole, listener: Listener
+        self,
+        camera_id: UUID,
+        role: StreamRole,
+        listener: Listener,
+        rendition: Rendition = "raw",
     ) -> list[LiveItem] | None:
-        """Begin to watch; see `LiveChannel.listen`. None for an unknown camera."""
-        with self._lock:
-            stream = self._acquire(camera_id, role)
-            return None if stream is None else stream.channel.listen(listener)
+        """Begin to watch; see `LiveChannel.listen`. None for an unknown camera.
 
-    def leave(self, camera_id: UUID, role: StreamRole, listener: Listener) -> None:
+        Raises:
+            ForbiddenError: code `raw-refused`: the camera has masks.
+            UnavailableError: code `no-renditions`: this worker makes none.
+        """
+        with self._lock:
+            camera = self._cameras.get(camera_id)
+            if camera is None:
+                return None
+            channel = self._channel(camera, role, rendition)
+            self._acquire(camera_id, role)
+            return channel.listen(listener)
+
+    def leave(
+        self,
+        camera_id: UUID,
+        role: StreamRole,
+        listener: Listener,
+        rendition: Rendition = "raw",
+    ) -> None:
         """Watch no longer."""
         with self._lock:
             camera = self._cameras.get(camera_id)
             stream = camera.streams.get(camera.role(role)) if camera else None
-            if stream is not None:
+            if stream is None:
+                return
+            rendering = stream.renderings.get(rendition)
+            if rendition == "raw":
                 stream.channel.leave(listener)
-                self._release(stream)
+            elif rendering is not None:
+                rendering.channel.leave(listener)
+            self._release(stream)
 
-    def snapshot(self, camera_id: UUID, role: StreamRole, timeout: float) -> Snapshot | None:
+    def snapshot(
+        self, camera_id: UUID, role: StreamRole, timeout: float, rendition: Rendition = "raw"
+    ) -> Snapshot | None:
         """Return the newest picture, waiting up to `timeout` seconds; blocks.
 
-        None when none came in that time, or the camera is unknown.
+        None when none came in that time, or the camera is unknown. Raises as `listen` does.
+        """
+        with self._lock:
+            camera = self._cameras.get(camera_id)
+            if camera is None:
+                return None
+            channel = self._channel(camera, role, rendition)
+            stream = self._acquire(camera_id, role)
+            assert stream is not None
+            rendering = stream.renderings.get(rendition)
+            if rendering is not None:
+                rendering.holders += 1
+        try:
+            return channel.snapshot(timeout)
+        finally:
+            with self._lock:
+                if rendering is not None:
+                    rendering.holders -= 1
+                self._release(stream)
+
+    def record(self, camera_id: UUID, role: StreamRole, sink: Sink) -> bool:
+        """Give a recorder what may be recorded, until `stop_recording`; False if unknown.
+
+        That is the camera's own packets, or the masked rendition where its masks are to be applied
+        before recording. When that changes, the sink is closed and opened with the other.
+        The camera taken away or given other streams ends it with `closed`.
+
+        Raises:
+            UnavailableError: code `no-renditions`: this worker makes none.
         """
         with self._lock:
             stream = self._acquire(camera_id, role)
-        if stream is None:
-            return None
-        try:
-            return stream.channel.snapshot(timeout)
-        finally:
-            with self._lock:
+            if stream is None:
+                return False
+            stream.recorders[id(sink)] = Recorder(sink)
+            self._feed_recorders(self._cameras[camera_id], stream)
+            return True
+
+    def stop_recording(self, camera_id: UUID, role: StreamRole, sink: Sink) -> None:
+        """Give the recorder nothing any more; it is closed before this returns."""
+        with self._lock:
+            camera = self._cameras.get(camera_id)
+            stream = camera.streams.get(camera.role(role)) if camera else None
+            recorder = stream.recorders.pop(id(sink), None) if stream else None
+            if stream is not None and recorder is not None:
+                stream.unfeed(recorder)
                 self._release(stream)
 
     def knows(self, camera_id: UUID) -> bool:
@@ -195,8 +252,63 @@ class MediaRuntime:
         self._ensure(camera, camera.primary)
         for role, stream in camera.streams.items():
             stream.reader.update(assigned.streams[role])
+            if assigned.masks:
+                stream.channel.dismiss()
+            for rendering in stream.renderings.values():
+                rendering.set_masks(assigned.masks)
+            self._feed_recorders(camera, stream)
 
-    def _ensure(self, camera: _Camera, role: StreamRole) -> _Stream:
+    def _channel(self, camera: _Camera, role: StreamRole, rendition: Rendition) -> LiveChannel:
+        """Return what may be shown of a stream, made if need be; raises as `listen` does."""
+        if rendition != "raw":
+            self._check_renditions()
+            stream = self._ensure(camera, camera.role(role))
+            return self._rendering(camera, stream, rendition).channel
+        if camera.assigned.masks:
+            raise ForbiddenError(
+                "This camera has privacy masks, so its own pictures are not given out.",
+                remedy="Ask for its masked pictures.",
+                code="raw-refused",
+            )
+        return self._ensure(camera, camera.role(role)).channel
+
+    def _check_renditions(self) -> PainterFactory:
+        if self._painters is None:
+            raise UnavailableError(
+                "This worker makes no masked or redacted pictures.", code="no-renditions"
+            )
+        return self._painters
+
+    def _rendering(self, camera: _Camera, stream: Stream, rendition: Rendition) -> Rendering:
+        rendering = stream.renderings.get(rendition)
+        if rendering is not None:
+            return rendering
+        painters, camera_id = self._check_renditions(), camera.assigned.id
+        rendering = stream.renderings[rendition] = Rendering(
+            stream.channel,
+            lambda masks: painters(camera_id, rendition, masks),
+            camera.assigned.masks,
+            self._clock,
+        )
+        rendering.announce(stream.reader.status())
+        return rendering
+
+    def _feed_recorders(self, camera: _Camera, stream: Stream) -> None:
+        burnt = camera.assigned.masks_burnt and bool(camera.assigned.masks)
+        wanted: Rendition = "masked" if burnt else "raw"
+        for recorder in stream.recorders.values():
+            if recorder.given == wanted:
+                continue
+            stream.unfeed(recorder)
+            if wanted == "raw":
+                stream.channel.attach(recorder.sink)
+            else:
+                rendering = self._rendering(camera, stream, wanted)
+                rendering.holders += 1
+                rendering.channel.attach(recorder.sink)
+            recorder.given = wanted
+
+    def _ensure(self, camera: _Camera, role: StreamRole) -> Stream:
         stream = camera.streams.get(role)
         if stream is None:
             camera_id = camera.assigned.id
@@ -207,12 +319,12 @@ class MediaRuntime:
                 def on_change(status: StreamStatus) -> None:
                     tell(camera_id, status)
 
-            stream = camera.streams[role] = _Stream(
+            stream = camera.streams[role] = Stream(
                 camera.assigned.streams[role], self._clock, self._options, on_change
             )
         return stream
 
-    def _acquire(self, camera_id: UUID, role: StreamRole) -> _Stream | None:
+    def _acquire(self, camera_id: UUID, role: StreamRole) -> Stream | None:
         camera = self._cameras.get(camera_id)
         if camera is None:
             return None
@@ -221,7 +333,7 @@ class MediaRuntime:
         stream.idle_since = None
         return stream
 
-    def _release(self, stream: _Stream) -> None:
+    def _release(self, stream: Stream) -> None:
         stream.users -= 1
         if stream.users == 0:
             stream.idle_since = self._clock.monotonic()
@@ -233,6 +345,8 @@ class MediaRuntime:
                 streams = [s for c in self._cameras.values() for s in c.streams.values()]
                 for camera in self._cameras.values():
                     self._stop_idle(camera, now)
+                for stream in streams:
+                    stream.stop_unwatched(now)
             for stream in streams:
                 stream.reader.check()
 

@@ -9,8 +9,10 @@ from uuid import UUID
 from camera_hub.live.muxer import Fragment, Init, LiveItem
 from camera_hub.live.queue import ViewerQueue
 from camera_hub.live.runtime import MediaRuntime
+from camera_hub.streams.painting import RENDITIONS, Rendition
 from camera_hub.streams.types import StreamRole
 from camera_hub.streams.wire import WireError, encode, read_message, write_message
+from core.errors import ForbiddenError, UnavailableError
 from core.logging import get_logger
 
 log = get_logger(__name__)
@@ -82,23 +84,34 @@ class MediaServer:
         except ValueError:
             raise WireError("A request names no camera.") from None
         role: StreamRole = "main" if request.get("stream") == "main" else "sub"
-        match request.get("op"):
-            case "snapshot":
-                await self._snapshot(camera_id, role, writer)
-            case "live":
-                await self._live(camera_id, role, reader, writer)
-            case _:
-                raise WireError("A request asks for what is not offered.")
+        rendition = request.get("rendition", "raw")
+        if rendition not in RENDITIONS:
+            await write_message(writer, _UNKNOWN_RENDITION)
+            return
+        try:
+            match request.get("op"):
+                case "snapshot":
+                    await self._snapshot(camera_id, role, rendition, writer)
+                case "live":
+                    await self._live(camera_id, role, rendition, reader, writer)
+                case _:
+                    raise WireError("A request asks for what is not offered.")
+        except (ForbiddenError, UnavailableError) as error:
+            await write_message(writer, {"ok": False, "code": error.code, "message": error.message})
 
     async def _snapshot(
-        self, camera_id: UUID, role: StreamRole, writer: asyncio.StreamWriter
+        self,
+        camera_id: UUID,
+        role: StreamRole,
+        rendition: Rendition,
+        writer: asyncio.StreamWriter,
     ) -> None:
         if not self._runtime.knows(camera_id):
             await write_message(writer, _UNKNOWN)
             return
         async with self._snapshots:
             picture = await asyncio.to_thread(
-                self._runtime.snapshot, camera_id, role, SNAPSHOT_WAIT_S
+                self._runtime.snapshot, camera_id, role, SNAPSHOT_WAIT_S, rendition
             )
         if picture is None:
             await write_message(
@@ -118,6 +131,7 @@ class MediaServer:
         self,
         camera_id: UUID,
         role: StreamRole,
+        rendition: Rendition,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
@@ -135,7 +149,7 @@ class MediaServer:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(on_loop, item)
 
-        missed = self._runtime.listen(camera_id, role, listener)
+        missed = self._runtime.listen(camera_id, role, listener, rendition)
         if missed is None:
             await write_message(writer, _UNKNOWN)
             return
@@ -147,13 +161,19 @@ class MediaServer:
             await _send_all(queue, writer)
         finally:
             gone.cancel()
-            self._runtime.leave(camera_id, role, listener)
+            self._runtime.leave(camera_id, role, listener, rendition)
 
 
 _UNKNOWN = {
     "ok": False,
     "code": "unknown-camera",
     "message": "This worker does not have the camera (yet).",
+}
+
+_UNKNOWN_RENDITION = {
+    "ok": False,
+    "code": "unknown-rendition",
+    "message": "This worker does not know this way to show a camera.",
 }
 
 

@@ -11,6 +11,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from uuid import UUID
 
+from camera_hub.streams.painting import Polygon, read_masks
+
 if TYPE_CHECKING:
     import av
     import numpy as np
@@ -52,6 +54,8 @@ class ReasonCode(StrEnum):
     DIGEST_UNSUPPORTED = "digest_unsupported"
     CLOSED_BY_CAMERA = "closed_by_camera"
     WORKER_LOST = "worker_lost"
+    RENDITION_FAILED = "rendition_failed"
+    RAW_REFUSED = "raw_refused"
     DISABLED = "disabled"
     ERROR = "error"
 
@@ -72,7 +76,8 @@ class AssignedCamera:
     """A camera that the hub gave to this media worker.
 
     `zones` are the zones as on the wire (docs/design/api.md): a list of JSON objects
-    which only the analytics reads.
+    which only the analytics reads. `masks` are outlines that nobody is shown;
+    `masks_burnt` has them applied before recording too.
     """
 
     id: UUID
@@ -82,6 +87,8 @@ class AssignedCamera:
     streams: Mapping[StreamRole, StreamSource]
     analyse: bool = True
     zones: tuple[Mapping[str, Any], ...] = ()
+    masks: tuple[Polygon, ...] = ()
+    masks_burnt: bool = False
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AssignedCamera:
@@ -111,6 +118,8 @@ class AssignedCamera:
             streams=streams,
             analyse=bool(data["analyse"]),
             zones=tuple(data.get("zones") or ()),
+            masks=read_masks(data.get("masks") or ()),
+            masks_burnt=bool(data.get("masks_burnt")),
         )
 
 
