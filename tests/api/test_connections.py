@@ -33,6 +33,19 @@ async def raw(server: LiveServer) -> AsyncIterator[tuple[Any, asyncio.StreamWrit
             writer.close()
 
 
+async def flood(writer: asyncio.StreamWriter, chunk: bytes, most: int) -> int:
+    """Send `chunk` again and again until the server hangs up; return how many bytes went out."""
+    sent = 0
+    try:
+        while sent < most:
+            writer.write(chunk)
+            await writer.drain()
+            sent += len(chunk)
+    except ConnectionError:
+        pass
+    return sent
+
+
 async def say(server: LiveServer, text: bytes) -> bytes:
     """Send `text` and return all that comes until the server closes."""
     async with raw(server) as (reader, writer):
@@ -95,10 +108,7 @@ async def test_an_answer_that_nobody_reads_is_given_up(
     monkeypatch.setattr(connections, "READ_WITHIN_S", 0.5)
     async with raw(server) as (_, writer):
         page = b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        with pytest.raises(ConnectionError):
-            while True:
-                writer.write(page * 50)
-                await writer.drain()
+        assert await flood(writer, page * 50, 2**28) < 2**28
 
 
 @pytest.mark.parametrize(
@@ -158,12 +168,7 @@ async def test_a_body_of_two_gigabytes_costs_no_memory(
     for kind in (b"\r\nContent-Type: application/json", b""):
         async with raw(server) as (_, writer):
             writer.write(head + kind + b"\r\nTransfer-Encoding: chunked\r\n\r\n")
-            sent = 0
-            with pytest.raises(ConnectionError):
-                while sent < 2**31:
-                    writer.write(b"100000\r\n" + bytes(0x100000) + b"\r\n")
-                    sent += 0x100000
-                    await writer.drain()
+            sent = await flood(writer, b"100000\r\n" + bytes(0x100000) + b"\r\n", 2**31)
             assert sent < 128 * 2**20, "it is cut off long before the end"
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 80 * 1024, "kilobytes"
