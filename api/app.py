@@ -47,8 +47,8 @@ from api.origins import OriginCheck
 from api.peers import KnownHost, Networks, RealPeer
 from api.problems import MEDIA_TYPE, FieldError, Problem, install
 from api.store_problems import install_store_problems
-from core.logging import get_logger
 from core.errors import HubError
+from core.logging import get_logger
 from governance.service import supervise
 
 BASE = "/api/v1"

@@ -1,12 +1,15 @@
 """Every query of the ledger but those of the verifier, which reads without the ORM."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from uuid import UUID
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from access.accounts.models import Account
+from access.accounts.schemas import AccountBrief
 from access.ledger.chain import GENESIS
 from access.ledger.checkpoints import Checkpoint
 from access.ledger.models import LedgerCheckpoint, LedgerEntry, LedgerHead
@@ -100,6 +103,15 @@ async def page(  # every filter of the list
     if before is not None:
         query = query.where(LedgerEntry.seq < before)
     return (await session.scalars(query.order_by(LedgerEntry.seq.desc()).limit(limit))).all()
+
+
+async def names(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, AccountBrief]:
+    """Return who these accounts are; the ledger itself holds ids only."""
+    query = select(Account.id, Account.username, Account.display_name).where(Account.id.in_(ids))
+    return {
+        row.id: AccountBrief(id=row.id, username=row.username, display_name=row.display_name)
+        for row in await session.execute(query)
+    }
 
 
 async def head_at(session: AsyncSession) -> int | None:

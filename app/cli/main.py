@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import cameras, models, site, users
+from app.cli import cameras, ledger, models, site, users
 from app.cli.context import state
 from core.errors import HubError
 from core.logging import redact_text
@@ -20,6 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(cameras.app, name="cameras")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(models.app, name="models")
 app.add_typer(users.app, name="users")
 app.add_typer(users.tokens, name="tokens")

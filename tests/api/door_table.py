@@ -64,6 +64,29 @@ TABLE = [
     Row("DELETE", "/api/v1/tokens/{token_id}", ADMIN, things=True),
     # Who looked.
     Row("GET", "/api/v1/view-records", "auditor"),
+    # Homes: what is the household's own is nobody's by a role.
+    Row("GET", "/api/v1/households", ADMIN),
+    Row("POST", "/api/v1/households", ADMIN, body={"name": "Flat 1204", "area": "demo/here"}),
+    Row(
+        "POST",
+        "/api/v1/households/{household_id}/members",
+        ADMIN,
+        things=True,
+        body={"username": "nobody-at-all"},
+    ),
+    Row("DELETE", "/api/v1/households/{household_id}/members/{account_id}", "", things=True),
+    Row("POST", "/api/v1/households/{household_id}/close", ADMIN, things=True),
+    Row("GET", "/api/v1/home", "resident"),
+    Row("GET", "/api/v1/grants", "signed in"),
+    Row("POST", "/api/v1/grants", ""),
+    Row("POST", "/api/v1/grants/{grant_id}/withdraw", "", things=True),
+    Row("GET", "/api/v1/purposes", "signed in"),
+    # The ledger.
+    Row("GET", "/api/v1/ledger", "auditor"),
+    Row("GET", "/api/v1/ledger/head", "auditor"),
+    Row("GET", "/api/v1/ledger/checkpoint", "auditor"),
+    Row("POST", "/api/v1/ledger/verifications", "auditor"),
+    Row("GET", "/api/v1/ledger/verifications/{verification_id}", "auditor"),
     # The state of the site.
     Row("GET", "/api/v1/metrics", "token:metrics.read"),
     Row("GET", "/api/v1/system", "duty_staff operator supervisor administrator token:system.read"),
