@@ -1,0 +1,1 @@
+"""What a household was told of a month, kept as it was told."""
