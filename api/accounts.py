@@ -1,19 +1,22 @@
 """Accounts: listed, made, changed, switched off; for administrators."""
 
+from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.accounts.models import Account
-from access.accounts.schemas import AccountCreate, AccountOut, AccountUpdate, RoleInput
 from access.accounts.names import normalise_username
+from access.accounts.schemas import AccountCreate, AccountOut, AccountUpdate, RoleInput
 from access.accounts.service import resources_of
 from access.policy.areas import normalise_area
 from access.policy.types import Actor, Resource, RoleBinding
 from api.door import permit, require
 from api.hub import Hub, HubDep
 from api.pages import Page, Paging
+from core.errors import ForbiddenError
 from core.logging import get_logger
 
 router = APIRouter(tags=["accounts"])
@@ -33,7 +36,9 @@ async def list_accounts(
             after=after[0] if after else None,
             limit=page.fetch,
         )
-        return page.page(rows, lambda row: (row.username,), [AccountOut.of(row) for row in rows])
+        factors = await hub.factors.counted(session, (row.id for row in rows))
+        items = [_shown(row, factors) for row in rows]
+        return page.page(rows, lambda row: (row.username,), items)
 
 
 @router.post("/accounts", status_code=201)
@@ -56,8 +61,11 @@ async def create_account(
             password=password,
             roles=roles,
             locale=body.locale,
+            by=actor,
+            password_set_by=actor.display_name,
+            must_change_password=True,
         )
-        answer = AccountOut.of(account)
+        answer = await _out(hub, session, account)
     _log.info("account_created", account=str(answer.id), by=str(actor.id))
     return answer
 
@@ -71,7 +79,8 @@ async def update_account(
 ) -> AccountOut:
     """Change an account. A new password or switching it off ends its sessions.
 
-    Roles and the switch of the own account are changed by another administrator.
+    Roles and the switch of the own account are changed by another administrator, and the own
+    password with the present one. The holder changes a password set here at the next sign-in.
     """
     async with hub.database.read() as session:
         before = await hub.accounts.get(session, account_id)
@@ -79,17 +88,26 @@ async def update_account(
         username = before.username
     password = None
     if body.password is not None:
+        if account_id == actor.id:
+            raise ForbiddenError(
+                "The own password is not changed here.",
+                remedy="Change it on the page of your account, which asks for the present one.",
+                code="own-password",
+            )
         password = await hub.accounts.hash_password(
             body.password.get_secret_value(), username=normalise_username(username)
         )
     async with hub.database.transaction() as session:
-        account = await hub.accounts.get(session, account_id)
+        account = await hub.accounts.get_for_change(session, account_id)
         _require_all(hub, actor, "account.update", account)
         roles = None if body.roles is None else _bindings(body.roles)
         if roles is not None or body.active is not None:
             _require_all(hub, actor, "account.grant", account)
             _require_grant(hub, actor, roles or [])
-        await hub.accounts.update(
+        if password is not None or body.active is False:
+            await hub.factors.challenges.forget(session, account_id)
+            await hub.sessions.end_all(session, account_id, "account changed", by=actor)
+        account = await hub.accounts.update(
             session,
             account,
             display_name=body.display_name,
@@ -97,13 +115,49 @@ async def update_account(
             roles=roles,
             active=body.active,
             locale=body.locale,
+            by=actor,
+            password_set_by=actor.display_name,
         )
-        if password is not None or body.active is False:
-            await hub.sessions.end_all(session, account_id, "account changed")
-        answer = AccountOut.of(account)
+        answer = await _out(hub, session, account)
     changed = sorted(body.model_fields_set)
     _log.info("account_changed", account=str(account_id), by=str(actor.id), fields=changed)
     return answer
+
+
+@router.delete("/accounts/{account_id}/sessions", status_code=204)
+async def end_sessions_of_account(
+    account_id: UUID, hub: HubDep, actor: Annotated[Actor, permit("account.reset")]
+) -> None:
+    """Sign an account out everywhere; its open streams end within two seconds."""
+    async with hub.database.transaction() as session:
+        account = await hub.accounts.get_for_change(session, account_id)
+        _require_all(hub, actor, "account.reset", account)
+        await hub.sessions.end_all(session, account_id, "ended by an administrator", by=actor)
+
+
+@router.delete("/accounts/{account_id}/second-factors", status_code=204)
+async def reset_second_factors(
+    account_id: UUID, hub: HubDep, actor: Annotated[Actor, permit("account.reset")]
+) -> None:
+    """Remove the second factors of somebody who has lost them, and sign that account out.
+
+    Never the own ones: whoever has taken over an administrator's session would get rid of them.
+    """
+    async with hub.database.transaction() as session:
+        account = await hub.accounts.get_for_change(session, account_id)
+        _require_all(hub, actor, "account.reset", account)
+        await hub.sessions.end_all(session, account_id, "second factors reset", by=actor)
+        await hub.factors.reset(session, account, actor)
+
+
+async def _out(hub: Hub, session: AsyncSession, account: Account) -> AccountOut:
+    found = await hub.factors.counted(session, (account.id,))
+    return _shown(account, found)
+
+
+def _shown(account: Account, factors: Mapping[UUID, tuple[bool, int]]) -> AccountOut:
+    totp, passkeys = factors[account.id]
+    return AccountOut.of(account, totp=totp, passkeys=passkeys)
 
 
 def _bindings(roles: list[RoleInput]) -> list[RoleBinding]:

@@ -32,6 +32,12 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PUBLIC = frozenset(
     {
         "sign_in",
+        "second_step",
+        "passkey_sign_in_options",
+        "passkey_sign_in",
+        "oidc_offer",
+        "oidc_start",
+        "oidc_callback",
         "health_live",
         "health_ready",
         "openapi",
@@ -40,6 +46,9 @@ PUBLIC = frozenset(
     }
 )
 """Names of the only routes without an actor: sign-in, health, the description, the console."""
+
+OWN_ACTIONS = frozenset({"session.read", "session.delete", "account.self"})
+"""What an account may still do that must first change its password or set up a second factor."""
 
 _READ_ACTION = {
     "camera": "camera.read",
@@ -51,6 +60,8 @@ _READ_ACTION = {
     "grant": "grant.list",
     "account": "account.list",
     "token": "token.list",
+    "household": "household.list",
+    "grant": "grant.list",
     "seal": "seal.list",
 }
 
@@ -73,6 +84,10 @@ class _Permit:
         if actor.kind == "anonymous":
             _REFUSED.labels("anonymous").inc()
             raise UnauthenticatedError("You are not signed in.", remedy="Sign in and try again.")
+        reason = getattr(connection.state, "may_only", None)
+        if reason is not None and self.action not in OWN_ACTIONS:
+            _REFUSED.labels(reason).inc()
+            raise own_account_first(reason)
         if not hub.policy.somewhere(actor, self.action):
             _REFUSED.labels("policy").inc()
             raise _forbidden(self.action)
@@ -148,7 +163,7 @@ async def actor_now(hub: Hub, actor: Actor) -> Actor | None:
     if actor.kind == "account" and actor.session_id is not None:
         async with hub.database.read() as session:
             found = await hub.sessions.live(session, actor.session_id)
-            if found is None:
+            if found is None or hub.accounts.may_only(found[1]) is not None:
                 return None
             now = await with_households(session, account_actor(found[1], actor.session_id))
         await _touch_session(hub, found[0])
@@ -192,6 +207,7 @@ async def authenticate(hub: Hub, connection: HTTPConnection) -> Actor:
     if connection.scope["type"] == "http" and connection.scope["method"] not in SAFE_METHODS:
         _check_csrf(connection, token)
     await _touch_session(hub, found[0])
+    connection.state.may_only = hub.accounts.may_only(found[1])
     return actor
 
 
@@ -241,6 +257,21 @@ def _is_local(hub: Hub, connection: HTTPConnection) -> bool:
         and not forwarded
         and connection.client is not None
         and connection.client.host in {"127.0.0.1", "::1"}
+    )
+
+
+def own_account_first(reason: str) -> ForbiddenError:
+    """Return the error of an account that may only look after itself, by `Accounts.may_only`."""
+    if reason == "password-change-needed":
+        return ForbiddenError(
+            "Somebody else set your password; choose one that only you know first.",
+            remedy="Change it on the page of your account (PUT /api/v1/accounts/me/password).",
+            code=reason,
+        )
+    return ForbiddenError(
+        "Your role needs a second factor at sign-in, and your account has none.",
+        remedy="Set up an authenticator app or a passkey on the page of your account.",
+        code=reason,
     )
 
 

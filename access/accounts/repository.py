@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.accounts.models import Account, AccountRole
 from access.policy.areas import in_areas
+from access.policy.types import Role
 
 
 async def by_id(session: AsyncSession, account_id: UUID) -> Account | None:
@@ -18,15 +19,20 @@ async def by_id(session: AsyncSession, account_id: UUID) -> Account | None:
 async def locked(session: AsyncSession, account_id: UUID) -> Account | None:
     """Return the account as it is now, with its roles, locked until the transaction ends.
 
-    Two changes of one account at once follow each other (PostgreSQL; SQLite has one writer).
+    The administrators of the whole site are locked with it, all in one order: two changes at once
+    follow each other and cannot wait for one another (PostgreSQL; SQLite has one writer).
     """
+    administrators = select(AccountRole.account_id).where(
+        AccountRole.role == Role.ADMINISTRATOR.value, AccountRole.area == ""
+    )
     query = (
         select(Account)
-        .where(Account.id == account_id)
-        .with_for_update()
+        .where(or_(Account.id == account_id, Account.id.in_(administrators)))
+        .order_by(Account.id)
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
-    return await session.scalar(query)
+    return next((row for row in await session.scalars(query) if row.id == account_id), None)
 
 
 async def by_username(session: AsyncSession, username: str) -> Account | None:
@@ -77,7 +83,7 @@ async def other_active_holders(
         .join(AccountRole, AccountRole.account_id == Account.id)
         .where(AccountRole.role == role, AccountRole.area == area)
         .order_by(Account.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     rows = (await session.execute(query)).all()
     return [account_id for account_id, active in rows if active and account_id != but]

@@ -47,10 +47,13 @@ class AccountOut(BaseModel):
     locale: str
     active: bool
     created_at: datetime
+    totp: bool
+    passkeys: int
+    must_change_password: bool
 
     @classmethod
-    def of(cls, account: Account) -> "AccountOut":
-        """Return `account` for the wire."""
+    def of(cls, account: Account, *, totp: bool, passkeys: int) -> "AccountOut":
+        """Return `account` for the wire, with whether it has TOTP and its number of passkeys."""
         return cls(
             id=account.id,
             username=account.username,
@@ -59,6 +62,9 @@ class AccountOut(BaseModel):
             locale=account.locale,
             active=account.active,
             created_at=account.created_at,
+            totp=totp,
+            passkeys=passkeys,
+            must_change_password=account.must_change_password,
         )
 
 
