@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import cameras, ledger, models, site, users
+from app.cli import access, cameras, ledger, models, site, users
 from app.cli.context import state
 from core.errors import HubError
 from core.logging import redact_text
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(access.app, name="access")
 app.add_typer(cameras.app, name="cameras")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(models.app, name="models")

@@ -47,6 +47,16 @@ async def page(
     return list(await session.scalars(query))
 
 
+async def named(session: AsyncSession, name: str, scope: CameraScope) -> list[Camera]:
+    """Return the cameras of `scope` with this id or name."""
+    try:
+        wanted = Camera.id == UUID(name)
+    except ValueError:
+        wanted = Camera.name == name
+    query = select(Camera).where(Camera.deleted_at.is_(None), in_scope(COLUMNS, scope), wanted)
+    return list(await session.scalars(query.order_by(Camera.id)))
+
+
 async def enabled(session: AsyncSession) -> list[Camera]:
     """Return every camera that is to be read."""
     query = select(Camera).where(Camera.deleted_at.is_(None), Camera.enabled.is_(True))
