@@ -157,6 +157,7 @@ async def record(hub: Hub, session: AsyncSession, actor: Actor, look: Look, kind
         incident_id=look.incident_id,
         redacted=look.rendition == "redacted",
         household_id=look.camera.household_id,
+        place_kind=look.camera.place_kind,
     )
 
 
