@@ -2,7 +2,8 @@
 
 Covering only where somebody was last seen would show whoever walks in until the next look. So a
 picture leaves when a look not older than it has been answered, a fifth of a second later, and what
-either look around it shows is covered. Whatever goes wrong, the picture is blurred as a whole.
+either look around it shows is covered. Whatever moves is covered too, known or not: detectors miss
+cars seen from above and people cut by the edge. When anything goes wrong, all of it is blurred.
 """
 
 from collections import deque
@@ -21,11 +22,13 @@ from analytics.detectors.types import (
     Picture,
     Rows,
 )
+from analytics.gate.motion import Grey, MotionDetector, gate_size
 from analytics.pipeline.region import model_scale
 from analytics.redaction.cover import CONFIDENCE, covered_labels
 from analytics.redaction.paint import blur_boxes, blur_whole, mask
 from analytics.redaction.sights import Sights
 from analytics.tracking.tracker import Tracker
+from analytics.zones.geometry import Box
 from camera_hub.streams.painting import Polygon, Shot
 from core.clock import Clock
 
@@ -36,6 +39,9 @@ PATIENCE_S = 0.7
 """A picture that waited so long leaves, blurred as a whole."""
 MOST_BETWEEN_LOOKS_S = 0.5
 """Between looks further apart anybody may have come and gone."""
+
+MOVING_MARGIN = 0.015
+"""Around what moves, as a share of the picture."""
 
 _TRACK_FROM = 0.25
 # Two pictures are of one scene unless this share of them differs by this much.
@@ -51,6 +57,9 @@ class _Waiting:
     shot: Shot
     thumb: Thumb
     since_s: float
+    moving: tuple[Box, ...]
+    turned: bool
+    """Most of the picture changed at once."""
 
 
 @dataclass(slots=True)
@@ -98,6 +107,8 @@ class Redactor:
         self._interval_s = 1 / looks_per_s - 0.02
         self._tracker = Tracker(_TRACK_FROM)
         self._sights = Sights()
+        self._motion = MotionDetector()
+        self._begun = False
         self._waiting: deque[_Waiting] = deque()
         self._asked: _Asked | None = None
         self._before: _Look | None = None
@@ -113,7 +124,10 @@ class Redactor:
         """Take the next picture; the detector looks at it when it is time (see `Painter`)."""
         now = self._clock.monotonic()
         thumb = thumbnail(shot.picture)
-        self._waiting.append(_Waiting(shot, thumb, now))
+        motion = self._motion.update(_grey(shot.picture), shot.at_s)
+        turned = motion.whole_picture and self._begun
+        self._begun = True
+        self._waiting.append(_Waiting(shot, thumb, now, motion.boxes, turned))
         if self._asked is None and shot.at_s - self._last_look_s >= self._interval_s:
             self._ask(shot, thumb, now)
 
@@ -178,7 +192,8 @@ class Redactor:
         shot = waiting.shot
         if known and self._seen(waiting):
             height, width = shot.picture.shape[:2]
-            blur_boxes(shot.picture, self._sights.at(shot.at_s, width / height))
+            known_boxes = self._sights.at(shot.at_s, width / height)
+            blur_boxes(shot.picture, [*known_boxes, *map(_with_edge, waiting.moving)])
             self.covered += 1
         else:
             blur_whole(shot.picture)
@@ -192,7 +207,7 @@ class Redactor:
         assert after is not None
         if after.at_s == at_s:
             return True
-        if before is None or not before.at_s <= at_s:
+        if waiting.turned or before is None or not before.at_s <= at_s:
             return False
         if after.at_s - before.at_s > MOST_BETWEEN_LOOKS_S:
             return False
@@ -203,6 +218,18 @@ def thumbnail(picture: Picture) -> Thumb:
     """Return a small grey picture to compare scenes by."""
     small = cv2.resize(picture, _THUMB, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _grey(picture: Picture) -> Grey:
+    height, width = picture.shape[:2]
+    small = cv2.resize(picture, gate_size(width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _with_edge(box: Box) -> Box:
+    """Return the box of something that moves, enlarged: its still parts are near."""
+    around = MOVING_MARGIN
+    return box[0] - around, box[1] - around, box[2] + around, box[3] + around
 
 
 def same_scene(one: Thumb, other: Thumb) -> bool:
