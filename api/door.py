@@ -38,6 +38,7 @@ PUBLIC = frozenset(
         "oidc_offer",
         "oidc_start",
         "oidc_callback",
+        "read_transparency",
         "health_live",
         "health_ready",
         "openapi",

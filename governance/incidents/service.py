@@ -65,8 +65,8 @@ class NewIncident:
     camera_id: UUID | None
     camera_name: str
     zone_name: str
-    household_id: UUID | None
     observed_at: datetime
+    household_id: UUID | None = None
 
 
 class Incidents:

@@ -31,6 +31,7 @@ from tests.support.media_footage import make_units, nal_units
 
 AREA = "demo/riverside"
 WAIT_S = 20.0
+WHY = {"purpose": "case", "reference": "K-2026-17"}
 
 
 @dataclass
@@ -139,7 +140,7 @@ async def test_no_frame_leaves_before_its_view_record_is_committed(
         while (await scene.records())[0].ended_at is None:
             await asyncio.sleep(0.05)
 
-    answer = await operator.get(f"/api/v1/cameras/{scene.camera_id}/snapshot")
+    answer = await operator.get(f"/api/v1/cameras/{scene.camera_id}/snapshot", params=WHY)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/jpeg"
     assert answer.headers["x-captured-at"].endswith("+00:00")
@@ -163,7 +164,7 @@ async def test_no_frame_leaves_when_its_view_record_cannot_be_committed(
     async with scene.watch(operator) as socket, asyncio.timeout(WAIT_S):
         with pytest.raises(websockets.ConnectionClosed):
             await socket.recv()
-    answer = await operator.get(f"/api/v1/cameras/{scene.camera_id}/snapshot")
+    answer = await operator.get(f"/api/v1/cameras/{scene.camera_id}/snapshot", params=WHY)
     assert answer.status_code == 503
     assert b"\xff\xd8" not in answer.content
 
@@ -201,7 +202,7 @@ async def test_a_camera_switched_off_cuts_its_running_views(scene: Scene, sign_i
         async with scene.hub.database.transaction() as session:
             (await scene.hub.devices.get(session, scene.camera_id)).enabled = False
         assert (await closed(socket))[0] == 4403
-    answer = await operator.get(f"/api/v1/cameras/{scene.camera_id}/snapshot")
+    answer = await operator.get(f"/api/v1/cameras/{scene.camera_id}/snapshot", params=WHY)
     assert (answer.status_code, answer.json()["code"]) == (503, "no-picture")
     async with scene.watch(operator) as socket:
         assert (await closed(socket))[0] == 4503
@@ -228,7 +229,7 @@ async def test_what_ends_the_right_to_watch_cuts_a_running_view(
         answer = await admin.request(method, path, json=body)
         assert answer.is_success, answer.text
         assert (await closed(socket))[0] == 4403
-    assert not (await operator.get(f"{camera}/snapshot")).is_success
+    assert not (await operator.get(f"{camera}/snapshot", params=WHY)).is_success
 
 
 @pytest.mark.faults
@@ -257,7 +258,7 @@ async def test_who_may_not_watch(
     client = await sign_in(role, area, at=scene.server)
     async with scene.watch(client) as socket:
         assert (await closed(socket))[0] == code
-    answer = await client.get(f"/api/v1/cameras/{scene.camera_id}/snapshot")
+    answer = await client.get(f"/api/v1/cameras/{scene.camera_id}/snapshot", params=WHY)
     assert answer.status_code == code - 4000
     assert await scene.records() == []
 
@@ -278,7 +279,7 @@ async def test_nobody_and_other_sites_watch_nothing(scene: Scene, sign_in: SignI
 async def test_viewers_are_told_when_nobody_reads_the_camera(scene: Scene, sign_in: SignIn) -> None:
     operator = await sign_in("operator", AREA, at=scene.server)
     scene.hub.devices.board.forget(scene.camera_id)
-    answer = await operator.get(f"/api/v1/cameras/{scene.camera_id}/snapshot")
+    answer = await operator.get(f"/api/v1/cameras/{scene.camera_id}/snapshot", params=WHY)
     assert (answer.status_code, answer.json()["code"]) == (503, "no-picture")
     async with scene.watch(operator) as socket, asyncio.timeout(WAIT_S):
         state = json.loads(await socket.recv())

@@ -13,6 +13,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from access.consent.models import ConsentGrant
 from access.policy import ACTIONS, SCOPES, Role, RoleBinding
 from api.app import create_app
 from api.door import COOKIE, CSRF_HEADER, PUBLIC, UnguardedRouteError, check_routes, routes_of
@@ -168,8 +169,20 @@ async def make_things(hub: Hub, area: str) -> Things:
                 observed_at=hub.clock.now(),
             ),
         )
+        household = await hub.households.create(session, None, name="Flat 1204", area=area)
+        grant = ConsentGrant(
+            id=new_id(),
+            camera_id=new_id(),
+            household_id=household.id,
+            kind="alarm",
+            given_by=account.id,
+            given_at=hub.clock.now(),
+        )
+        session.add(grant)
         return Things(
             {
+                "household_id": household.id,
+                "grant_id": grant.id,
                 "account_id": account.id,
                 "token_id": token.id,
                 "camera_id": camera.id,
