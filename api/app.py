@@ -15,10 +15,12 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from access.jurisdictions.changes import note_changes
 from api import (
     accounts,
     cameras,
     console,
+    digests,
     events,
     explanations,
     grants,
@@ -26,6 +28,7 @@ from api import (
     home,
     households,
     incidents,
+    law,
     ledger,
     ledger_watch,
     live,
@@ -34,10 +37,13 @@ from api import (
     oidc,
     own_account,
     purposes,
+    seals,
     sessions,
     signals,
     system,
     tokens,
+    transparency,
+    viewings,
     views,
     workers,
 )
@@ -75,6 +81,10 @@ ROUTERS = (
     grants.router,
     home.router,
     purposes.router,
+    law.router,
+    viewings.router,
+    seals.router,
+    transparency.router,
     workers.router,
     signals.router,
     incidents.router,
@@ -162,11 +172,31 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if hub.database.is_sqlite:
             # With SQLite this is the only API process: what is still open was cut by a kill.
             await hub.views.close_abandoned(session)
-    async with hub.governance.running(), _watching_workers(hub), _signing_ledger(hub):
+    async with (
+        hub.governance.running(),
+        _watching_workers(hub),
+        _signing_ledger(hub),
+        _telling_residents(hub),
+    ):
         try:
             yield
         finally:
             hub.closing.set()
+
+
+@asynccontextmanager
+async def _telling_residents(hub: Hub) -> AsyncIterator[None]:
+    """Put changed rules on record; end seals and keep digests while the block runs."""
+    async with hub.database.transaction() as session:
+        await note_changes(session, hub.clock, hub.ledger, hub.law, hub.policy)
+    telling = supervise("residents", lambda: digests.watch_residents(hub), hub.clock)
+    task = asyncio.create_task(telling, name="residents")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 @asynccontextmanager

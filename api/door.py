@@ -61,8 +61,6 @@ _READ_ACTION = {
     "grant": "grant.list",
     "account": "account.list",
     "token": "token.list",
-    "household": "household.list",
-    "grant": "grant.list",
     "seal": "seal.list",
 }
 

@@ -26,6 +26,7 @@ from access.tokens.service import Tokens
 from access.views.service import Views
 from analytics.redaction.still import StillRedactor
 from api.guards import Guards
+from api.noticeboard import Noticeboard
 from camera_hub.devices.facts import Places
 from camera_hub.devices.probing import Prober
 from camera_hub.devices.service import Devices
@@ -69,6 +70,7 @@ class Hub:
     signer: Signer = field(init=False)
     verifications: Verifications = field(default_factory=Verifications)
     governance: Governance = field(init=False)
+    noticeboard: Noticeboard = field(default_factory=Noticeboard)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ class ViewRecord(Base):
         Index("ix_view_records_area_id", "area", "id"),
         Index("ix_view_records_camera_id_id", "camera_id", "id"),
         Index("ix_view_records_household_id_id", "household_id", "id"),
+        Index("ix_view_records_started_at", "started_at"),
     )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)

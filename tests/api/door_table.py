@@ -34,6 +34,7 @@ TABLE = [
     Row("GET", "/api/v1/health/live", "everybody"),
     Row("GET", "/api/v1/health/ready", "everybody"),
     Row("GET", "/api/v1/openapi.json", "everybody"),
+    Row("GET", "/api/v1/transparency", "everybody"),
     Row("POST", "/api/v1/sessions", "everybody"),
     Row("POST", "/api/v1/sessions/second-factor", "everybody"),
     Row("POST", "/api/v1/sessions/passkey/options", "everybody"),
@@ -105,6 +106,14 @@ TABLE = [
     Row("POST", "/api/v1/grants", ""),
     Row("POST", "/api/v1/grants/{grant_id}/withdraw", "", things=True),
     Row("GET", "/api/v1/purposes", "signed in"),
+    # The law in force, what residents learn, and seals.
+    Row("GET", "/api/v1/law", "signed in"),
+    Row("GET", "/api/v1/home/viewings", "resident"),
+    Row("GET", "/api/v1/home/digest", "resident"),
+    Row("GET", "/api/v1/seals", "supervisor auditor"),
+    Row("POST", "/api/v1/seals", "supervisor"),
+    Row("POST", "/api/v1/seals/{seal_id}/approve", "supervisor auditor", things=True),
+    Row("POST", "/api/v1/seals/{seal_id}/lift", "supervisor auditor", things=True),
     # The ledger.
     Row("GET", "/api/v1/ledger", "auditor"),
     Row("GET", "/api/v1/ledger/head", "auditor"),

@@ -1,0 +1,201 @@
+"""What anybody may know of the cameras here: counted at most once a minute, and no home is named.
+
+Home cameras are counted by area only. An area with fewer than three is counted with the area above
+it, so that a flat, a stairwell or a small house does not tell that it has one.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import lazyload
+
+from access.ledger.models import LedgerEntry
+from access.ledger.times import to_us
+from access.policy.areas import ancestors
+from access.views.models import ViewRecord
+from api.months import Month
+from camera_hub.devices.models import Camera
+
+if TYPE_CHECKING:
+    from api.hub import Hub
+
+FEWEST = 3
+"""Fewer home cameras than this are not counted by themselves."""
+MONTHS = 13
+COUNTED_FOR_S = 60.0
+NO_PURPOSE = "none"
+_EXPORTS = ("export.requested", "export.approved", "export.refused")
+
+
+class PublicCamera(BaseModel):
+    """A camera of a public or shared space, as everybody there may know it."""
+
+    name: str
+    area: str
+    place_kind: str
+    place_type: str
+    purpose: str
+    owner: str
+    contact: str
+    retention_hours: int | None
+    residents_may_watch: bool
+    masked: bool
+    signage: bool
+
+
+class HomesOut(BaseModel):
+    """Home cameras in an area and below; null is "fewer than three"."""
+
+    area: str
+    cameras: int | None
+
+
+class PublicMonth(BaseModel):
+    """Counts of a month: viewings by others than the own household, and exports by outcome."""
+
+    month: str
+    viewings: int
+    by_purpose: dict[str, int]
+    requested_exports: int
+    exports: int
+    refused_exports: int
+
+
+class TransparencyOut(BaseModel):
+    """The page for everybody. `homes` is null for fewer than three."""
+
+    site: str
+    jurisdiction: str
+    law: str
+    law_note: str
+    owner: str
+    contact: str
+    counted_at: datetime
+    cameras: list[PublicCamera]
+    homes: int | None
+    homes_by_area: list[HomesOut]
+    months: list[PublicMonth]
+
+
+class Noticeboard:
+    """Keeps what was counted last for a minute, however many ask."""
+
+    def __init__(self) -> None:
+        self._counting = asyncio.Lock()
+        self._kept: TransparencyOut | None = None
+        self._kept_at = 0.0
+
+    async def read(self, hub: "Hub") -> TransparencyOut:
+        """Return what was counted within the last minute; counts anew else."""
+        async with self._counting:
+            now = hub.clock.monotonic()
+            if self._kept is None or not 0 <= now - self._kept_at < COUNTED_FOR_S:
+                self._kept, self._kept_at = await count_for_everybody(hub), now
+            return self._kept
+
+
+async def count_for_everybody(hub: "Hub") -> TransparencyOut:
+    """Read and count what the page of transparency shows."""
+    site = hub.settings.site
+    async with hub.database.read() as session:
+        query = (
+            select(Camera)
+            .where(Camera.deleted_at.is_(None))
+            .options(lazyload(Camera.streams), lazyload(Camera.status))
+            .order_by(Camera.area, Camera.name, Camera.id)
+        )
+        cameras = list(await session.scalars(query))
+        this = Month.of(hub.clock.now(), site.zone)
+        months = [
+            await _count_month(session, hub, this.plus(-back)) for back in reversed(range(MONTHS))
+        ]
+    homes = [camera.area for camera in cameras if camera.place_kind == "home"]
+    return TransparencyOut(
+        site=site.name,
+        jurisdiction=hub.law.name,
+        law=hub.law.content.title,
+        law_note=hub.law.describe().note,
+        owner=site.owner,
+        contact=site.contact,
+        counted_at=hub.clock.now(),
+        cameras=[_public(hub, camera) for camera in cameras if camera.place_kind != "home"],
+        homes=_few(len(homes)),
+        homes_by_area=count_homes(homes),
+        months=months,
+    )
+
+
+def count_homes(areas: Iterable[str]) -> list[HomesOut]:
+    """Count home cameras by area, from the narrowest up; what is too few goes to the area above."""
+    waiting = Counter(areas)
+    found: list[HomesOut] = []
+    while waiting:
+        area = max(waiting, key=lambda path: (path.count("/") + 1 if path else 0, path))
+        count = waiting.pop(area)
+        if count < FEWEST and area:
+            waiting[ancestors(area)[1]] += count
+        else:
+            found.append(HomesOut(area=area, cameras=_few(count)))
+    return sorted(found, key=lambda homes: homes.area)
+
+
+def _few(count: int) -> int | None:
+    return count if count == 0 or count >= FEWEST else None
+
+
+def _public(hub: "Hub", camera: Camera) -> PublicCamera:
+    site = hub.settings.site
+    return PublicCamera(
+        name=camera.name,
+        area=camera.area,
+        place_kind=camera.place_kind,
+        place_type=camera.place_type,
+        purpose=camera.purpose,
+        owner=camera.owner or site.owner,
+        contact=camera.contact or site.contact,
+        retention_hours=hub.law.retention_of(
+            camera.place_type, camera.place_kind, camera.retention_hours
+        ),
+        residents_may_watch=camera.residents_may_watch,
+        masked=bool(camera.masks),
+        signage=camera.signage,
+    )
+
+
+async def _count_month(session: AsyncSession, hub: "Hub", month: Month) -> PublicMonth:
+    zone = hub.settings.site.zone
+    start, end = month.start(zone), month.end(zone)
+    views = await session.execute(
+        select(ViewRecord.purpose, func.count())
+        .where(
+            ViewRecord.started_at >= start,
+            ViewRecord.started_at < end,
+            ViewRecord.role != "household",
+        )
+        .group_by(ViewRecord.purpose)
+    )
+    by_purpose = {purpose or NO_PURPOSE: count for purpose, count in views}
+    steps = await session.execute(
+        select(LedgerEntry.kind, func.count())
+        .where(
+            LedgerEntry.kind.in_(_EXPORTS),
+            LedgerEntry.at >= to_us(start),
+            LedgerEntry.at < to_us(end),
+        )
+        .group_by(LedgerEntry.kind)
+    )
+    exports = {kind: count for kind, count in steps}
+    return PublicMonth(
+        month=str(month),
+        viewings=sum(by_purpose.values()),
+        by_purpose=dict(sorted(by_purpose.items())),
+        requested_exports=exports.get("export.requested", 0),
+        exports=exports.get("export.approved", 0),
+        refused_exports=exports.get("export.refused", 0),
+    )
