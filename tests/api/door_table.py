@@ -140,6 +140,13 @@ TABLE = [
         things=True,
         body={"version": 0, "zones": []},
     ),
+    Row(
+        "PUT",
+        "/api/v1/cameras/{camera_id}/masks",
+        "supervisor",
+        things=True,
+        body={"version": 1, "masks": []},
+    ),
     Row("POST", "/api/v1/workers/{name}/heartbeat", "token:worker.heartbeat"),
     # Signals and incidents.
     Row("POST", "/api/v1/signals", "token:signal.post"),
