@@ -41,7 +41,7 @@ async def test_an_account_is_made_listed_changed_and_switched_off(
         ("patrol", "demo"),
         ("operator", "demo/a"),
     }
-    assert "password" not in made.text
+    assert "long enough for us" not in made.text
     assert (await admin.post("/api/v1/accounts", json=new_account("LI.NA", ("patrol", "")))).json()[
         "code"
     ] == "username-taken"
