@@ -1,5 +1,6 @@
 """Cameras and their zones."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Annotated
 from uuid import UUID
@@ -7,12 +8,14 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from access.policy.types import Actor, Circumstances, Resource
+from access.consent.service import LiveGrant
+from access.policy.types import ORDINARY, Actor, Circumstances, Resource
 from access.scope import camera_scope
 from analytics.zones.schemas import ZonesOut, ZonesUpdate
 from analytics.zones.service import read_zones, replace_zones
 from api.door import permit, require
 from api.hub import Hub, HubDep
+from api.looking import possible_look
 from api.pages import Page, Paging
 from camera_hub.devices import repository
 from camera_hub.devices.facts import home_place, recorded
@@ -22,6 +25,7 @@ from camera_hub.devices.schemas import (
     CameraOut,
     CameraUpdate,
     DeviceOut,
+    GrantBrief,
     ProbeOut,
     ProbeRequest,
     ProfileOut,
@@ -35,15 +39,32 @@ from governance.outbox import service as outbox
 router = APIRouter(tags=["cameras"])
 
 VIEW_ACTIONS = ("camera.live", "camera.snapshot")
-# What is possible once the purpose is named, and the picture blurred where it must be.
-AT_BEST = Circumstances(purpose="incident", reference=True, redacted=True)
 
 
-def describe(hub: Hub, actor: Actor, camera: Camera) -> CameraOut:
-    """Return `camera` for the wire, with what `actor` may see of it."""
-    resource = resource_of(camera)
-    allowed = [a for a in VIEW_ACTIONS if hub.policy.authorize(actor, a, resource, AT_BEST).allowed]
-    return hub.devices.describe(camera, allowed)
+def describe(hub: Hub, actor: Actor, camera: Camera, grants: Iterable[LiveGrant] = ()) -> CameraOut:
+    """Return `camera` for the wire, with what `actor` may see of it.
+
+    Where it stands in the network is for those who work with it, not for residents and guests.
+    """
+    looks = {a: possible_look(hub, actor, camera, grants, a) for a in VIEW_ACTIONS}
+    found = next((look for look in looks.values() if look is not None), None)
+    grant = None if found is None else found.grant
+    described = hub.devices.describe(
+        camera,
+        [action for action, look in looks.items() if look is not None],
+        grant=None
+        if grant is None
+        else GrantBrief(id=grant.id, kind=grant.kind, ends_at=grant.ends_at),
+        rendition="raw" if found is None else found.rendition,
+    )
+    if hub.policy.authorize(actor, "camera.read", _by_role(camera)).allowed:
+        return described
+    return described.model_copy(update={"address": "", "username": "", "device": None})
+
+
+def _by_role(camera: Camera) -> Resource:
+    """Return the camera as it is to those whom only a role brings there."""
+    return replace(resource_of(camera), residents_may_watch=False)
 
 
 async def visible(
@@ -55,12 +76,23 @@ async def visible(
         NotFoundError: there is none, or the actor may not know of it.
         ForbiddenError: the actor may know of it, but not do this.
     """
+    return (await _visible(hub, session, actor, camera_id, action))[0]
+
+
+async def _visible(
+    hub: Hub, session: AsyncSession, actor: Actor, camera_id: UUID, action: str
+) -> tuple[Camera, list[LiveGrant]]:
+    """Return the camera and what of it is granted to the actor now; raises as `visible` does."""
     camera = await hub.devices.get(session, camera_id)
-    resource = resource_of(camera)
-    if not hub.policy.authorize(actor, "camera.read", resource).allowed:
+    resource, grants = resource_of(camera), []
+    if camera.place_kind == "home" and camera.household_id is not None:
+        live = await hub.consent.live_grant(session, actor, camera.id, camera.household_id)
+        grants = [] if live is None else [live]
+    circumstances = Circumstances(grant=grants[0].kind) if grants else ORDINARY
+    if not hub.policy.authorize(actor, "camera.read", resource, circumstances).allowed:
         raise NotFoundError("There is no such camera.", remedy="Reload the list of cameras.")
-    require(hub, actor, action, resource)
-    return camera
+    require(hub, actor, action, resource, circumstances)
+    return camera, grants
 
 
 async def _tell(hub: Hub, session: AsyncSession, camera: Camera, *left: str) -> None:
@@ -80,14 +112,20 @@ async def _tell(hub: Hub, session: AsyncSession, camera: Camera, *left: str) -> 
 async def list_cameras(
     page: Paging, hub: HubDep, actor: Annotated[Actor, permit("camera.list")]
 ) -> Page[CameraOut]:
-    """List the cameras of the own areas in the order they were added."""
+    """List the cameras that one may know of, in the order they were added.
+
+    Homes are among them for those who live there, to whom consent opens them now, and for those
+    who look after the camera without seeing its picture.
+    """
     after = page.after(UUID)
     async with hub.database.read() as session:
-        scope = camera_scope(hub.policy, actor, "camera.list")
+        grants = await hub.consent.live_grants(session, actor)
+        granted = {grant.camera_id for grant in grants}
+        scope = camera_scope(hub.policy, actor, "camera.list", granted)
         rows = await repository.page(
             session, scope=scope, after=after[0] if after else None, limit=page.fetch
         )
-    items = [describe(hub, actor, row) for row in rows[: page.limit]]
+    items = [describe(hub, actor, row, grants) for row in rows[: page.limit]]
     return page.page(rows, lambda row: (row.id,), items)
 
 
@@ -145,8 +183,8 @@ async def read_camera(
 ) -> CameraOut:
     """Return one camera."""
     async with hub.database.read() as session:
-        camera = await visible(hub, session, actor, camera_id)
-    return describe(hub, actor, camera)
+        camera, grants = await _visible(hub, session, actor, camera_id, "camera.read")
+    return describe(hub, actor, camera, grants)
 
 
 @router.patch("/cameras/{camera_id}")

@@ -187,6 +187,14 @@ async def still_looking(
     return frozenset(kept)
 
 
+def possible_look(
+    hub: Hub, actor: Actor, camera: Camera, grants: Iterable[LiveGrant], action: str
+) -> Look | None:
+    """Return the look that `actor` would get with a purpose named, or None; nothing is recorded."""
+    question = _Question(actor, action, resource_of(camera), camera, list(grants))
+    return _choose(hub, question, Circumstances(purpose="incident", reference=True))
+
+
 def check_covered(look: Look, shown: Rendition) -> None:
     """Refuse a picture that was made before more of it had to be covered.
 
