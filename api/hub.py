@@ -31,6 +31,7 @@ from camera_hub.devices.facts import Places
 from camera_hub.devices.probing import Prober
 from camera_hub.devices.service import Devices
 from camera_hub.live.hub import LiveHub
+from camera_hub.streams.reach import Reach
 from core.clock import Clock
 from core.database import Database
 from core.secrets import SecretBox
@@ -109,7 +110,7 @@ def build_hub(settings: Settings, clock: Clock) -> Hub:
     factors = Factors(clock, secrets, ledger, settings.site.name)
     households = Households(clock, ledger)
     law = Law.load(settings.data_dir / "jurisdictions", settings.site.jurisdiction)
-    devices = Devices(clock, secrets, Prober(clock), law)
+    devices = Devices(clock, secrets, Prober(clock, reach=Reach.of(settings)), law)
 
     async def address_of(camera_id: UUID) -> str | None:
         return devices.board.address(camera_id)

@@ -24,6 +24,7 @@ from app.process import Pulse, stop_on_signals
 from app.worker_token import token_reader
 from camera_hub.live.runtime import MediaRuntime
 from camera_hub.live.worker_server import MediaServer
+from camera_hub.streams.reach import Reach
 from camera_hub.streams.types import AssignedCamera, StreamStatus
 from core.clock import Clock, SystemClock
 from core.logging import get_logger
@@ -52,6 +53,7 @@ class MediaWorker:
         self._runtime = MediaRuntime(
             clock=clock,
             settings=settings.media,
+            reach=Reach.of(settings),
             on_change=self._on_change,
             painters=painters(self._detector, clock, people_suffice=people_suffice),
         )

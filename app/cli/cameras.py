@@ -46,15 +46,17 @@ def probe(
     json: AsJson = False,
 ) -> None:
     """Ask a device what it is and which streams it offers; stores nothing."""
-    settings()  # also begins logging with redaction, before the ONVIF library begins its own
+    # Also begins logging with redaction, before the ONVIF library begins its own.
+    found_settings = settings()
     password = _password(username, password_stdin)
 
     async def work() -> "ProbeOut":
         from api.cameras import probe_out
         from camera_hub.devices.probing import Prober
+        from camera_hub.streams.reach import Reach
         from core.clock import SystemClock
 
-        prober = Prober(SystemClock())
+        prober = Prober(SystemClock(), reach=Reach.of(found_settings))
         return probe_out(await prober.probe(_kind(address), address, username, password))
 
     found = run(work)

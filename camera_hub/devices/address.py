@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from camera_hub.streams.reach import ANYWHERE, Reach
 from core.errors import InvalidInputError
 
 _PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
@@ -21,9 +21,6 @@ _LONGEST = 500
 # RFC 3986 section 2 allows none of these in a URL.
 _NOT_IN_URL = re.compile(r"[\s<>\"\\^`{|}]|[^\x20-\x7e]")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# Where clouds keep a machine's secrets, besides the link-local address that most of them use.
-_METADATA = {ipaddress.ip_address("100.100.100.200"), ipaddress.ip_address("fd00:ec2::254")}
 _LIKE_A_NUMBER = re.compile(r"(0[xX][0-9a-fA-F]*|[0-9]+)\.?$")
 _EXAMPLES = {
     "onvif": "Enter host, host:port or http://host:port/onvif/device_service.",
@@ -46,6 +43,7 @@ class CameraAddress:
     text: str
     username: str = ""
     password: str = field(default="", repr=False)
+    reach: Reach = field(default=ANYWHERE, repr=False, compare=False)
 
     @property
     def origin(self) -> tuple[str, str, int]:
@@ -58,8 +56,8 @@ class CameraAddress:
         return f"{bracketed(self.host)}:{self.port}"
 
 
-def parse_address(source_kind: str, address: str) -> CameraAddress:
-    """Take apart what a person entered.
+def parse_address(source_kind: str, address: str, reach: Reach = ANYWHERE) -> CameraAddress:
+    """Take apart what a person entered; `reach` says where this site's cameras may be.
 
     Raises:
         InvalidInputError: it is none of a camera; the message says why.
@@ -74,8 +72,8 @@ def parse_address(source_kind: str, address: str) -> CameraAddress:
     if not text.isprintable():
         raise _wrong(source_kind, "The address holds control characters.")
     if source_kind == "onvif" and "://" not in text:
-        return _bare(text)
-    return _url(source_kind, text)
+        return _bare(text, reach)
+    return _url(source_kind, text, reach)
 
 
 def bracketed(host: str) -> str:
@@ -83,50 +81,14 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def check_reachable_kind(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    """Return why no camera may have the address `ip`; an empty string if one may."""
-    if isinstance(ip, ipaddress.IPv6Address):
-        embedded = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if ip in _NAT64:
-            embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if embedded is not None:
-            return check_reachable_kind(embedded)
-    if ip.is_link_local:
-        return "is link-local"
-    if ip in _METADATA:
-        return "belongs to a cloud's own service"
-    if ip.is_unspecified or ip.is_multicast or ip == ipaddress.IPv4Address("255.255.255.255"):
-        return "is no address of one machine"
-    return ""
-
-
-def resolve(host: str, port: int) -> tuple[str, ...]:
-    """Return the IP addresses of `host`, in the order to try them. Blocks: asks the network.
-
-    Raises:
-        OSError: the name is unknown.
-        InvalidInputError: one of them is none of a camera.
-    """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = tuple(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
-    for text in addresses:
-        if why := check_reachable_kind(ipaddress.ip_address(text.partition("%")[0])):
-            raise InvalidInputError(
-                f"The name {host} leads to {text}, which {why}.",
-                remedy="Enter the address that the camera has in your network.",
-                code="invalid-address",
-            )
-    return addresses
-
-
-def _bare(text: str) -> CameraAddress:
+def _bare(text: str, reach: Reach) -> CameraAddress:
     user, at, rest = text.rpartition("@")
     if rest.count(":") > 1 and not rest.startswith("["):
         rest = f"[{rest}]"
-    return _url("onvif", f"http://{user}{at}{rest}", bare=True)
+    return _url("onvif", f"http://{user}{at}{rest}", reach, bare=True)
 
 
-def _url(source_kind: str, text: str, *, bare: bool = False) -> CameraAddress:
+def _url(source_kind: str, text: str, reach: Reach, *, bare: bool = False) -> CameraAddress:
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -147,7 +109,7 @@ def _url(source_kind: str, text: str, *, bare: bool = False) -> CameraAddress:
         )
     if port == 0:
         raise _wrong(source_kind, "The port must be from 1 to 65535.")
-    host = _host(source_kind, parts)
+    host = _host(source_kind, parts, reach)
     url = rest
     if source_kind == "onvif" and not parts.path.strip("/"):
         url = parts._replace(netloc=netloc, path=_DEVICE_PATH, query="").geturl()
@@ -158,10 +120,11 @@ def _url(source_kind: str, text: str, *, bare: bool = False) -> CameraAddress:
         text=netloc if bare else rest,
         username=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
+        reach=reach,
     )
 
 
-def _host(source_kind: str, parts: SplitResult) -> str:
+def _host(source_kind: str, parts: SplitResult, reach: Reach) -> str:
     host = parts.hostname or ""
     if not host:
         raise _wrong(source_kind, "The address names no host.")
@@ -176,7 +139,7 @@ def _host(source_kind: str, parts: SplitResult) -> str:
         return host
     if isinstance(ip, ipaddress.IPv6Address) and ip.scope_id:
         raise _wrong(source_kind, "The address names a network interface.")
-    if why := check_reachable_kind(ip):
+    if why := reach.refusal(ip, parts.port or _PORTS[parts.scheme]):
         raise _wrong(source_kind, f"The address {host} {why}.")
     return host
 

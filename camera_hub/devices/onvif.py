@@ -20,7 +20,7 @@ from lxml import etree  # type: ignore[import-untyped]
 from onvif import ONVIFService
 
 from camera_hub.devices import soap
-from camera_hub.devices.address import CameraAddress, resolve
+from camera_hub.devices.address import CameraAddress
 from camera_hub.devices.choice import USABLE, choose, warnings_of
 from camera_hub.devices.errors import (
     CameraUnauthorisedError,
@@ -93,7 +93,9 @@ def _make_service(
 
 
 async def _probe(camera: CameraAddress, clock: Clock, timeout_s: float) -> ProbeResult:
-    session = soap.open_session(camera.username, camera.password, connect_timeout_s=timeout_s / 2)
+    session = soap.open_session(
+        camera.username, camera.password, connect_timeout_s=timeout_s / 2, reach=camera.reach
+    )
     conversation = _Conversation(camera, clock, session)
     async with session:
         try:
@@ -276,7 +278,7 @@ class _Conversation:
 
     def _resolve(self) -> tuple[str, ...]:
         try:
-            return resolve(self._camera.host, self._camera.port)
+            return self._camera.reach.resolve(self._camera.host, self._camera.port)
         except OSError:
             raise CameraUnreachableError(
                 f"The name {self._camera.host} is no longer known.",

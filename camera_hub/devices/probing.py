@@ -9,6 +9,7 @@ from camera_hub.devices.address import parse_address
 from camera_hub.devices.background import in_thread
 from camera_hub.devices.errors import slow_camera
 from camera_hub.devices.types import ProbeResult, SourceKind
+from camera_hub.streams.reach import ANYWHERE, Reach
 from core.clock import Clock
 
 _GRACE_S = 5.0
@@ -18,9 +19,13 @@ _GRACE_S = 5.0
 class Prober:
     """Probes cameras over ONVIF and RTSP."""
 
-    def __init__(self, clock: Clock, *, timeout_s: float = 10.0) -> None:
-        """Use `clock` to compare with the camera's; a probe takes at most about `timeout_s`."""
+    def __init__(self, clock: Clock, *, timeout_s: float = 10.0, reach: Reach = ANYWHERE) -> None:
+        """Use `clock` to compare with the camera's; a probe takes at most about `timeout_s`.
+
+        `reach` says where this site's cameras may be.
+        """
         self._clock = clock
+        self.reach = reach
         self._timeout_s = timeout_s
 
     async def probe(
@@ -32,7 +37,7 @@ class Prober:
             core.errors.InvalidInputError: `address` is none of a camera.
             camera_hub.devices.errors.CameraError: one subclass for each way a camera fails.
         """
-        camera = parse_address(source_kind, address)
+        camera = parse_address(source_kind, address, self.reach)
         camera = replace(
             camera,
             username=username or camera.username,

@@ -12,7 +12,7 @@ from uuid import UUID
 import av
 import av.error
 
-from camera_hub.devices.address import CameraAddress, resolve
+from camera_hub.devices.address import CameraAddress
 from camera_hub.devices.choice import USABLE, warnings_of
 from camera_hub.devices.errors import (
     CameraError,
@@ -61,12 +61,16 @@ def probe_rtsp(camera: CameraAddress, clock: Clock, *, timeout_s: float) -> Prob
         CameraError: one subclass for each way in which this fails.
         InvalidInputError: the host's name leads to an address that no camera may have.
     """
-    with suppress(OSError):
-        # An unknown name is diagnosed below like every other failure to connect.
-        resolve(camera.host, camera.port)
-    source = StreamSource(_NOBODY, "main", camera.url, camera.username, camera.password)
     # Opening and asking again why it failed must together keep the limit.
     seconds = timeout_s / 2
+    try:
+        url = camera.reach.pinned(camera.url, camera.port, seconds)
+    except OSError:
+        raise CameraUnreachableError(
+            f"There is no way to {camera.place}: the name is unknown.",
+            remedy="Check the spelling, or enter the camera's IP address.",
+        ) from None
+    source = StreamSource(_NOBODY, "main", url, camera.username, camera.password)
     try:
         with av.open(
             with_credentials(source), mode="r", options=_OPTIONS, timeout=(seconds, seconds / 2)

@@ -60,6 +60,7 @@ class Devices(Readings):
             UpstreamError: what is wrong with the camera, and what to do.
             InvalidInputError: the address cannot be one of a camera, or a profile does not exist.
         """
+        parse_address(body.source_kind, body.address, self.prober.reach)
         if not body.probe:
             if body.source_kind != "rtsp":
                 raise InvalidInputError(
@@ -125,9 +126,13 @@ class Devices(Readings):
         _keep_password_at_home(camera, body)
         if body.address is None and body.username is None and body.password is None:
             return None
+        if body.address is not None:
+            parse_address(camera.source_kind, body.address, self.prober.reach)
         if not body.probe:
             return None
-        address = parse_address(camera.source_kind, body.address or camera.address)
+        address = parse_address(
+            camera.source_kind, body.address or camera.address, self.prober.reach
+        )
         username, password = self._account(camera, body, address)
         # The column holds one of the two.
         kind: SourceKind = "onvif" if camera.source_kind == "onvif" else "rtsp"

@@ -8,9 +8,11 @@ answers, never get further.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 import ssl
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -21,13 +23,14 @@ from requests import Response
 from requests.structures import CaseInsensitiveDict
 from zeep.exceptions import Fault
 
-from camera_hub.devices.address import CameraAddress, resolve
+from camera_hub.devices.address import CameraAddress
 from camera_hub.devices.errors import (
     CameraUnauthorisedError,
     CameraUnreachableError,
     MalformedAnswerError,
     NotACameraError,
 )
+from camera_hub.streams.reach import ANYWHERE, Reach
 
 _LARGEST = 2 * 1024 * 1024
 _ENVELOPES = {
@@ -76,7 +79,14 @@ def is_refusal(fault: Fault) -> bool:
 
 
 class _Resolver(AbstractResolver):
-    """Looks names up, and refuses those that lead to an address no camera may have."""
+    """Looks names up, and refuses those that lead to an address no camera may have.
+
+    The connection goes to what this returns: a name that leads elsewhere the next time is
+    checked the next time.
+    """
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
 
     async def resolve(
         self,
@@ -84,7 +94,7 @@ class _Resolver(AbstractResolver):
         port: int = 0,
         family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - any will do
     ) -> list[ResolveResult]:
-        addresses = await asyncio.to_thread(resolve, host, port)
+        addresses = await asyncio.to_thread(self._reach.resolve, host, port)
         return [
             ResolveResult(
                 hostname=host,
@@ -116,6 +126,7 @@ class Transport(AsyncTransportProtocolErrorHandler):  # type: ignore[misc]  # un
     async def post_xml(self, address: str, envelope: Any, headers: dict[str, str]) -> Response:
         """Send `envelope` and return the answer, checked and without what need not be known."""
         place = self._camera.place
+        self._check_place(address)
         try:
             status, kind, body = await self._post(address, etree.tostring(envelope), headers)
         except aiohttp.ClientConnectorCertificateError as error:
@@ -150,6 +161,17 @@ class Transport(AsyncTransportProtocolErrorHandler):  # type: ignore[misc]  # un
         answer.headers = CaseInsensitiveDict({"Content-Type": "application/soap+xml"})
         answer.encoding = "utf-8"
         return answer
+
+    def _check_place(self, url: str) -> None:
+        """Refuse an IP address that no camera may have: the resolver never sees those."""
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            ip = ipaddress.ip_address(parts.hostname or "")
+        except ValueError:
+            return
+        if why := self._camera.reach.refusal(ip, port):
+            raise malformed(self._camera.place, f"it names {ip}:{port}, which {why}")
 
     async def _post(
         self, address: str, data: bytes, headers: dict[str, str]
@@ -210,7 +232,7 @@ class Transport(AsyncTransportProtocolErrorHandler):  # type: ignore[misc]  # un
 
 
 def open_session(
-    username: str, password: str, *, connect_timeout_s: float
+    username: str, password: str, *, connect_timeout_s: float, reach: Reach = ANYWHERE
 ) -> aiohttp.ClientSession:
     """Return a session for one camera; it answers HTTP digest challenges of that camera."""
     # Cameras sign their own certificates: TLS hides the traffic here, it proves nothing.
@@ -224,7 +246,7 @@ def open_session(
         else ()
     )
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=context, resolver=_Resolver(), force_close=True),
+        connector=aiohttp.TCPConnector(ssl=context, resolver=_Resolver(reach), force_close=True),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
         middlewares=digest,
         trust_env=False,

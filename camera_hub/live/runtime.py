@@ -12,6 +12,7 @@ from camera_hub.live.rendering import Rendering
 from camera_hub.live.stream import Recorder, Stream
 from camera_hub.streams.frames import FrameDecoder
 from camera_hub.streams.painting import PainterFactory, Rendition
+from camera_hub.streams.reach import ANYWHERE, Reach
 from camera_hub.streams.reader import ReaderOptions
 from camera_hub.streams.types import (
     AssignedCamera,
@@ -66,6 +67,7 @@ class MediaRuntime:
         settings: MediaSettings,
         on_change: OnChange | None = None,
         painters: PainterFactory | None = None,
+        reach: Reach = ANYWHERE,
     ) -> None:
         """Begin without cameras.
 
@@ -74,6 +76,7 @@ class MediaRuntime:
             settings: times of the readers.
             on_change: see the class.
             painters: makes the pictures of renditions; without it there are only raw streams.
+            reach: where this site's cameras may be.
         """
         self._clock = clock
         self._painters = painters
@@ -81,6 +84,7 @@ class MediaRuntime:
             open_timeout_s=settings.open_timeout_s,
             read_timeout_s=settings.read_timeout_s,
             backoff_max_s=settings.backoff_max_s,
+            reach=reach,
         )
         self._on_change = on_change
         self._lock = threading.RLock()

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
 import av
 import av.error
 
-from camera_hub.streams.address import AddressError, with_credentials
+from camera_hub.streams.address import AddressError, endpoint, with_credentials
 from camera_hub.streams.backoff import Backoff
 from camera_hub.streams.diagnosis import (
     CLOSED,
@@ -28,6 +28,7 @@ from camera_hub.streams.diagnosis import (
 )
 from camera_hub.streams.health import Health
 from camera_hub.streams.parameters import Codec, parameter_sets, read_info
+from camera_hub.streams.reach import ANYWHERE, Reach
 from camera_hub.streams.timestamps import Timeline
 from camera_hub.streams.types import (
     ReasonCode,
@@ -38,6 +39,7 @@ from camera_hub.streams.types import (
     StreamStatus,
 )
 from core.clock import Clock
+from core.errors import InvalidInputError
 from core.logging import get_logger
 from core.metrics import counter
 
@@ -65,13 +67,14 @@ _HEALTHY_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class ReaderOptions:
-    """Times of a reader, in seconds (see `core.settings.MediaSettings`)."""
+    """Times of a reader, in seconds (see `core.settings.MediaSettings`), and where it may go."""
 
     open_timeout_s: float = 5.0
     read_timeout_s: float = 2.0
     stall_after_s: float = 2.0
     backoff_first_s: float = 0.5
     backoff_max_s: float = 30.0
+    reach: Reach = ANYWHERE
 
 
 class StreamReader:
@@ -209,6 +212,7 @@ class StreamReader:
         opening = True
         try:
             timeout = (self._options.open_timeout_s, self._options.read_timeout_s)
+            source = _pinned(source, self._options)
             container = av.open(
                 with_credentials(source), mode="r", options=_OPTIONS, timeout=timeout
             )
@@ -312,3 +316,27 @@ def _video_of(container: InputContainer) -> tuple[VideoStream, Codec]:
 
 def _ignore(_status: StreamStatus) -> None:
     pass
+
+
+def _pinned(source: StreamSource, options: ReaderOptions) -> StreamSource:
+    """Return `source` with its name replaced by an address that was checked.
+
+    Raises:
+        StreamFailure: the name is unknown, or leads where no camera may be.
+        AddressError: it is no address of a stream.
+    """
+    host, port = endpoint(source.url)
+    try:
+        url = options.reach.pinned(source.url, port, options.open_timeout_s)
+    except OSError:
+        raise StreamFailure(
+            Failure(
+                ReasonCode.UNREACHABLE,
+                f"There is no way to {host}:{port}. Check the address and the network.",
+            )
+        ) from None
+    except InvalidInputError as error:
+        raise StreamFailure(
+            Failure(ReasonCode.ERROR, str(error), StreamState.NOT_FOUND, patient=True)
+        ) from None
+    return source if url == source.url else replace(source, url=url)

@@ -4,7 +4,8 @@ import ipaddress
 
 import pytest
 
-from camera_hub.devices.address import check_reachable_kind, parse_address, resolve
+from camera_hub.devices.address import parse_address
+from camera_hub.streams.reach import ANYWHERE, never_a_camera
 from core.errors import InvalidInputError
 
 
@@ -174,9 +175,9 @@ def test_an_address_that_no_camera_has_is_refused(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "192.168.1.9", "fd00::5", "8.8.8.8"])
 def test_private_loopback_and_public_addresses_are_allowed(host: str) -> None:
-    assert check_reachable_kind(ipaddress.ip_address(host)) == ""
+    assert never_a_camera(ipaddress.ip_address(host)) == ""
 
 
 def test_another_way_of_writing_a_forbidden_address_is_found_when_it_is_resolved() -> None:
     with pytest.raises(InvalidInputError, match=r"169\.254\.169\.254"):
-        resolve("2852039166", 80)
+        ANYWHERE.resolve("2852039166", 80)
