@@ -1,5 +1,5 @@
 import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
-import { may, restore, signedIn } from '@/state/session'
+import { may, must, restore, signedIn } from '@/state/session'
 
 declare module 'vue-router' {
   interface RouteMeta {
@@ -8,6 +8,8 @@ declare module 'vue-router' {
     /** Actions of which the account must have one. */
     needs?: readonly string[]
     public?: boolean
+    /** Open to everybody, signed in or not, and the same for both. */
+    anyone?: boolean
   }
 }
 
@@ -18,6 +20,12 @@ const routes: RouteRecordRaw[] = [
     name: 'sign-in',
     component: () => import('@/pages/SignInPage.vue'),
     meta: { title: 'title.signIn', public: true },
+  },
+  {
+    path: '/account',
+    name: 'account',
+    component: () => import('@/pages/OwnAccountPage.vue'),
+    meta: { title: 'title.account' },
   },
   {
     path: '/queue',
@@ -66,6 +74,62 @@ const routes: RouteRecordRaw[] = [
     meta: { title: 'title.zones', needs: ['zone.read'] },
   },
   {
+    path: '/cameras/:id/masks',
+    name: 'masks',
+    component: () => import('@/pages/MasksPage.vue'),
+    props: true,
+    meta: { title: 'title.masks', needs: ['camera.mask'] },
+  },
+  {
+    path: '/home',
+    name: 'my-home',
+    component: () => import('@/pages/HomePage.vue'),
+    meta: { title: 'title.myHome', needs: ['home.read'] },
+  },
+  {
+    path: '/home/viewings',
+    name: 'viewings',
+    component: () => import('@/pages/ViewingsPage.vue'),
+    meta: { title: 'title.viewings', needs: ['viewing.read'] },
+  },
+  {
+    path: '/home/digest/:month',
+    name: 'digest',
+    component: () => import('@/pages/DigestPage.vue'),
+    props: true,
+    meta: { title: 'title.digest', needs: ['viewing.read'] },
+  },
+  {
+    path: '/transparency',
+    name: 'transparency',
+    component: () => import('@/pages/TransparencyPage.vue'),
+    meta: { title: 'title.transparency', anyone: true },
+  },
+  {
+    path: '/households',
+    name: 'households',
+    component: () => import('@/pages/HouseholdsPage.vue'),
+    meta: { title: 'title.households', needs: ['household.list'] },
+  },
+  {
+    path: '/exports',
+    name: 'exports',
+    component: () => import('@/pages/ExportsPage.vue'),
+    meta: { title: 'title.exports', needs: ['export.list'] },
+  },
+  {
+    path: '/seals',
+    name: 'seals',
+    component: () => import('@/pages/SealsPage.vue'),
+    meta: { title: 'title.seals', needs: ['seal.list'] },
+  },
+  {
+    path: '/ledger',
+    name: 'ledger',
+    component: () => import('@/pages/LedgerPage.vue'),
+    meta: { title: 'title.ledger', needs: ['ledger.read'] },
+  },
+  {
     path: '/accounts',
     name: 'accounts',
     component: () => import('@/pages/AccountsPage.vue'),
@@ -106,10 +170,16 @@ const routes: RouteRecordRaw[] = [
 /** The menu, in order; the first permitted entry is the home page. */
 export const menu = [
   { name: 'queue', needs: 'incident.list' },
+  { name: 'my-home', needs: 'home.read' },
+  { name: 'viewings', needs: 'viewing.read' },
   { name: 'wall', needs: 'camera.live' },
   { name: 'cameras', needs: 'camera.list' },
+  { name: 'households', needs: 'household.list' },
+  { name: 'exports', needs: 'export.list' },
+  { name: 'seals', needs: 'seal.list' },
   { name: 'accounts', needs: 'account.list' },
   { name: 'views', needs: 'view.list' },
+  { name: 'ledger', needs: 'ledger.read' },
   { name: 'tokens', needs: 'token.list' },
   { name: 'system', needs: 'system.read' },
 ] as const
@@ -121,6 +191,7 @@ export const router = createRouter({
 })
 
 router.beforeEach(async (to) => {
+  if (to.meta.anyone) return true
   if (!signedIn.value) await restore()
   if (!signedIn.value) {
     if (to.meta.public) return true

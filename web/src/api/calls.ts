@@ -7,8 +7,6 @@ const PROBE_MS = 60_000
 const HEALTH_MS = 5_000
 
 export const sessions = {
-  create: (username: string, password: string) =>
-    result(client.POST('/api/v1/sessions', { body: { username, password }, signal: patience() }), true),
   current: () => result(client.GET('/api/v1/sessions/current', { signal: patience() }), true),
   end: () => result(client.DELETE('/api/v1/sessions/current', { signal: patience() }), true),
 }
@@ -47,7 +45,9 @@ export const cameras = {
         signal: patience(),
       }),
     ) as Promise<ZoneSet>,
-  snapshotUrl: (id: string) => `/api/v1/cameras/${id}/snapshot`,
+  /** A picture to draw on; what is drawn stands as the reference in the records. */
+  boardUrl: (id: string, drawn: 'zones' | 'masks') =>
+    `/api/v1/cameras/${id}/snapshot?purpose=maintenance&reference=${drawn}`,
   liveUrl: (id: string, stream: 'main' | 'sub') => {
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
     return `${scheme}://${location.host}/api/v1/cameras/${id}/live?stream=${stream}`

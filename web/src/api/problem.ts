@@ -1,3 +1,10 @@
+/** What is wrong with one field; `rule` is the law's number where a law says so. */
+export interface FieldFault {
+  field: string
+  message: string
+  rule: string
+}
+
 /** An answer that says no: RFC 9457 problem details, or no answer at all. */
 export class Problem extends Error {
   constructor(
@@ -5,7 +12,7 @@ export class Problem extends Error {
     readonly code: string,
     readonly detail: string,
     readonly remedy: string,
-    readonly fields: { field: string; message: string }[] = [],
+    readonly fields: FieldFault[] = [],
     readonly retryAfter: number | null = null,
   ) {
     super(detail)
@@ -39,6 +46,7 @@ export function problemFrom(response: Response, body: unknown): Problem {
     fields.map((field: Record<string, unknown>) => ({
       field: text(field.field),
       message: text(field.message),
+      rule: text(field.rule),
     })),
     retryAfter,
   )

@@ -11,6 +11,8 @@ const ended = ref(false)
 const leaving = new Set<() => void>()
 
 export const account = computed(() => session.value?.account ?? null)
+/** What the account has to do before anything else is open to it. */
+export const must = computed(() => session.value?.must ?? null)
 export const signedIn = computed(() => session.value !== null)
 /** True when the session ended by itself, so that the sign-in page can say so. */
 export const sessionEnded = readonly(ended)
@@ -54,8 +56,9 @@ export function restore(): Promise<void> {
   return restoring
 }
 
-export async function signIn(username: string, password: string): Promise<void> {
-  take(await sessions.create(username, password))
+/** Takes up the session that a way of signing in gave, or one with other rights. */
+export function enter(next: Session): void {
+  take(next)
   ended.value = false
 }
 
