@@ -226,6 +226,8 @@ async def delete_camera(
         camera = await visible(hub, session, actor, camera_id, "camera.delete")
         await hub.devices.delete(session, camera)
         await _tell(hub, session, camera)
+        await hub.consent.end_of_camera(session, actor, camera_id)
+        await hub.consent.end_of_camera(session, actor, camera.id)
         await hub.places.note(session, "camera.deleted", actor, camera)
     return Response(status_code=204)
 

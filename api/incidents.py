@@ -253,7 +253,10 @@ async def close_incident(
             resolution=body.resolution,
         )
         await incidents.publish(session, incident, "close")
-        return (await views.describe(session, [incident]))[0]
+        answer = (await views.describe(session, [incident]))[0]
+    # What the alarm of a household had opened ends with it.
+    hub.guards.look_now()
+    return answer
 
 
 @router.post("/incidents/{incident_id}/notes")

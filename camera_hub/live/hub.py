@@ -26,11 +26,10 @@ from camera_hub.streams.types import ReasonCode, StreamRole, StreamState
 from camera_hub.streams.wire import Message, WireError, read_message
 from core.errors import UnavailableError
 from core.logging import get_logger
-from core.metrics import counter, gauge
+from core.metrics import gauge
 
 log = get_logger(__name__)
 VIEWERS = gauge("live_viewers", "Viewers of live streams")
-UNGUARDED = counter("live_guard_errors", "Views cut because their permission was not checkable")
 
 LINGER_S = 5.0
 """How long a stream is kept after its last viewer left."""
@@ -39,13 +38,6 @@ SILENCE_S = 15.0
 """A worker sends something every few seconds; after this long without, it hangs."""
 SNAPSHOT_TIMEOUT_S = 10.0
 CACHE_BYTES = 8 * 1024 * 1024
-
-LOOK_AGAIN_S = 1.0
-ANSWER_WITHIN_S = 0.9
-"""Together below the two seconds within which a viewing must be cut."""
-
-Still = Callable[[], Awaitable[bool]]
-"""Says whether a viewing may go on."""
 
 Resolve = Callable[[UUID], Awaitable[str | None]]
 """Gives the address (`unix:` and a path) of the worker that has a camera, or None."""
@@ -117,7 +109,6 @@ class LiveHub:
         self._resolve = resolve
         self._linger_s = linger_s
         self._upstreams: dict[StreamKey, _Upstream] = {}
-        self._guards: dict[Hashable, asyncio.Task[None]] = {}
 
     def view(
         self,
@@ -126,12 +117,10 @@ class LiveHub:
         rendition: Rendition = "raw",
         *,
         tag: Hashable = None,
-        still: Still | None = None,
     ) -> Viewer:
         """Begin a viewing; the caller closes it. Its first messages wait already if others look.
 
-        `still` is asked every second whether the viewings with this `tag` may go on; they are cut
-        when it says no, fails, or does not answer. Viewings with equal tags share one such guard.
+        Whether it may go on is for the caller to ask (`api.guards`), and to `cut`.
 
         Raises:
             InvalidInputError: code `unknown-rendition`.
@@ -144,8 +133,6 @@ class LiveHub:
             )
         viewer = Viewer(camera_id, stream, rendition, tag, upstream.leave)
         upstream.join(viewer)
-        if still is not None and tag not in self._guards:
-            self._guards[tag] = asyncio.create_task(self._guard(tag, still))
         return viewer
 
     def cut(
@@ -206,34 +193,9 @@ class LiveHub:
         self.cut(lambda _viewer: True, code=1001, reason="The server is stopping.")
         await asyncio.gather(*(u.stop() for u in list(self._upstreams.values())))
         self._upstreams.clear()
-        guards = list(self._guards.values())
-        for guard in guards:
-            guard.cancel()
-        await asyncio.gather(*guards, return_exceptions=True)
 
     def _viewers(self) -> list[Viewer]:
         return [viewer for upstream in self._upstreams.values() for viewer in upstream.viewers]
-
-    async def _guard(self, tag: Hashable, still: Still) -> None:
-        """Ask until no viewing with this tag is left."""
-        try:
-            while True:
-                await asyncio.sleep(LOOK_AGAIN_S)
-                if not any(viewer.tag == tag for viewer in self._viewers()):
-                    return
-                try:
-                    async with asyncio.timeout(ANSWER_WITHIN_S):
-                        permitted = await still()
-                except Exception as error:  # noqa: BLE001 - top of a guard: counted, logged, denied
-                    UNGUARDED.inc()
-                    log.error("views cannot be guarded and are cut", error=type(error).__name__)
-                    reason = "Whether this may still be shown cannot be checked just now."
-                    self.cut(lambda viewer: viewer.tag == tag, code=4503, reason=reason)
-                else:
-                    if not permitted:
-                        self.cut(lambda viewer: viewer.tag == tag)
-        finally:
-            self._guards.pop(tag, None)
 
     async def _ask(self, key: StreamKey) -> Message | None:
         address = await self._resolve(key[0])

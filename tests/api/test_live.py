@@ -15,10 +15,10 @@ from sqlalchemy import select, text
 
 from access.sessions.models import Session
 from access.views.models import ViewRecord
+from api import guards
 from api.hub import Hub
 from camera_hub.devices.models import Camera
 from camera_hub.devices.schemas import HeartbeatIn
-from camera_hub.live import hub as live_hub
 from camera_hub.live.runtime import MediaRuntime
 from camera_hub.live.worker_server import MediaServer
 from camera_hub.streams.types import AssignedCamera, StreamSource
@@ -182,7 +182,7 @@ async def test_what_reaches_the_browser_is_what_the_camera_sent(
 async def test_a_revoked_session_cuts_its_running_views(scene: Scene, sign_in: SignIn) -> None:
     one = await sign_in("operator", AREA, at=scene.server)
     two = await sign_in("operator", AREA, at=scene.server)
-    assert live_hub.LOOK_AGAIN_S + live_hub.ANSWER_WITHIN_S < 2.0
+    assert guards.FRESH_FOR_S < 2.0
     async with scene.watch(one) as first, scene.watch(one) as second, scene.watch(two) as other:
         for socket in (first, second, other):
             await receive_media(socket)
