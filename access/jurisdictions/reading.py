@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from core.errors import HubError
 
 DATA = Path(__file__).with_name("data")
 BASE = "none"
+_NAME = re.compile(r"[a-z0-9_-]{1,40}")
 _MODELS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("rules.*.source", Source),
     ("rules.*", Rule),
@@ -82,10 +84,11 @@ def read_file(name: str, folder: Path | None = None) -> ReadFile:
 
 def _find(name: str, folder: Path | None) -> Path:
     # The own `none` would take away the floor that every other file stands on.
-    if folder is not None and name != BASE and (folder / f"{name}.yaml").is_file():
+    own = folder is not None and name != BASE and _NAME.fullmatch(name)
+    if folder is not None and own and (folder / f"{name}.yaml").is_file():
         return folder / f"{name}.yaml"
     path = DATA / f"{name}.yaml"
-    if path.is_file():
+    if _NAME.fullmatch(name) and path.is_file():
         return path
     known = known_names(folder)
     near = difflib.get_close_matches(name, known, n=1)
