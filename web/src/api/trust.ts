@@ -2,17 +2,12 @@
 import { client, patience, result } from './client'
 import type {
   Camera,
-  Digest,
   Export,
   ExportRequest,
   GrantRequest,
-  Law,
   Mask,
   Page,
-  Seal,
   SealRequest,
-  Transparency,
-  Viewing,
 } from './types'
 
 type Loose = (path: string, init?: object) => Promise<{ data?: never; error?: unknown; response: Response }>
@@ -29,9 +24,9 @@ const put = <P extends object, B extends object>(path: P, body: B) => ({ ...at(p
 export const home = {
   read: () => result(client.GET('/api/v1/home', { signal: patience() })),
   viewings: (query: { camera_id?: string; month?: string; cursor?: string | null }) =>
-    result<Page<Viewing>>(later.GET('/api/v1/home/viewings', page(query, 100))),
+    result(client.GET('/api/v1/home/viewings', page(query, 100))),
   digest: (month: string) =>
-    result<Digest[]>(later.GET('/api/v1/home/digest', { params: { query: { month } }, signal: patience() })),
+    result(client.GET('/api/v1/home/digest', { params: { query: { month } }, signal: patience() })),
 }
 
 export const grants = {
@@ -57,13 +52,13 @@ export const households = {
 
 export const purposes = () => result(client.GET('/api/v1/purposes', { signal: patience() }))
 
-export const law = () => result<Law>(later.GET('/api/v1/law', { signal: patience() }))
+export const law = () => result(client.GET('/api/v1/law', { signal: patience() }))
 
 export const transparency = () =>
-  result<Transparency>(later.GET('/api/v1/transparency', { signal: patience() }), true)
+  result(client.GET('/api/v1/transparency', { signal: patience() }), true)
 
 export const masks = (camera_id: string, version: number, list: Mask[], burnt: boolean) =>
-  result<Camera>(later.PUT('/api/v1/cameras/{camera_id}/masks', put({ camera_id }, { version, masks: list, burnt })))
+  result(client.PUT('/api/v1/cameras/{camera_id}/masks', put({ camera_id }, { version, masks: list, burnt })))
 
 /** One picture of a camera, taken now. */
 export function takePicture(camera_id: string, purpose: string, reference: string): Promise<Blob> {
@@ -94,10 +89,14 @@ export const exports = {
 }
 
 export const seals = {
-  list: (cursor?: string | null) => result<Page<Seal>>(later.GET('/api/v1/seals', page({ cursor }))),
-  request: (body: SealRequest) => result<Seal>(later.POST('/api/v1/seals', { body, signal: patience() })),
+  list: (cursor?: string | null) => result(client.GET('/api/v1/seals', page({ cursor }))),
+  request: (body: SealRequest) => result(client.POST('/api/v1/seals', { body, signal: patience() })),
   decide: (seal_id: string, step: 'approve' | 'lift') =>
-    result<Seal>(later.POST(`/api/v1/seals/{seal_id}/${step}`, at({ seal_id }))),
+    result(
+      step === 'approve'
+        ? client.POST('/api/v1/seals/{seal_id}/approve', at({ seal_id }))
+        : client.POST('/api/v1/seals/{seal_id}/lift', at({ seal_id })),
+    ),
 }
 
 export const ledger = {

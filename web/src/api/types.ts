@@ -69,6 +69,18 @@ export type PurposeOption = Schemas['PurposeOut']
 export type LedgerEntry = Schemas['LedgerEntryOut']
 export type LedgerHead = Schemas['LedgerHeadOut']
 export type Verification = Schemas['VerificationOut']
+export type Viewing = Schemas['ViewingOut']
+export type Digest = Schemas['DigestOut']
+export type Seal = Schemas['SealOut']
+export type SealRequest = Schemas['SealCreate']
+export type Law = Schemas['LawOut']
+export type LawPlace = Schemas['PlaceOut']
+export type LawRule = Schemas['RuleOut']
+/** A part of a picture that nobody sees. */
+export type Mask = Schemas['Mask']
+export type Transparency = Schemas['TransparencyOut']
+export type TransparencyCamera = Schemas['PublicCamera']
+export type TransparencyMonth = Schemas['PublicMonth']
 /** What a camera says of its place, for the law and for the people there. */
 export type PlaceFacts = Pick<
   Camera,
@@ -82,92 +94,6 @@ export type PlaceFacts = Pick<
   | 'signage'
   | 'residents_may_watch'
 >
-export interface Viewing {
-  id: string
-  camera_id: string
-  camera_name: string
-  place_kind: PlaceKind
-  who: { display_name: string; role: string }
-  kind: string
-  purpose: string
-  reference: string
-  grant_id: string | null
-  redacted: boolean
-  own: boolean
-  started_at: string
-  ended_at: string | null
-  delayed: boolean
-}
-export interface Digest {
-  month: string
-  household: string
-  cameras: { camera_id: string; name: string; viewings: number; seconds: number; by_role: Record<string, number>; by_purpose: Record<string, number> }[]
-  exports: number
-  grants: Grant[]
-  still_sealed: number
-}
-export interface LawPlace {
-  key: string
-  title: string
-  title_zh: string
-  kinds: PlaceKind[]
-  forbidden: boolean
-  forbidden_by: string
-  signage: boolean
-  min_h: number | null
-  default_h: number | null
-  justify_above_h: number | null
-  max_h: number | null
-}
-export interface LawRule {
-  number: string
-  text: string
-  quote: string
-  source: string
-  remedy: string
-}
-export interface Law {
-  name: string
-  title: string
-  note: string
-  source: string
-  rules: LawRule[]
-  places: LawPlace[]
-  place_needed: boolean
-  seal_max_days: number
-}
-/** A part of a picture that nobody sees. */
-export interface Mask {
-  name: string
-  polygon: Point[]
-}
-export interface TransparencyCamera {
-  name: string
-  area: string
-  place_kind: PlaceKind
-  place_type: string
-  purpose: string
-  owner: string
-  contact: string
-  retention_hours: number | null
-  residents_may_watch: boolean
-  masked: boolean
-}
-export interface TransparencyMonth {
-  month: string
-  viewings: number
-  by_purpose: Record<string, number>
-  exports: number
-  refused_exports: number
-}
-export interface Transparency {
-  site: string
-  jurisdiction: string
-  contact: string
-  cameras: TransparencyCamera[]
-  homes: number
-  months: TransparencyMonth[]
-}
 export type Audience = 'authority' | 'publication' | 'subject'
 export interface Export {
   id: string
@@ -195,19 +121,4 @@ export interface ExportRequest {
   reason: string
   audience: Audience
   expires_in_days: number
-}
-export interface Seal {
-  id: string
-  incident_id: string
-  number: string
-  reason: string
-  until: string
-  requested_by: AccountBrief
-  approved_by: AccountBrief | null
-  state: 'requested' | 'sealed' | 'lifted' | 'expired'
-}
-export interface SealRequest {
-  incident_id: string
-  reason: string
-  until: string
 }
