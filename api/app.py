@@ -23,6 +23,7 @@ from api import (
     digests,
     events,
     explanations,
+    exports,
     grants,
     health,
     home,
@@ -75,6 +76,7 @@ ROUTERS = (
     explanations.router,
     views.router,
     ledger.router,
+    exports.router,
     system.router,
     cameras.router,
     live.router,
@@ -218,6 +220,19 @@ async def _signing_ledger(hub: Hub) -> AsyncIterator[None]:
             await hub.ledger.append(session, "hub.stopped", actor=None, data={})
         with suppress(HubError, OSError):
             await hub.signer.sign()
+
+
+@asynccontextmanager
+async def _building_exports(hub: Hub) -> AsyncIterator[None]:
+    """Build approved exports and delete expired ones while the block runs."""
+    work = supervise("exports", lambda: exports.build_exports(hub), hub.clock)
+    task = asyncio.create_task(work, name="exports")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 @asynccontextmanager

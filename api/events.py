@@ -107,10 +107,16 @@ class _Sight:
     def __init__(self, hub: Hub, actor: Actor) -> None:
         self._incidents = hub.policy.areas(actor, "incident.list")
         self._cameras = hub.policy.areas(actor, "camera.list")
+        self._exports = hub.policy.areas(actor, "export.list")
 
     def of(self, row: OutboxEvent) -> bool:
         """Say whether the actor may hear of `row`."""
-        areas = self._incidents if row.type.startswith("incident.") else self._cameras
+        if row.type.startswith("incident."):
+            areas = self._incidents
+        elif row.type.startswith("export."):
+            areas = self._exports
+        else:
+            areas = self._cameras
         return any(covers(above, row.area) for above in areas)
 
 

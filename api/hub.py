@@ -36,6 +36,7 @@ from core.clock import Clock
 from core.database import Database
 from core.secrets import SecretBox
 from core.settings import Settings
+from governance.exports.service import Exports
 from governance.service import Governance, build_governance
 
 
@@ -69,6 +70,7 @@ class Hub:
     redactor: StillRedactor
     guards: Guards = field(init=False)
     signer: Signer = field(init=False)
+    exports: Exports = field(init=False)
     verifications: Verifications = field(default_factory=Verifications)
     governance: Governance = field(init=False)
     noticeboard: Noticeboard = field(default_factory=Noticeboard)
@@ -79,6 +81,7 @@ class Hub:
         self.signer = Signer(
             self.database, self.clock, self.ledger, self.settings.ledger_dir
         )
+        self.exports = Exports(self.clock, self.ledger, self.settings.exports_dir)
         self.governance = build_governance(self)
 
     async def close(self) -> None:

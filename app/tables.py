@@ -22,6 +22,7 @@ TABLE_MODULES = (
     "analytics.zones.models",
     "camera_hub.devices.models",
     "governance.attachments.models",
+    "governance.exports.models",
     "governance.incidents.models",
     "governance.outbox.models",
     "governance.signals.models",

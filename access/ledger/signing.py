@@ -9,7 +9,7 @@ import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.ledger import keys, repository
@@ -143,6 +143,27 @@ class Signer:
         fresh = await asyncio.to_thread(self._keys.create)
         old = "" if entry is None else str(json.loads(entry.body)["key_id"])
         return await self._introduce(session, fresh, actor, old, before)
+
+    async def document_key(
+        self,
+    ) -> tuple[str, Ed25519PublicKey, Callable[[bytes], bytes]]:
+        """Return the id of the current key, its public part, and what signs a document with it.
+
+        A document never begins as a checkpoint or the introduction of a key does.
+
+        Raises:
+            LedgerKeyError: the key is lost.
+        """
+        await self._begin()
+        async with self._database.read() as session:
+            name, private = await self._current(session)
+
+        def sign(document: bytes) -> bytes:
+            if document.startswith(b"camera-hub "):
+                raise ValueError("this is no document")
+            return private.sign(document)
+
+        return name, private.public_key(), sign
 
     def retire(self, name: str) -> None:
         """Remove the private file of every key but `name`; their public files stay."""

@@ -114,6 +114,37 @@ TABLE = [
     Row("POST", "/api/v1/seals", "supervisor"),
     Row("POST", "/api/v1/seals/{seal_id}/approve", "supervisor auditor", things=True),
     Row("POST", "/api/v1/seals/{seal_id}/lift", "supervisor auditor", things=True),
+    # Exports. The file is for the one who asked for it: no role opens it.
+    Row("GET", "/api/v1/exports", "duty_staff operator supervisor auditor"),
+    Row(
+        "POST",
+        "/api/v1/exports",
+        "duty_staff operator supervisor",
+        body={
+            "incident_id": "00000000-0000-7000-8000-000000000000",
+            "purpose": "case",
+            "reference": "case 1",
+            "reason": "asked for by the court",
+            "audience": "authority",
+            "expires_in_days": 3,
+        },
+    ),
+    Row(
+        "GET",
+        "/api/v1/exports/{export_id}",
+        "duty_staff operator supervisor auditor",
+        things=True,
+    ),
+    Row("POST", "/api/v1/exports/{export_id}/approve", "supervisor", things=True, body={}),
+    Row(
+        "POST",
+        "/api/v1/exports/{export_id}/refuse",
+        "supervisor",
+        things=True,
+        body={"note": "no reason given"},
+    ),
+    Row("POST", "/api/v1/exports/{export_id}/withdraw", "supervisor", things=True, body={}),
+    Row("GET", "/api/v1/exports/{export_id}/file", "", things=True),
     # The ledger.
     Row("GET", "/api/v1/ledger", "auditor"),
     Row("GET", "/api/v1/ledger/head", "auditor"),

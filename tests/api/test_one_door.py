@@ -20,6 +20,8 @@ from api.door import COOKIE, CSRF_HEADER, PUBLIC, UnguardedRouteError, check_rou
 from api.hub import Hub
 from camera_hub.devices.models import Camera
 from core.ids import new_id
+from governance.exports import repository as exports
+from governance.exports.models import ExportRequest
 from governance.incidents.service import NewIncident
 from tests.api.door_table import TABLE, Row
 from tests.support.http import password_hash
@@ -179,8 +181,31 @@ async def make_things(hub: Hub, area: str) -> Things:
             given_at=hub.clock.now(),
         )
         session.add(grant)
+        export = ExportRequest(
+            id=new_id(),
+            year=2026,
+            ordinal=await exports.next_ordinal(session, 2026),
+            incident_id=incident.id,
+            incident_number=incident.number,
+            area=area,
+            camera_id=camera.id,
+            camera_name=camera.name,
+            place_kind=camera.place_kind,
+            household_id=None,
+            attachment_ids=[],
+            purpose="case",
+            reference="case 1",
+            reason="asked for by the court",
+            audience="authority",
+            expires_in_days=3,
+            state="requested",
+            requested_by=account.id,
+            requested_at=hub.clock.now(),
+        )
+        session.add(export)
         return Things(
             {
+                "export_id": export.id,
                 "household_id": household.id,
                 "grant_id": grant.id,
                 "account_id": account.id,

@@ -1,0 +1,111 @@
+"""Every query of exports."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import and_, false, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from access.accounts.models import Account
+from access.accounts.schemas import AccountBrief
+from access.policy.areas import in_areas
+from governance.exports.models import ExportRequest
+from governance.signals.models import Signal
+
+
+async def next_ordinal(session: AsyncSession, year: int) -> int:
+    """Return the next number of `year`; the caller holds `outbox.serialise`."""
+    query = select(func.max(ExportRequest.ordinal)).where(ExportRequest.year == year)
+    return (await session.scalar(query) or 0) + 1
+
+
+async def add(session: AsyncSession, row: ExportRequest) -> None:
+    """Write a new export."""
+    session.add(row)
+    await session.flush()
+
+
+async def by_id(session: AsyncSession, export_id: UUID) -> ExportRequest | None:
+    """Return an export."""
+    return await session.get(ExportRequest, export_id)
+
+
+async def by_id_locked(session: AsyncSession, export_id: UUID) -> ExportRequest | None:
+    """Return an export as it is committed now, locked until the transaction ends."""
+    query = select(ExportRequest).where(ExportRequest.id == export_id).with_for_update()
+    return (await session.scalars(query.execution_options(populate_existing=True))).one_or_none()
+
+
+async def page(
+    session: AsyncSession,
+    *,
+    areas: Sequence[str],
+    households: Collection[UUID],
+    account_id: UUID | None,
+    before: UUID | None,
+    limit: int,
+) -> Sequence[ExportRequest]:
+    """Return exports of `areas`, of `households` and of the account itself, newest first."""
+    own = ExportRequest.requested_by == account_id if account_id is not None else false()
+    query = select(ExportRequest).where(
+        or_(
+            in_areas(ExportRequest.area, areas),
+            ExportRequest.household_id.in_(households) if households else false(),
+            own,
+        )
+    )
+    if before is not None:
+        query = query.where(ExportRequest.id < before)
+    return (await session.scalars(query.order_by(ExportRequest.id.desc()).limit(limit))).all()
+
+
+async def to_build(session: AsyncSession, stale: datetime) -> UUID | None:
+    """Return an approved export, or one whose builder has said nothing since `stale`."""
+    query = (
+        select(ExportRequest.id)
+        .where(
+            or_(
+                ExportRequest.state == "approved",
+                and_(ExportRequest.state == "building", ExportRequest.claimed_at <= stale),
+            )
+        )
+        .order_by(ExportRequest.id)
+        .limit(1)
+    )
+    return await session.scalar(query)
+
+
+async def expired(session: AsyncSession, now: datetime, limit: int) -> Sequence[UUID]:
+    """Return the ids of exports whose time is over."""
+    query = (
+        select(ExportRequest.id)
+        .where(ExportRequest.state == "ready", ExportRequest.expires_at <= now)
+        .limit(limit)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def without_file(session: AsyncSession, ids: Collection[UUID]) -> Sequence[UUID]:
+    """Return those of `ids` that must have no file any more."""
+    query = select(ExportRequest.id).where(
+        ExportRequest.id.in_(ids),
+        ExportRequest.state.in_(("refused", "withdrawn", "expired", "failed")),
+    )
+    return (await session.scalars(query)).all()
+
+
+async def people(session: AsyncSession, rows: Sequence[ExportRequest]) -> dict[UUID, AccountBrief]:
+    """Return who asked and who decided."""
+    ids = {row.requested_by for row in rows} | {row.decided_by for row in rows if row.decided_by}
+    query = select(Account.id, Account.username, Account.display_name).where(Account.id.in_(ids))
+    return {
+        row.id: AccountBrief(id=row.id, username=row.username, display_name=row.display_name)
+        for row in await session.execute(query)
+    }
+
+
+async def occurred(session: AsyncSession, signal_ids: Collection[UUID]) -> dict[UUID, datetime]:
+    """Return when the signals happened that the pictures came with."""
+    query = select(Signal.id, Signal.occurred_at).where(Signal.id.in_(signal_ids))
+    return {row.id: row.occurred_at for row in await session.execute(query)}

@@ -1,0 +1,306 @@
+"""Decisions on exports: who may take which step, and in which order steps may come.
+
+Whether the policy permits a step is the door's to say; here stands what holds for everybody:
+nobody approves what they asked for, and nothing leaves before it is approved or after it expired.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from access.ledger.service import JsonScalar, Ledger
+from access.policy.types import Actor
+from core.clock import Clock
+from core.errors import ConflictError, ForbiddenError, HubError, InvalidInputError, NotFoundError
+from core.ids import new_id
+from governance.attachments import repository as attachments
+from governance.exports import repository
+from governance.exports.models import ExportRequest
+from governance.exports.schemas import ExportCreate, Step
+from governance.incidents.models import Incident
+from governance.outbox import service as outbox
+
+STALE = timedelta(minutes=5)
+"""After this long without an end a build counts as killed and is begun again."""
+
+
+class ExportExpiredError(HubError):
+    """The export could be downloaded once, and cannot any more (410)."""
+
+    status = 410
+    code = "export-expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The camera whose pictures are exported, as it is when they are asked for."""
+
+    camera_id: UUID | None
+    name: str
+    place_kind: str
+    household_id: UUID | None
+
+
+class Exports:
+    """Takes the steps. The caller commits."""
+
+    def __init__(self, clock: Clock, ledger: Ledger, directory: Path) -> None:
+        self._clock = clock
+        self._ledger = ledger
+        self.directory = directory
+
+    def path(self, export_id: UUID) -> Path:
+        """Return where the file of an export lies."""
+        return self.directory / f"{export_id}.zip"
+
+    async def get(self, session: AsyncSession, export_id: UUID) -> ExportRequest:
+        """Return an export; raises NotFoundError."""
+        row = await repository.by_id(session, export_id)
+        if row is None:
+            raise _no_such()
+        return row
+
+    async def locked(self, session: AsyncSession, export_id: UUID) -> ExportRequest:
+        """Return an export, locked until the commit; raises NotFoundError."""
+        await outbox.serialise(session)
+        row = await repository.by_id_locked(session, export_id)
+        if row is None:
+            raise _no_such()
+        return row
+
+    async def request(
+        self,
+        session: AsyncSession,
+        actor: Actor,
+        wish: ExportCreate,
+        *,
+        incident: Incident,
+        shown: Shown,
+        purpose: str,
+        reference: str,
+    ) -> ExportRequest:
+        """Write that `actor` asks for pictures of `incident`.
+
+        Raises:
+            InvalidInputError: `no-pictures` or `unknown-picture`.
+            ForbiddenError: a service asks.
+        """
+        if actor.kind != "account" or actor.id is None:
+            raise ForbiddenError("Pictures are handed out to people who can be named.")
+        await outbox.serialise(session)
+        there = [row.id for row in await attachments.of_incident(session, incident.id)]
+        wanted = list(dict.fromkeys(wish.attachment_ids or there))
+        if not wanted:
+            raise InvalidInputError(
+                "The incident has no pictures.", remedy="There is nothing to hand out.",
+                code="no-pictures",
+            )  # fmt: skip
+        if not set(wanted) <= set(there):
+            raise InvalidInputError(
+                "A picture does not belong to the incident.", remedy="Reload the incident.",
+                code="unknown-picture",
+            )  # fmt: skip
+        now = self._clock.now()
+        row = ExportRequest(
+            id=new_id(),
+            year=now.year,
+            ordinal=await repository.next_ordinal(session, now.year),
+            incident_id=incident.id,
+            incident_number=incident.number,
+            area=incident.area,
+            camera_id=shown.camera_id,
+            camera_name=shown.name,
+            place_kind=shown.place_kind,
+            household_id=shown.household_id,
+            attachment_ids=[str(one) for one in wanted[:200]],
+            purpose=purpose,
+            reference=reference,
+            reason=wish.reason,
+            audience=wish.audience,
+            expires_in_days=wish.expires_in_days,
+            state="requested",
+            requested_by=actor.id,
+            requested_at=now,
+        )
+        await repository.add(session, row)
+        await self._tell(
+            session,
+            row,
+            actor,
+            incident=row.incident_number,
+            purpose=purpose,
+            reference=reference,
+            reason=row.reason,
+            audience=row.audience,
+            pictures=len(row.attachment_ids),
+            expires_in_days=row.expires_in_days,
+        )
+        return row
+
+    async def decide(
+        self, session: AsyncSession, row: ExportRequest, actor: Actor, note: str, *, approve: bool
+    ) -> None:
+        """Approve or refuse `row`, which is locked.
+
+        Raises:
+            ForbiddenError: `second-person-needed`: the actor asked for it.
+            ConflictError: it is decided already.
+        """
+        if actor.id == row.requested_by:
+            raise ForbiddenError(
+                "You asked for this export yourself.",
+                remedy="Somebody else has to approve or refuse it.",
+                code="second-person-needed",
+            )
+        if row.state != "requested":
+            raise _wrong_state(row)
+        row.state = "approved" if approve else "refused"
+        row.decided_by = actor.id
+        row.decided_at = self._clock.now()
+        row.note = note
+        await self._tell(session, row, actor, note=note)
+
+    async def withdraw(
+        self, session: AsyncSession, row: ExportRequest, actor: Actor, note: str
+    ) -> None:
+        """Take `row`, which is locked, back; the caller removes its file after the commit.
+
+        Raises:
+            ConflictError: there is nothing to take back any more.
+        """
+        if row.state not in {"requested", "approved", "building", "ready"}:
+            raise _wrong_state(row)
+        row.state = "withdrawn"
+        await self._tell(session, row, actor, note=note)
+
+    def check_downloadable(self, row: ExportRequest, actor: Actor) -> None:
+        """Raise unless `actor` may have the file now.
+
+        Raises:
+            ForbiddenError: `not-requester`: somebody else asked for it.
+            ExportExpiredError: its time is over, or it was taken back.
+            ConflictError: it is not built yet, or was refused.
+        """
+        if actor.id != row.requested_by:
+            raise ForbiddenError(
+                "An export is handed to the person who asked for it, and to nobody else.",
+                remedy="Ask for one of your own.",
+                code="not-requester",
+            )
+        over = row.state == "ready" and _is_over(row, self._clock.now())
+        if over or row.state in {"expired", "withdrawn"}:
+            raise ExportExpiredError(
+                "The export's time is over; its file is deleted.", remedy="Ask for a new one."
+            )
+        if row.state != "ready":
+            raise _wrong_state(row)
+
+    async def downloaded(self, session: AsyncSession, row: ExportRequest, actor: Actor) -> None:
+        """Write that `actor` gets the file now; call it last."""
+        await self._ledger.append(
+            session,
+            "export.downloaded",
+            actor=actor,
+            area=row.area,
+            subject=str(row.id),
+            data={"number": row.number, "sha256": row.sha256},
+        )
+
+    async def claim(self, session: AsyncSession, *, stale: timedelta = STALE) -> UUID | None:
+        """Mark the next export that is to be built as being built, and return its id."""
+        await outbox.serialise(session)
+        now = self._clock.now()
+        found = await repository.to_build(session, now - stale)
+        row = None if found is None else await repository.by_id_locked(session, found)
+        if row is None:
+            return None
+        row.state, row.claimed_at = "building", now
+        return row.id
+
+    async def built(self, session: AsyncSession, export_id: UUID, *, size: int, sha: str) -> bool:
+        """Write that the file is there; False if it is not wanted any more."""
+        row = await self.locked(session, export_id)
+        if row.state != "building":
+            return False
+        row.state = "ready"
+        row.ready_at = self._clock.now()
+        row.expires_at = row.ready_at + timedelta(days=row.expires_in_days)
+        row.size, row.sha256 = size, sha
+        await self._tell(session, row, None, sha256=sha, expires_at=row.expires_at.isoformat())
+        return True
+
+    async def failed(self, session: AsyncSession, export_id: UUID, why: str) -> None:
+        """Write that nothing can be handed out, and why."""
+        row = await self.locked(session, export_id)
+        if row.state != "building":
+            return
+        row.state, row.failure = "failed", why[:500]
+        await self._tell(session, row, None, why=row.failure)
+
+    async def expire(self, session: AsyncSession, ids: Sequence[UUID]) -> None:
+        """Write that these are over; the caller deletes the files after the commit."""
+        for export_id in sorted(ids):
+            row = await self.locked(session, export_id)
+            if row.state == "ready" and _is_over(row, self._clock.now()):
+                row.state = "expired"
+                await self._tell(session, row, None)
+
+    def steps(self, row: ExportRequest, actor: Actor, *, approver: bool) -> list[Step]:
+        """Return the steps that `actor` may take now, as far as it lies in the state.
+
+        `approver` says that the policy lets the actor approve exports of this area.
+        """
+        own = actor.id == row.requested_by
+        steps: list[Step] = []
+        if row.state == "requested" and approver and not own:
+            steps += ["approve", "refuse"]
+        if row.state in {"requested", "approved", "building", "ready"} and (own or approver):
+            steps.append("withdraw")
+        if row.state == "ready" and own and not _is_over(row, self._clock.now()):
+            steps.append("download")
+        return steps
+
+    async def _tell(
+        self,
+        session: AsyncSession,
+        row: ExportRequest,
+        actor: Actor | None,
+        **data: JsonScalar,
+    ) -> None:
+        """Tell the consoles, then the ledger, whose lock is the last one taken."""
+        await session.flush()
+        await outbox.append(
+            session,
+            type="export.changed",
+            area=row.area,
+            payload={"export_id": str(row.id), "number": row.number, "state": row.state},
+            at=self._clock.now(),
+        )
+        await self._ledger.append(
+            session,
+            f"export.{row.state}",
+            actor=actor,
+            area=row.area,
+            subject=str(row.id),
+            data={"number": row.number, **data},
+        )
+
+
+def _is_over(row: ExportRequest, now: datetime) -> bool:
+    return row.expires_at is not None and row.expires_at <= now
+
+
+def _no_such() -> NotFoundError:
+    return NotFoundError("There is no such export.", remedy="Reload the list.")
+
+
+def _wrong_state(row: ExportRequest) -> ConflictError:
+    return ConflictError(
+        f"The export is {row.state}; this step does not fit.",
+        remedy="Reload it.",
+        code="export-state",
+    )
