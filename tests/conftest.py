@@ -2,7 +2,12 @@
 
 from core.logging import configure_logging
 
-pytest_plugins = ["tests.support.stores", "tests.support.media", "tests.support.http"]
+pytest_plugins = [
+    "tests.support.stores",
+    "tests.support.media",
+    "tests.support.http",
+    "tests.support.live",
+]
 
 # Without this structlog would draw rich tracebacks with local variables: slow, and they may hold
 # passwords.

@@ -22,7 +22,9 @@ async def by_id_locked(session: AsyncSession, household_id: UUID) -> Household |
 
     Two members that leave at once cannot both be the last but one.
     """
-    query = select(Household).where(Household.id == household_id).with_for_update()
+    # Not against the foreign keys of others (FOR NO KEY UPDATE): an alarm that names the household
+    # may hold the ledger already, for which the holder of this lock waits.
+    query = select(Household).where(Household.id == household_id).with_for_update(key_share=True)
     return (await session.scalars(query.execution_options(populate_existing=True))).one_or_none()
 
 
