@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 ONLY ?=
 
-.PHONY: demo test setup setup-dev check format bench faults lock clean
+.PHONY: demo test setup setup-dev check format bench faults fuzz lock clean
 
 demo: setup
 	$(BIN)/camera-hub demo $(ARGS)
@@ -31,6 +31,9 @@ bench:
 
 faults: setup-dev
 	$(BIN)/python -m pytest -m faults $(ARGS)
+
+fuzz: setup-dev
+	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest -x -n 0 tests/api/test_fuzz.py $(ARGS)
 
 lock:
 	$(BIN)/python tools/lock.py

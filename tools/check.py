@@ -1,4 +1,4 @@
-"""`make check`: lint, types, import contract, migrations, console, docs. One line each."""
+"""`make check`: lint, types, imports, migrations, console, docs, known holes. One line each."""
 
 import asyncio
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from tools import audit
 from tools.check_docs import check_docs
 from tools.setup import node_environment
 
@@ -88,6 +89,8 @@ def main() -> int:
         "no addresses in locks": no_registry_hosts,
         "compose": docker_files,
         "console": command(*npm, "run", "check", cwd=web, env=env),
+        "pip-audit": lambda: audit.python_packages([str(BIN / "pip-audit")]),
+        "npm audit": lambda: audit.console_packages(npm, env),
     }
     if shutil.which("docker") and not command("docker", "compose", "version")():
         quiet = dict(os.environ, POSTGRES_PASSWORD="check")  # noqa: S106
