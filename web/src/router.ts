@@ -197,6 +197,7 @@ router.beforeEach(async (to) => {
     if (to.meta.public) return true
     return { name: 'sign-in', query: to.path === '/' ? {} : { next: to.fullPath } }
   }
+  if (must.value) return to.name === 'account' ? true : { name: 'account' }
   if (to.meta.public) return { name: 'home' }
   if (to.name === 'home') {
     const first = menu.find((entry) => may(entry.needs))

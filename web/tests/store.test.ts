@@ -89,7 +89,7 @@ describe('the store of incidents', () => {
 describe('problems', () => {
   it('carry what the hub said', async () => {
     answers['/api/v1/sessions'] = { status: 429, body: { code: 'too-many-attempts', detail: 'Wait.', remedy: 'Later.' } }
-    await expect(calls.sessions.create('duty', 'x')).rejects.toMatchObject({
+    await expect((await import('@/api/own')).signingIn.password('duty', 'x')).rejects.toMatchObject({
       status: 429,
       code: 'too-many-attempts',
       remedy: 'Later.',
