@@ -271,13 +271,16 @@ async def _require_readable(hub: Hub, session: AsyncSession, actor: Actor, numbe
 async def _shown(session: AsyncSession, incident: Incident) -> Shown:
     """Return the camera that the incident's pictures come from; one that is gone counts too."""
     camera = None
+    resource = incident.resource()
     if incident.camera_id is not None:
         camera = await homes.also_deleted(session, incident.camera_id)
     if camera is None:
-        resource = incident.resource()
-        return Shown(incident.camera_id, incident.camera_name, resource.place_kind, None)
-    household = camera.household_id if camera.place_kind == "home" else None
-    return Shown(camera.id, camera.name, camera.place_kind, household or incident.household_id)
+        home = incident.household_id if resource.place_kind == "home" else None
+        return Shown(incident.camera_id, incident.camera_name, resource.place_kind, home)
+    if "home" not in {camera.place_kind, resource.place_kind}:
+        return Shown(camera.id, camera.name, camera.place_kind, None)
+    # Whose home it was when the picture was taken; a camera may have moved since.
+    return Shown(camera.id, camera.name, "home", incident.household_id or camera.household_id)
 
 
 async def _describe(

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from access.ledger.signing import Signer
 from core.clock import Clock
 from core.database import Database
-from core.errors import HubError
+from core.errors import ForbiddenError, HubError
 from core.logging import get_logger
 from core.metrics import counter
 from governance.attachments import repository as attachments
@@ -129,6 +129,10 @@ class ExportBuilder:
             found = await attachments.by_ids(session, [UUID(i) for i in row.attachment_ids])
             chosen = [found[UUID(i)] for i in row.attachment_ids if UUID(i) in found]
             when = await repository.occurred(session, {one.signal_id for one in chosen})
+            if row.decided_by in {None, row.requested_by}:
+                raise ForbiddenError(
+                    "No second person has approved this export.", code="second-person-needed"
+                )
             about = await self._about(session, row)
         who = about["requested_by"]
         lines = (
