@@ -20,21 +20,23 @@ import httpx
 import orjson
 from httpx_sse import aconnect_sse
 
+from app.demo_home import AREA as AREA
+from app.demo_home import HOME_CAMERA, WITH_HOME, Home, consent, make_home, place, succeeded
 from app.serve import running_node
 from app.supervisor import Supervisor
 from core.clock import Clock, SystemClock
-from core.errors import HubError, UnavailableError, UpstreamError
+from core.errors import HubError, UnavailableError
 from core.settings import Settings
 
 FOOTAGE = "simulator"
 MARKER = "this-is-a-camera-hub-demo"
-AREA = "demo/riverside/jade-garden"
 ONLINE_WITHIN_S = 60.0
 DRAIN_WITHIN_S = 20.0
 ROLES = {
     "duty": ("duty_staff", "Duty desk", "works the queue, watches the cameras"),
     "supervisor": ("supervisor", "Supervisor", "the same, and draws zones"),
     "admin": ("administrator", "Administrator", "adds cameras and accounts, sees no video"),
+    "resident": ("resident", "Chen Jing", "lives in Flat 1204: decides who sees its camera"),
 }
 Progress = Callable[[str], None]
 
@@ -68,7 +70,7 @@ class Tally:
 
 @dataclass
 class Demo:
-    """A running demo."""
+    """A running demo. `home` is there with four cameras or more."""
 
     url: str
     logins: list[Login]
@@ -76,6 +78,7 @@ class Demo:
     clock: Clock
     site: "Site"
     tally: Tally = field(default_factory=Tally)
+    home: Home | None = None
     follower: asyncio.Task[None] | None = None
 
     def login(self, name: str) -> Login:
@@ -131,7 +134,7 @@ async def _make_accounts(settings: Settings, clock: Clock) -> list[Login]:
                     username=username,
                     display_name=display_name,
                     password=hashed,
-                    roles=[RoleBinding(Role(role), "")],
+                    roles=[RoleBinding(Role(role), AREA if role == "resident" else "")],
                 )
             logins.append(login)
     finally:
@@ -219,22 +222,18 @@ async def signed_in(url: str, login: Login) -> AsyncIterator[httpx.AsyncClient]:
         answer = await client.post(
             "/sessions", json={"username": login.username, "password": login.password}
         )
-        _succeeded(answer)
+        succeeded(answer)
         client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
         yield client
 
 
-def _succeeded(answer: httpx.Response) -> None:
-    if answer.is_error:
-        problem = answer.json() if "json" in answer.headers.get("content-type", "") else {}
-        raise UpstreamError(
-            f"{answer.request.url.path} answered {answer.status_code}: {problem.get('detail', '')}",
-            remedy=problem.get("remedy", ""),
-        )
+async def add_camera(
+    client: httpx.AsyncClient, camera: dict[str, Any], home: Home | None = None
+) -> None:
+    """Add one virtual camera the way a person does: probe, add, draw the zone.
 
-
-async def add_camera(client: httpx.AsyncClient, camera: dict[str, Any]) -> None:
-    """Add one virtual camera the way a person does: probe, add, draw the zone."""
+    With `home` it is the home camera of that household; nothing is detected there.
+    """
     source = {
         "source_kind": "onvif",
         "address": camera["onvif_address"],
@@ -242,23 +241,25 @@ async def add_camera(client: httpx.AsyncClient, camera: dict[str, Any]) -> None:
         "password": camera["password"],
     }
     probe = await client.post("/cameras/probe", json=source)
-    _succeeded(probe)
+    succeeded(probe)
     added = await client.post(
         "/cameras",
         json={
             **source,
             "name": camera["name"],
             "area": AREA,
-            "place_kind": "shared_space",
+            **place(home),
             "main_profile": probe.json()["main"],
             "sub_profile": probe.json()["sub"],
-            "analyse": True,
+            "analyse": home is None,
         },
     )
-    _succeeded(added)
+    succeeded(added)
+    if home is not None:
+        return
     camera_id = added.json()["id"]
     current = await client.get(f"/cameras/{camera_id}/zones")
-    _succeeded(current)
+    succeeded(current)
     objects = ["person"] if camera["zone"]["people"] else ["person", "car", "truck", "bus"]
     rules: list[dict[str, Any]] = [
         {"kind": "intrusion", "severity": "severe", "objects": objects, "dwell_seconds": 0.0},
@@ -272,7 +273,7 @@ async def add_camera(client: httpx.AsyncClient, camera: dict[str, Any]) -> None:
     stored = await client.put(
         f"/cameras/{camera_id}/zones", json={"version": current.json()["version"], "zones": [zone]}
     )
-    _succeeded(stored)
+    succeeded(stored)
 
 
 async def _wait_online(client: httpx.AsyncClient, wanted: int, clock: Clock) -> None:
@@ -295,9 +296,14 @@ async def _wait_online(client: httpx.AsyncClient, wanted: int, clock: Clock) -> 
 async def _add_cameras(demo: Demo, cameras: Sequence[dict[str, Any]], progress: Progress) -> None:
     """Add `cameras` as the administrator does and wait until they are online."""
     async with signed_in(demo.url, demo.login("admin")) as admin:
-        for camera in cameras:
+        if len(cameras) >= WITH_HOME:
+            demo.home = await make_home(admin)
+        for number, camera in enumerate(cameras, 1):
             progress(f"adding {camera['name']} through ONVIF at {camera['onvif_address']}")
-            await add_camera(admin, camera)
+            await add_camera(admin, camera, demo.home if number == HOME_CAMERA else None)
+        if demo.home is not None:
+            async with signed_in(demo.url, demo.login("resident")) as resident:
+                await consent(resident)
         progress("waiting for pictures")
         await _wait_online(admin, len(cameras), demo.clock)
 

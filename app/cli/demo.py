@@ -12,6 +12,7 @@ from rich.table import Table
 
 from app.cli.context import err, print_json, settings
 from app.demo import Demo, fresh_directory, report, running_demo
+from app.demo_home import HOUSEHOLD, button
 from app.process import stop_on_signals
 from app.supervisor import hub_runs_on
 from core.errors import HubError
@@ -46,6 +47,13 @@ def _welcome(demo: Demo) -> Panel:
     grid.add_row(f"Open [bold]{demo.url}[/bold] and sign in as [bold]duty[/bold]:")
     grid.add_row(table)
     grid.add_row("Turn the sound on in the queue. Ctrl-C ends the demo.")
+    if demo.home is not None:
+        grid.add_row(
+            f"{HOUSEHOLD} has a camera of its own: [bold]resident[/bold] sees it, [bold]duty[/bold]"
+            " does not.\nThe resident agreed that an own alarm opens it to whoever answers that "
+            "alarm.\nPress the button with the command below, acknowledge as [bold]duty[/bold], "
+            "watch; close it, and the picture ends."
+        )
     return Panel(grid, title="Camera Hub is running", expand=False)
 
 
@@ -79,6 +87,11 @@ async def run_demo(
             started.set()
             if seconds is None:
                 err.print(_welcome(demo))
+                if demo.home is not None:
+                    # On one line, so that it can be copied.
+                    err.print(
+                        button(demo.url, demo.home), soft_wrap=True, highlight=False, markup=False
+                    )
             await _until(stop, demo, seconds)
             return await report(demo) if seconds is not None else None
 

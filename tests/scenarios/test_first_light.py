@@ -6,6 +6,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from app.demo import Demo, signed_in
+from app.demo_home import HOME_CAMERA
 from tests.scenarios.conftest import axe_violations, sign_in
 from tests.support.waiting import until
 
@@ -14,6 +15,11 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(180),
 ]
+
+
+def _shown(demo: Demo) -> list[dict[str, object]]:
+    """Return the cameras that the duty desk sees: all but the one that hangs in a home."""
+    return [c for n, c in enumerate(demo.site.cameras, 1) if n != HOME_CAMERA]
 
 
 async def _playing(page: Page) -> int:
@@ -26,18 +32,20 @@ async def _playing(page: Page) -> int:
 
 
 async def test_the_wall_shows_every_camera_live(demo: Demo, context: BrowserContext) -> None:
-    """Four tiles, each playing, each with its name and state."""
+    """Three tiles, each playing, each with its name and state; the home's is not among them."""
     page = await context.new_page()
     await sign_in(page, demo, demo.login("duty"), "/wall")
 
     async def all_play() -> bool:
-        return await _playing(page) == len(demo.site.cameras)
+        return await _playing(page) == len(_shown(demo))
 
     await page.set_viewport_size({"width": 1280, "height": 1400})
     await until(all_play, timeout=60)
-    for camera in demo.site.cameras:
-        await expect(page.get_by_text(camera["name"]).first).to_be_visible()
-    await expect(page.get_by_text("Online", exact=True)).to_have_count(len(demo.site.cameras))
+    for camera in _shown(demo):
+        await expect(page.get_by_text(str(camera["name"])).first).to_be_visible()
+    home = demo.site.cameras[HOME_CAMERA - 1]["name"]
+    await expect(page.get_by_text(home, exact=True)).to_have_count(0)
+    await expect(page.get_by_text("Online", exact=True)).to_have_count(len(_shown(demo)))
 
 
 async def test_a_person_in_a_forbidden_zone_becomes_a_handled_incident(
@@ -124,10 +132,10 @@ async def test_a_camera_without_power_is_seen_and_comes_back(
     page = await context.new_page()
     await page.set_viewport_size({"width": 1280, "height": 1400})
     await sign_in(page, demo, demo.login("duty"), "/wall")
-    await expect(page.get_by_text("Online", exact=True)).to_have_count(4, timeout=30_000)
+    await expect(page.get_by_text("Online", exact=True)).to_have_count(3, timeout=30_000)
     name = demo.site.cameras[3]["name"]
     await demo.site.command("kill 4")
-    await expect(page.get_by_text("Online", exact=True)).to_have_count(3, timeout=30_000)
+    await expect(page.get_by_text("Online", exact=True)).to_have_count(2, timeout=30_000)
 
     async with signed_in(demo.url, demo.login("duty")) as client:
 
@@ -139,7 +147,7 @@ async def test_a_camera_without_power_is_seen_and_comes_back(
         incident = await until(fault, timeout=60)
         assert name in incident["headline"]
         await demo.site.command("restart 4")
-        await expect(page.get_by_text("Online", exact=True)).to_have_count(4, timeout=60_000)
+        await expect(page.get_by_text("Online", exact=True)).to_have_count(3, timeout=60_000)
 
         async def recovered() -> bool:
             found = await fault()

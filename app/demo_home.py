@@ -1,0 +1,80 @@
+"""The demo's household: a flat with a camera of its own, closed to everybody else.
+
+Everything here goes through the HTTP interface, as the administrator and the resident do it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from core.errors import UpstreamError
+
+AREA = "demo/riverside/jade-garden"
+HOUSEHOLD = "Building 3, Flat 1204"
+HOME_CAMERA = 2
+"""Number of the camera that hangs in that flat, counted from 1."""
+WITH_HOME = 4
+"""With fewer cameras there is no flat."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """The demo's household, and the token of its alarm button."""
+
+    household_id: str
+    button_token: str
+
+
+def succeeded(answer: httpx.Response) -> None:
+    if answer.is_error:
+        problem = answer.json() if "json" in answer.headers.get("content-type", "") else {}
+        raise UpstreamError(
+            f"{answer.request.url.path} answered {answer.status_code}: {problem.get('detail', '')}",
+            remedy=problem.get("remedy", ""),
+        )
+
+
+async def make_home(admin: httpx.AsyncClient) -> Home:
+    """Make the household with its first member, and a token for its alarm button."""
+    made = await admin.post("/households", json={"name": HOUSEHOLD, "area": AREA})
+    succeeded(made)
+    household_id = made.json()["id"]
+    succeeded(
+        await admin.post(f"/households/{household_id}/members", json={"username": "resident"})
+    )
+    token = await admin.post(
+        "/tokens",
+        json={"name": f"Button of {HOUSEHOLD}", "scopes": ["signal.post"], "area": AREA},
+    )
+    succeeded(token)
+    return Home(household_id, token.json()["token"])
+
+
+async def consent(resident: httpx.AsyncClient) -> None:
+    """Agree, as the resident does, that an own alarm opens the flat to who answers it."""
+    home = await resident.get("/home")
+    succeeded(home)
+    for camera in home.json()["households"][0]["cameras"]:
+        answer = {"camera_id": camera["id"], "kind": "alarm", "reason": "If I press, come."}
+        succeeded(await resident.post("/grants", json=answer))
+
+
+def place(home: Home | None) -> dict[str, Any]:
+    """Return what is said of a camera's place."""
+    if home is None:
+        return {"place_kind": "shared_space"}
+    return {"place_kind": "home", "household_id": home.household_id}
+
+
+def button(url: str, home: Home) -> str:
+    """Return the command that presses the household's alarm button, for a shell."""
+    event = (
+        '{"specversion": "1.0", "id": "\'$(date +%s)\'", "source": "/buttons/1204", '
+        '"type": "org.camerahub.alarm.medical", '
+        f'"data": {{"household_id": "{home.household_id}"}}}}'
+    )
+    return (
+        f"curl -s {url}/api/v1/signals -H 'Authorization: Bearer {home.button_token}' "
+        f"-H 'Content-Type: application/cloudevents+json' -d '{event}'"
+    )
