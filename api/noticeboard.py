@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import lazyload
 
 from access.ledger.models import LedgerEntry
 from access.ledger.times import to_us
 from access.policy.areas import ancestors
 from access.views.models import ViewRecord
 from api.months import Month
+from camera_hub.devices import repository
 from camera_hub.devices.models import Camera
 
 if TYPE_CHECKING:
@@ -104,13 +104,7 @@ async def count_for_everybody(hub: "Hub") -> TransparencyOut:
     """Read and count what the page of transparency shows."""
     site = hub.settings.site
     async with hub.database.read() as session:
-        query = (
-            select(Camera)
-            .where(Camera.deleted_at.is_(None))
-            .options(lazyload(Camera.streams), lazyload(Camera.status))
-            .order_by(Camera.area, Camera.name, Camera.id)
-        )
-        cameras = list(await session.scalars(query))
+        cameras = await repository.all_bare(session)
         this = Month.of(hub.clock.now(), site.zone)
         months = [
             await _count_month(session, hub, this.plus(-back)) for back in reversed(range(MONTHS))

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from access.policy.types import Actor
 from api.door import permit
 from api.hub import HubDep
+from camera_hub.devices.facts import broken_rules
 from camera_hub.devices.schemas import DetectorReport
 from governance.signals import repository as signal_rows
 
@@ -42,6 +43,14 @@ class SignalCountsOut(BaseModel):
     stored: int
 
 
+class LawStateOut(BaseModel):
+    """The jurisdiction in force, and how many cameras of before do not keep to it."""
+
+    name: str
+    title: str
+    broken_cameras: int
+
+
 class SystemOut(BaseModel):
     """The state of the site's processes; `inference` is null when no worker has a detector."""
 
@@ -51,6 +60,7 @@ class SystemOut(BaseModel):
     inference: DetectorReport | None
     spool_depth: int
     signals: SignalCountsOut
+    law: LawStateOut
 
 
 @router.get("/system")
@@ -63,6 +73,7 @@ async def read_system(
     beats = [report.heartbeat for report in reports]
     async with hub.database.read() as session:
         stored = await signal_rows.count_from(session, WORKER_SOURCES)
+        broken = await broken_rules(session, hub.law, hub.settings.site)
     return SystemOut(
         version=VERSION,
         site=hub.settings.site.name,
@@ -83,5 +94,10 @@ async def read_system(
             rejected=sum(beat.signals.rejected for beat in beats),
             lost=sum(beat.signals.lost for beat in beats),
             stored=stored,
+        ),
+        law=LawStateOut(
+            name=hub.law.name,
+            title=hub.law.content.title,
+            broken_cameras=len({camera.id for camera, _ in broken}),
         ),
     )

@@ -142,6 +142,40 @@ def _cores(_: Settings) -> Finding:
     return Finding("processor", "ok", f"{cores} cores")
 
 
+def _law(settings: Settings) -> Finding:
+    import asyncio
+
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from access.jurisdictions import Law
+    from camera_hub.devices.facts import broken_rules
+    from core.database import Database
+    from core.errors import HubError
+
+    try:
+        law = Law.load(settings.data_dir / "jurisdictions", settings.site.jurisdiction)
+    except HubError as error:
+        return Finding("jurisdiction", "missing", error.message, error.remedy)
+
+    async def ask() -> int:
+        database = Database(settings.database_url)
+        try:
+            async with database.read() as session:
+                found = await broken_rules(session, law, settings.site)
+                return len({camera.id for camera, _ in found})
+        finally:
+            await database.close()
+
+    try:
+        broken = asyncio.run(ask())
+    except (SQLAlchemyError, OSError):
+        return Finding("jurisdiction", "ok", f"{law.name}; no cameras to look at yet")
+    if broken:
+        detail = f"{law.name}; {broken} cameras do not keep to it"
+        return Finding("jurisdiction", "warning", detail, "See `camera-hub law check`.")
+    return Finding("jurisdiction", "ok", f"{law.name}; every camera keeps to it")
+
+
 def _optional(_: Settings) -> Finding:
     extras = {"ultralytics": "ultralytics", "optimize": "nncf"}
     there = [name for name, module in extras.items() if importlib.util.find_spec(module)]
@@ -161,6 +195,7 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     _media,
     _inference,
     _model,
+    _law,
     _optional,
 )
 

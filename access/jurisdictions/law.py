@@ -127,6 +127,16 @@ class Law:
                 found += self._retention_breaches(facts, place.retention)
         return found
 
+    def findings(self, facts: CameraFacts) -> list[Breach]:
+        """Return the rules that a camera breaks that is there already.
+
+        Its place may be one that this law does not know: then that is the finding.
+        """
+        if facts.place_type and facts.place_type not in self.places:
+            unknown = f"The law in force knows no place '{facts.place_type}'."
+            return [self._breach("place_type", _KIND_RULE, unknown)]
+        return self.check(facts)
+
     def require(self, facts: CameraFacts) -> None:
         """Let a camera pass that keeps to the law, or raise.
 

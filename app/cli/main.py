@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import access, cameras, exports, ledger, models, secrets, site, users
+from app.cli import access, cameras, exports, homes, law, ledger, models, secrets, site, users
 from app.cli.context import state
 from core.errors import HubError
 from core.logging import redact_text
@@ -22,7 +22,13 @@ app = typer.Typer(
 app.add_typer(access.app, name="access")
 app.add_typer(cameras.app, name="cameras")
 app.add_typer(exports.app, name="exports")
+app.add_typer(homes.app, name="households")
+app.add_typer(homes.grants, name="grants")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(law.app, name="law")
+app.add_typer(law.residents, name="residents")
+app.add_typer(law.seals, name="seals")
+app.command("transparency")(law.transparency)
 app.add_typer(models.app, name="models")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(users.app, name="users")

@@ -13,6 +13,7 @@ from access.jurisdictions import Breach, CameraFacts, Law
 from access.ledger.service import JsonScalar, Ledger
 from access.policy.areas import normalise_area
 from access.policy.types import Actor
+from camera_hub.devices import repository
 from camera_hub.devices.models import Camera
 from camera_hub.devices.schemas import CameraCreate, CameraUpdate, WarningOut
 from core.errors import InvalidInputError
@@ -75,6 +76,32 @@ def recorded(camera: Camera) -> dict[str, JsonScalar]:
     return values
 
 
+def facts_of(camera: Camera, site: SiteSettings) -> CameraFacts:
+    """Return what the law wants to know; the site answers for cameras without an owner."""
+    return CameraFacts(
+        name=camera.name,
+        place_kind=camera.place_kind,
+        place_type=camera.place_type,
+        purpose=camera.purpose,
+        owner=camera.owner or site.owner,
+        contact=camera.contact or site.contact,
+        retention_hours=camera.retention_hours,
+        retention_reason=camera.retention_reason,
+        signage=camera.signage,
+    )
+
+
+async def broken_rules(
+    session: AsyncSession, law: Law, site: SiteSettings
+) -> list[tuple[Camera, Breach]]:
+    """Return each camera of the site with each rule that it breaks, by area and name."""
+    return [
+        (camera, breach)
+        for camera in await repository.all_bare(session)
+        for breach in law.findings(facts_of(camera, site))
+    ]
+
+
 class Places:
     """Decides what may be said of a camera's place, and puts it on record."""
 
@@ -85,26 +112,6 @@ class Places:
         self._households = households
         self._ledger = ledger
         self._site = site
-
-    def facts_of(self, camera: Camera) -> CameraFacts:
-        """Return what the law wants to know; the site answers for cameras without an owner."""
-        return CameraFacts(
-            name=camera.name,
-            place_kind=camera.place_kind,
-            place_type=camera.place_type,
-            purpose=camera.purpose,
-            owner=camera.owner or self._site.owner,
-            contact=camera.contact or self._site.contact,
-            retention_hours=camera.retention_hours,
-            retention_reason=camera.retention_reason,
-            signage=camera.signage,
-        )
-
-    def breaches(self, camera: Camera) -> list[Breach]:
-        """Return the rules that a camera breaks; a place that the law does not know is none."""
-        if camera.place_type and camera.place_type not in self.law.places:
-            return []
-        return self.law.check(self.facts_of(camera))
 
     def warnings(self, camera: Camera) -> list[WarningOut]:
         """Return what a camera's name makes one ask."""
@@ -139,7 +146,7 @@ class Places:
             )
         switched_off = named & _LAWFUL == {"enabled"} and not camera.enabled
         if isinstance(body, CameraCreate) or (named & _LAWFUL and not switched_off):
-            self.law.require(self.facts_of(camera))
+            self.law.require(facts_of(camera, self._site))
 
     async def _check_home(
         self, session: AsyncSession, camera: Camera, before: HomePlace | None

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import lazyload
 
 from access.scope import CameraColumns, CameraScope, in_scope
 from camera_hub.devices.models import Camera, CameraStatus, MediaWorker
@@ -61,6 +62,17 @@ async def enabled(session: AsyncSession) -> list[Camera]:
     """Return every camera that is to be read."""
     query = select(Camera).where(Camera.deleted_at.is_(None), Camera.enabled.is_(True))
     return list(await session.scalars(query.order_by(Camera.id)))
+
+
+async def all_bare(session: AsyncSession) -> list[Camera]:
+    """Return every camera, by area and name, without its streams and status."""
+    query = (
+        select(Camera)
+        .where(Camera.deleted_at.is_(None))
+        .options(lazyload(Camera.streams), lazyload(Camera.status))
+        .order_by(Camera.area, Camera.name, Camera.id)
+    )
+    return list(await session.scalars(query))
 
 
 async def with_reason(session: AsyncSession, reason_code: str) -> list[UUID]:
