@@ -209,11 +209,21 @@ async def update_camera(
     async with hub.database.transaction() as session:
         camera = await visible(hub, session, actor, camera_id, action)
         place, facts = home_place(camera), recorded(camera)
-        left = camera.area
+        left, address = camera.area, camera.address
         await hub.devices.change(session, camera, body, found)
         await hub.places.check(session, camera, body, place)
         await _tell(hub, session, camera, left)
         await hub.places.note(session, "camera.changed", actor, camera, facts)
+        if camera.address != address:
+            # That it looks elsewhere now, not where: an address may say whose flat it is in.
+            await hub.ledger.append(
+                session,
+                "camera.address_changed",
+                actor=actor,
+                area=camera.area,
+                subject=str(camera.id),
+                data={},
+            )
     return _changed(hub, actor, camera)
 
 
@@ -227,7 +237,6 @@ async def delete_camera(
         await hub.devices.delete(session, camera)
         await _tell(hub, session, camera)
         await hub.consent.end_of_camera(session, actor, camera_id)
-        await hub.consent.end_of_camera(session, actor, camera.id)
         await hub.places.note(session, "camera.deleted", actor, camera)
     return Response(status_code=204)
 
@@ -256,6 +265,14 @@ async def replace_camera_zones(
         require(hub, actor, "zone.write", _zone_of(camera))
         zones = await replace_zones(session, hub.clock, camera_id, body)
         await _tell(hub, session, camera)
+        await hub.ledger.append(
+            session,
+            "camera.zones_changed",
+            actor=actor,
+            area=camera.area,
+            subject=str(camera.id),
+            data={"version": zones.version, "zones": len(zones.zones)},
+        )
     return zones
 
 
