@@ -7,9 +7,13 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy.exc import DBAPIError
 
+from access.accounts.models import Account
+from access.views.models import ViewRecord
 from app.migrate import MIGRATIONS, differences, upgrade
+from camera_hub.devices.models import Camera
 from core.database import Database
 from core.errors import HubError
 from tests.support.stores import PostgresServer
@@ -101,3 +105,78 @@ async def test_a_database_of_a_newer_version_is_left_alone(empty: Database) -> N
 def test_migrations_are_one_line_of_history() -> None:
     """Two heads would leave open which one is current."""
     assert len(ScriptDirectory(str(MIGRATIONS)).get_heads()) == 1
+
+
+def _to_first_light(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "967d8f28c79c")
+    connection.commit()
+
+
+FIRST_LIGHT_ROWS = (
+    "INSERT INTO account (id, username, display_name, password_hash, locale, active, created_at,"
+    " updated_at, password_changed_at) VALUES ('00000000000000000000000000000001', 'wang', 'Wang',"
+    " 'x', 'en', {true}, {now}, {now}, {now})",
+    "INSERT INTO camera (id, name, area, place_kind, source_kind, address, username,"
+    ' password_sealed, enabled, "analyse", version, created_at) VALUES'
+    " ('00000000000000000000000000000002', 'Gate', 'demo', 'shared_space', 'rtsp', 'rtsp://x/', '',"
+    " '', {true}, {true}, 1, {now})",
+    "INSERT INTO view_record (id, account_id, camera_id, area, kind, purpose, started_at) VALUES"
+    " ('00000000000000000000000000000003', '00000000000000000000000000000001',"
+    " '00000000000000000000000000000002', 'demo', 'incident_image', 'incident 2026-000012', {now})",
+)
+
+
+async def test_a_site_of_first_light_keeps_its_accounts_cameras_and_view_records(
+    empty: Database,
+) -> None:
+    """What was written before there was consent is there afterwards, and says what it said."""
+    on_postgresql = empty.engine.dialect.name == "postgresql"
+    async with empty.engine.connect() as connection:
+        await connection.run_sync(_to_first_light)
+    async with empty.engine.begin() as connection:
+        for statement in FIRST_LIGHT_ROWS:
+            now = "now()" if on_postgresql else "'2026-11-01 10:00:00.000000'"
+            true = "true" if on_postgresql else "1"
+            await connection.execute(text(statement.format(now=now, true=true)))
+    await upgrade(empty)
+    async with empty.read() as session:
+        record = (await session.scalars(select(ViewRecord))).one()
+        assert (record.purpose, record.reference) == ("incident", "2026-000012")
+        assert (record.place_kind, record.redacted, record.grant_id) == (
+            "shared_space",
+            False,
+            None,
+        )
+        camera = (await session.scalars(select(Camera))).one()
+        assert (camera.masks, camera.masks_burnt, camera.household_id) == ([], False, None)
+        account = (await session.scalars(select(Account))).one()
+        assert (account.must_change_password, account.has_second_factor) == (False, False)
+
+
+async def test_a_migrated_ledger_refuses_changes_and_a_migrated_record_unknown_kinds(
+    empty: Database,
+) -> None:
+    """Triggers and conditions are no part of the comparison with the models, so they are tried."""
+    await upgrade(empty)
+    async with empty.engine.begin() as connection:
+        await connection.execute(
+            text(
+                "INSERT INTO ledger_entry (seq, at, kind, area, actor_kind, actor_id, subject,"
+                " body, hash) VALUES (1, 1, 'k', '', '', '', '', '{}', :hash)"
+            ),
+            {"hash": b"0" * 32},
+        )
+        await connection.execute(text(FIRST_LIGHT_ROWS[0].format(true=True, now="'2026-11-01'")))
+    for statement in (
+        "UPDATE ledger_entry SET kind = 'other'",
+        "DELETE FROM ledger_entry",
+        "INSERT INTO view_record (id, account_id, camera_id, area, kind, purpose, started_at)"
+        " VALUES ('00000000000000000000000000000004', '00000000000000000000000000000001',"
+        " '00000000000000000000000000000002', 'demo', 'peeping', '', '2026-11-01')",
+    ):
+        with pytest.raises(DBAPIError, match=r"append-only|ck_view_record_kind|kind IN"):
+            async with empty.engine.begin() as connection:
+                await connection.execute(text(statement))
