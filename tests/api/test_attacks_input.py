@@ -45,18 +45,16 @@ async def test_a_name_that_looks_like_a_route_stays_a_name(
     assert set(STRANGE_NAMES) <= names
 
 
-@pytest.mark.parametrize(
-    "text", ["a\u202eb", "a\u200bb", "a\0b", "a\x1b[2Jb", "a\u2028b", "\ud800"]
-)
-async def test_a_name_that_hides_what_it_is_is_refused(sign_in: SignIn, text: str) -> None:
+async def test_a_name_that_hides_what_it_is_is_refused(sign_in: SignIn) -> None:
     """Text that turns around, controls a terminal, or cannot be stored."""
     admin = await sign_in(Role.ADMINISTRATOR)
-    body = json.dumps(CAMERA | {"name": text}).encode()
-    made = await admin.post(
-        "/api/v1/cameras", content=body, headers={"Content-Type": "application/json"}
-    )
-    assert made.status_code == 422, made.text
-    assert made.json()["errors"]
+    for text in ("a\u202eb", "a\u200bb", "a\0b", "a\x1b[2Jb", "a\u2028b", "\ud800"):
+        body = json.dumps(CAMERA | {"name": text}).encode()
+        made = await admin.post(
+            "/api/v1/cameras", content=body, headers={"Content-Type": "application/json"}
+        )
+        assert made.status_code == 422, made.text
+        assert made.json()["errors"]
 
 
 DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
