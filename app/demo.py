@@ -20,8 +20,7 @@ import httpx
 import orjson
 from httpx_sse import aconnect_sse
 
-from app.demo_home import AREA as AREA
-from app.demo_home import HOME_CAMERA, WITH_HOME, Home, consent, make_home, place, succeeded
+from app.demo_home import AREA, HOME_CAMERA, WITH_HOME, Home, consent, make_home, place, succeeded
 from app.serve import running_node
 from app.supervisor import Supervisor
 from core.clock import Clock, SystemClock

@@ -18,7 +18,8 @@ import httpx
 import psutil
 
 from app.cli.demo import demo_settings
-from app.demo import AREA, Demo, add_camera, follow, running_demo, signed_in
+from app.demo import Demo, add_camera, follow, running_demo, signed_in
+from app.demo_home import AREA
 from bench.lib_page import glass_to_glass
 from bench.lib_peers import ffmpeg_reader_mb
 
