@@ -16,7 +16,8 @@ from access.accounts import repository as account_rows
 from access.accounts.models import Account
 from access.accounts.names import normalise_username
 from access.consent import hours, repository
-from access.consent.models import AlarmOpening, AlarmResponder, ConsentGrant
+from access.consent.alarms import Alarms
+from access.consent.models import ConsentGrant
 from access.consent.schemas import GrantCreate, GrantKind, GrantOut
 from access.households import repository as household_rows
 from access.households.service import brief, check_sees_video
@@ -44,12 +45,11 @@ class LiveGrant:
     incident_id: UUID | None
 
 
-class Consent:
+class Consent(Alarms):
     """Decides about consent. `zone` is the site's time zone, by which hours are read."""
 
     def __init__(self, clock: Clock, ledger: Ledger, zone: tzinfo) -> None:
-        self._clock = clock
-        self._ledger = ledger
+        super().__init__(clock, ledger)
         self._zone = zone
 
     async def live_grants(
@@ -287,54 +287,6 @@ class Consent:
             )
         return items
 
-    async def alarm_opened(
-        self,
-        session: AsyncSession,
-        incident_id: UUID,
-        household_id: UUID,
-        camera_id: UUID | None = None,
-    ) -> None:
-        """Write that an incident of the household has opened, in the incident's transaction.
-
-        `camera_id` is the home camera that raised it; None for an alarm that a person pressed.
-        """
-        opening = AlarmOpening(
-            incident_id=incident_id,
-            household_id=household_id,
-            camera_id=camera_id,
-            opened_at=self._clock.now(),
-        )
-        await repository.add(session, opening)
-        await self._note_alarm(session, "alarm.opened", None, opening)
-
-    async def alarm_answered(self, session: AsyncSession, incident_id: UUID, actor: Actor) -> None:
-        """Write that `actor` acknowledged or handles the incident, if it is one of a household.
-
-        Whether that opens a camera to them is decided by their role, when they look.
-        """
-        if actor.kind != "account" or actor.id is None:
-            return
-        opening = await repository.opening(session, incident_id)
-        if opening is None or opening.ended_at is not None:
-            return
-        if await repository.responder(session, incident_id, actor.id) is not None:
-            return
-        await repository.add(
-            session,
-            AlarmResponder(incident_id=incident_id, account_id=actor.id, since=self._clock.now()),
-        )
-        await self._note_alarm(session, "alarm.answered", actor, opening)
-
-    async def alarm_ended(
-        self, session: AsyncSession, incident_id: UUID, actor: Actor | None = None
-    ) -> None:
-        """Write that the incident is no longer open: what it had opened is closed."""
-        if not await repository.end_opening(session, incident_id, self._clock.now()):
-            return
-        opening = await repository.opening(session, incident_id)
-        assert opening is not None
-        await self._note_alarm(session, "alarm.ended", actor, opening)
-
     async def _grantee(
         self, session: AsyncSession, username: str, members: Collection[UUID]
     ) -> Account:
@@ -393,25 +345,6 @@ class Consent:
         await self._ledger.append(
             session, kind, actor=actor, area=area, subject=str(grant.id), data=data
         )
-
-    async def _note_alarm(
-        self,
-        session: AsyncSession,
-        kind: str,
-        actor: Actor | None,
-        opening: AlarmOpening,
-    ) -> None:
-        data: dict[str, JsonScalar] = {"household_id": str(opening.household_id)}
-        if opening.camera_id is not None:
-            data["camera_id"] = str(opening.camera_id)
-        area = await self._area_of(session, opening.household_id)
-        await self._ledger.append(
-            session, kind, actor=actor, area=area, subject=str(opening.incident_id), data=data
-        )
-
-    async def _area_of(self, session: AsyncSession, household_id: UUID) -> str:
-        household = await household_rows.by_id(session, household_id)
-        return "" if household is None else household.area
 
 
 def _ended_at(grant: ConsentGrant, now: datetime) -> datetime | None:
