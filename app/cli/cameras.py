@@ -105,6 +105,21 @@ def add(
     place: Annotated[
         str, typer.Option(help="public_space, shared_space or home.")
     ] = "shared_space",
+    household: Annotated[UUID | None, typer.Option(help="Id of the household of a home.")] = None,
+    place_type: Annotated[
+        str, typer.Option(help="What it looks at, e.g. lift; `camera-hub law show` lists them.")
+    ] = "",
+    purpose: Annotated[str, typer.Option(help="What it is for.")] = "",
+    owner: Annotated[str, typer.Option(help="Who answers for it; default: `site.owner`.")] = "",
+    contact: Annotated[str, typer.Option(help="Whom to ask; default: `site.contact`.")] = "",
+    retention_hours: Annotated[
+        int | None, typer.Option(help="How long recordings are kept; default: the law's.")
+    ] = None,
+    retention_reason: Annotated[str, typer.Option(help="Why longer than the law expects.")] = "",
+    signage: Annotated[bool, typer.Option(help="A sign hangs beside it.")] = False,
+    residents_may_watch: Annotated[
+        bool, typer.Option(help="Residents watch this shared space, people blurred.")
+    ] = False,
     analyse: Annotated[bool, typer.Option(help="Watch it with the detection rules.")] = True,
     check: Annotated[bool, typer.Option(help="Look at the camera before adding it.")] = True,
     json: AsJson = False,
@@ -118,6 +133,15 @@ def add(
         password=SecretStr(_password(username, password_stdin)),
         area=area,
         place_kind=place,
+        household_id=household,
+        place_type=place_type,
+        purpose=purpose,
+        owner=owner,
+        contact=contact,
+        retention_hours=retention_hours,
+        retention_reason=retention_reason,
+        signage=signage,
+        residents_may_watch=residents_may_watch,
         analyse=analyse,
         probe=check,
     )
@@ -127,7 +151,9 @@ def add(
             found = await hub.devices.find(body)
             async with hub.database.transaction() as session:
                 camera = await hub.devices.add(session, body, found)
-            for warning in found.warnings:
+                await hub.places.check(session, camera, body)
+                await hub.places.note(session, "camera.created", None, camera)
+            for warning in (*found.warnings, *hub.places.warnings(camera)):
                 err.print(f"! {warning.message}", highlight=False, soft_wrap=True)
             described: dict[str, object] = hub.devices.describe(camera).model_dump(mode="json")
             return described
@@ -184,6 +210,8 @@ def remove(
         async with opened_hub() as hub, hub.database.transaction() as session:
             camera = await hub.devices.get(session, camera_id)
             await hub.devices.delete(session, camera)
+            await hub.consent.end_of_camera(session, None, camera.id)
+            await hub.places.note(session, "camera.deleted", None, camera)
             return str(camera.name)
 
     out.print(f"'{run(work)}' is removed.", highlight=False)
