@@ -30,6 +30,8 @@ MAX_FIELDS = 24
 _KIND = re.compile(r"[a-z]+(\.[a-z_]+)+")
 _SECRET = re.compile(r"password|secret|token$|code$|private|credential", re.IGNORECASE)
 _WAKES = "ledger_wakes"
+LOCKED = "ledger_locked"
+"""Set in the info of a session that holds the lock of the ledger's head."""
 
 
 def encode_body(data: Mapping[str, JsonScalar]) -> str:
@@ -96,6 +98,7 @@ class Ledger:
             "subject": _storable(subject)[:200],
             "body": body,
         }
+        session.info[LOCKED] = True
         seq, previous = await repository.locked_head(session)
         seq += 1
         at_us = to_us(self._clock.now())

@@ -17,6 +17,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
+from access.ledger.service import LOCKED as LEDGER_LOCKED
 from core.database import Database
 from governance.outbox import repository
 from governance.outbox.models import OutboxEvent
@@ -42,6 +43,11 @@ async def serialise(session: AsyncSession) -> None:
     """
     if session.info.get(_LOCKED):
         return
+    if session.info.get(LEDGER_LOCKED):
+        # Another may hold this lock and wait for the ledger's: better found in a test.
+        raise RuntimeError(
+            "a transaction that writes both takes outbox.serialise before the ledger"
+        )
     if session.get_bind().dialect.name == "postgresql":
         await repository.lock_commit_order(session)
     session.info[_LOCKED] = True
