@@ -1,5 +1,6 @@
 """The painters that a media worker gives to its renditions."""
 
+from itertools import count
 from uuid import UUID
 
 from analytics.detectors.types import Detector
@@ -40,13 +41,16 @@ def painters(detector: Detector, clock: Clock, *, people_suffice: bool = False) 
         people_suffice: see `analytics.redaction.cover.covered_labels`.
     """
 
+    numbers = count()
+
     def make(camera_id: UUID, rendition: Rendition, masks: tuple[Polygon, ...]) -> Painter:
         if rendition == "masked":
             return MaskPainter(masks)
         return Redactor(
             detector,
             clock,
-            source=f"redact/{camera_id}",
+            # Of one source only the newest picture is kept, so each stream is one.
+            source=f"redact/{camera_id}/{next(numbers)}",
             masks=masks,
             people_suffice=people_suffice,
         )

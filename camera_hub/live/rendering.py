@@ -87,7 +87,7 @@ class Rendering:
         self._version = 0
         self._gate = threading.Lock()
         self._stop = threading.Event()
-        self._taken = self._due = self._failures = 0
+        self._taken = self._failures = 0
         self._first_decoded: int | None = None
         self._counted = 0
         self._broken = False
@@ -185,9 +185,11 @@ class Rendering:
             # Those decoded to catch up with the stream were not meant to be shown.
             self._first_decoded = self._input.decoder.decoded - 1
         self._taken += 1
-        lost = self.dropped
-        DROPPED.inc(lost - self._counted)
-        self._counted = lost
+        # One that was decoded just now is not lost yet; it is taken next.
+        lost = self.dropped - 1
+        if lost > self._counted:
+            DROPPED.inc(lost - self._counted)
+            self._counted = lost
 
 
 def _shot(frame: Frame) -> Shot:

@@ -19,9 +19,11 @@ from analytics.detectors.client import InferenceClient
 from analytics.pipeline.camera import CameraPipeline
 from analytics.pipeline.host import AnalyticsHost, parse_zones
 from analytics.pipeline.offline import OfflineWatch
+from analytics.redaction.paint import MASK_COLOUR
 from analytics.rules.signal import Signal
 from analytics.spool.store import Spool
 from analytics.zones.schemas import Rule, Zone
+from camera_hub.streams.painting import WHOLE_PICTURE
 from camera_hub.streams.types import (
     AssignedCamera,
     Frame,
@@ -168,6 +170,26 @@ def test_zones_are_changed_while_the_camera_runs(
     rig.pipeline.set_zones([])
     ended = rig.wait_for("ended")
     assert ended["data"]["event_key"] == started["data"]["event_key"]
+
+
+@pytest.mark.footage
+def test_nothing_in_a_mask_is_a_signal_and_no_picture_shows_it(
+    walk: list[np.ndarray[Any, Any]], client: InferenceClient, tmp_path: Path, rigs: list[Rig]
+) -> None:
+    rig = Rig(Pictures(walk[-3:], SystemClock()), client, tmp_path / "spool", [])
+    rigs.append(rig)
+    rig.pipeline.set_masks((WHOLE_PICTURE,))
+    rig.pipeline.set_zones([ZONE])
+    wait_until(lambda: rig.pipeline.counters.frames_detected >= 5, 40)
+    assert rig.signals() == []
+    rig.pipeline.set_masks((((0.0, 0.0), (0.2, 0.0), (0.2, 0.2), (0.0, 0.2)),))
+    data = rig.wait_for("started")["data"]
+    content = base64.b64decode(data["attachments"][0]["content"])
+    jpeg = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), dtype=int)
+    height, width = jpeg.shape[:2]
+    corner = jpeg[8 : int(height * 0.18), 8 : int(width * 0.18)]
+    assert np.abs(corner - MASK_COLOUR).max() <= 3
+    assert jpeg[height // 2 :].std() > 10
 
 
 @pytest.mark.footage

@@ -9,17 +9,24 @@ import json
 import sys
 from pathlib import Path
 
+from analytics.detectors.client import InferenceClient
+from analytics.redaction.painters import painters
 from camera_hub.live.runtime import MediaRuntime
 from camera_hub.live.worker_server import MediaServer
 from camera_hub.streams.types import AssignedCamera
 from core.clock import SystemClock
+from core.logging import configure_logging
 from core.settings import MediaSettings
 
 
 async def main() -> None:
     """Serve until stdin closes."""
     cameras = [AssignedCamera.from_json(item) for item in json.loads(sys.stdin.readline())]
-    runtime = MediaRuntime(clock=SystemClock(), settings=MediaSettings())
+    clock = SystemClock()
+    detector = InferenceClient(Path(sys.argv[1]).with_name("inference.sock"), clock)
+    runtime = MediaRuntime(
+        clock=clock, settings=MediaSettings(), painters=painters(detector, clock)
+    )
     runtime.apply(cameras)
     server = MediaServer(runtime, Path(sys.argv[1]))
     await server.start()
@@ -28,6 +35,9 @@ async def main() -> None:
     await asyncio.to_thread(sys.stdin.read)
     await server.close()
     runtime.stop()
+    detector.close()
 
 
+# Standard output is for `ready` alone.
+configure_logging("error")
 asyncio.run(main())

@@ -278,6 +278,7 @@ def to_json(camera: AssignedCamera) -> dict[str, Any]:
     return {
         "id": str(camera.id), "name": camera.name, "area": camera.area, "version": camera.version,
         "analyse": camera.analyse, "zones": [],
+        "masks": [{"name": "mask", "polygon": polygon} for polygon in camera.masks],
         "streams": {
             role: {"url": s.url, "username": s.username, "password": s.password}
             for role, s in camera.streams.items()

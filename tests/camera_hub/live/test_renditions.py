@@ -27,7 +27,7 @@ from core.clock import SystemClock
 from core.errors import InvalidInputError, UnavailableError
 from core.settings import MediaSettings
 from tests.camera_hub.live.conftest import Worker, assigned
-from tests.camera_hub.live.test_live import Watching, decode, samples
+from tests.camera_hub.live.test_live import Watching, decode, samples, start_worker_process
 from tests.support.media import RtspServer, wait_until
 from tests.support.media_footage import make_units, nal_units, write_units
 
@@ -345,3 +345,24 @@ async def test_a_recorder_is_given_what_may_be_recorded(
     ended = recorder.ended
     worker.runtime.stop_recording(camera.id, "sub", recorder)
     assert recorder.ended > ended
+
+
+@pytest.mark.faults
+async def test_a_killed_worker_comes_back_with_the_masks(
+    rtsp_server: RtspServer, footage: Path, worker: PaintingWorker, watch: Callable[..., Watching]
+) -> None:
+    rtsp_server.mount("/cam", footage)
+    camera = replace(assigned(rtsp_server, "/cam"), masks=(BAND,))
+    process = await start_worker_process(worker.path, camera)
+    watching = watch(camera.id, "masked")
+    await watching.until(lambda w: len(samples(w.media)) >= 5)
+    process.kill()
+    await process.wait()
+    await watching.until(lambda w: w.states[-1]["reason_code"] == "worker_lost")
+    inits = len(watching.inits)
+    process = await start_worker_process(worker.path, camera)
+    await watching.until(lambda w: len(w.inits) > inits and len(samples(w.media)) >= 12)
+    assert all(is_masked(picture) for picture in pictures(watching))
+    await watching.close()
+    await process.communicate(b"")
+    assert process.returncode == 0
