@@ -1,9 +1,16 @@
 """The door's table: every route and WebSocket, and who gets through it.
 
 One line a route: method, path, who. `who` names roles (and `token:scope` for service tokens), or is
-"everybody" (no sign-in) or "signed in". "+ own area" marks routes to one thing: they let in
-only where the thing lies in an area in which the role is held. A route without a line here fails
-`test_one_door`.
+"everybody" (no sign-in) or "signed in"; "" is nobody by a role. `things` marks routes to one
+thing: they let in only where the thing lies in an area in which the role is held. A route without
+a line here fails `test_one_door`.
+
+`who` is about a camera in a public space. Routes to a camera or a picture say as well who gets
+through when it looks at a `shared` space, at one that is open to its residents (`watched`; the same
+if left out), or into a `home`. There `household` lives there, `ROLE+share` holds that role and a
+live share grant of this camera, `ROLE+alarm` holds it and answers an alarm that has opened this
+camera. A route with `purpose` is asked with one, and again without: then nobody but the
+household gets a picture.
 """
 
 from dataclasses import dataclass
@@ -17,16 +24,47 @@ SEES_CAMERA = "duty_staff operator supervisor auditor administrator"
 SEES_ZONES = "duty_staff operator supervisor administrator"
 ADMIN = "administrator"
 
+# Consent. Whoever configures or audits gets no picture, whatever a household gives them.
+WATCHERS = ("resident", "duty_staff", "patrol", "department", "operator", "supervisor")
+SHARED_WITH = " ".join(f"{role}+share" for role in WATCHERS)
+ANSWERS = "duty_staff+alarm supervisor+alarm"
+KEEPS_HOMES = "administrator administrator+share administrator+alarm"
+AUDITS_HOMES = "auditor auditor+share auditor+alarm"
+KNOWS_HOME = f"household {KEEPS_HOMES} {AUDITS_HOMES} {SHARED_WITH} " + " ".join(
+    f"{role}+alarm" for role in WATCHERS
+)
+
 
 @dataclass(frozen=True)
 class Row:
-    """One route. `things` says that its path names a thing, which lies in an area."""
+    """One route, and who gets through it."""
 
     method: str
     path: str
     who: str
     things: bool = False
     body: object = None
+    shared: str | None = None
+    watched: str | None = None
+    home: str | None = None
+    purpose: str = ""
+
+    @property
+    def changes(self) -> bool:
+        """Whether whoever gets through changes something."""
+        return self.method not in {"GET", "WS"}
+
+    @property
+    def url(self) -> str:
+        """The path with the purpose in it, if the route needs one."""
+        return f"{self.path}?{self.purpose}" if self.purpose else self.path
+
+    def who_at(self, kind: str) -> str:
+        """Return who gets through at a shared, watched or home place."""
+        shared = self.who if self.shared is None else self.shared
+        if kind == "home":
+            return shared if self.home is None else self.home
+        return self.watched if kind == "watched" and self.watched is not None else shared
 
 
 TABLE = [
@@ -87,6 +125,13 @@ TABLE = [
         body={"name": "a sensor", "scopes": ["signal.post"], "area": "demo/here"},
     ),
     Row("DELETE", "/api/v1/tokens/{token_id}", ADMIN, things=True),
+    # Why somebody may or may not.
+    Row(
+        "POST",
+        "/api/v1/access/explanations",
+        "auditor administrator",
+        body={"username": "the-patrol", "action": "camera.list", "resource": "area:demo/here"},
+    ),
     # Who looked.
     Row("GET", "/api/v1/view-records", "auditor"),
     # Homes: what is the household's own is nobody's by a role.
@@ -95,16 +140,18 @@ TABLE = [
     Row(
         "POST",
         "/api/v1/households/{household_id}/members",
-        ADMIN,
+        f"{ADMIN} household",
         things=True,
         body={"username": "nobody-at-all"},
     ),
-    Row("DELETE", "/api/v1/households/{household_id}/members/{account_id}", "", things=True),
+    Row(
+        "DELETE", "/api/v1/households/{household_id}/members/{account_id}", "household", things=True
+    ),
     Row("POST", "/api/v1/households/{household_id}/close", ADMIN, things=True),
     Row("GET", "/api/v1/home", "resident"),
     Row("GET", "/api/v1/grants", "signed in"),
-    Row("POST", "/api/v1/grants", ""),
-    Row("POST", "/api/v1/grants/{grant_id}/withdraw", "", things=True),
+    Row("POST", "/api/v1/grants", "household"),
+    Row("POST", "/api/v1/grants/{grant_id}/withdraw", "household", things=True),
     Row("GET", "/api/v1/purposes", "signed in"),
     # The law in force, what residents learn, and seals.
     Row("GET", "/api/v1/law", "signed in"),
@@ -115,11 +162,11 @@ TABLE = [
     Row("POST", "/api/v1/seals/{seal_id}/approve", "supervisor auditor", things=True),
     Row("POST", "/api/v1/seals/{seal_id}/lift", "supervisor auditor", things=True),
     # Exports. The file is for the one who asked for it: no role opens it.
-    Row("GET", "/api/v1/exports", "duty_staff operator supervisor auditor"),
+    Row("GET", "/api/v1/exports", "duty_staff operator supervisor auditor household"),
     Row(
         "POST",
         "/api/v1/exports",
-        "duty_staff operator supervisor",
+        "duty_staff operator supervisor household",
         body={
             "incident_id": "00000000-0000-7000-8000-000000000000",
             "purpose": "case",
@@ -155,21 +202,71 @@ TABLE = [
     Row("GET", "/api/v1/metrics", "token:metrics.read"),
     Row("GET", "/api/v1/system", "duty_staff operator supervisor administrator token:system.read"),
     # Cameras. The camera of the walk looks at a public space.
-    Row("GET", "/api/v1/cameras", f"{SEES_CAMERA} token:camera.list"),
+    # The list shows each what they may know of: to most residents nothing.
+    Row("GET", "/api/v1/cameras", f"{SEES_CAMERA} resident patrol department token:camera.list"),
     Row("POST", "/api/v1/cameras", ADMIN),
     Row("POST", "/api/v1/cameras/probe", ADMIN),
-    Row("GET", "/api/v1/cameras/{camera_id}", f"{SEES_CAMERA} token:camera.read", things=True),
-    Row("PATCH", "/api/v1/cameras/{camera_id}", ADMIN, things=True, body={"version": 1}),
-    Row("DELETE", "/api/v1/cameras/{camera_id}", ADMIN, things=True),
-    Row("GET", "/api/v1/cameras/{camera_id}/snapshot", "operator supervisor", things=True),
-    Row("WS", "/api/v1/cameras/{camera_id}/live", "operator supervisor", things=True),
-    Row("GET", "/api/v1/cameras/{camera_id}/zones", SEES_ZONES, things=True),
+    Row(
+        "GET",
+        "/api/v1/cameras/{camera_id}",
+        f"{SEES_CAMERA} token:camera.read",
+        things=True,
+        shared=f"{SEES_CAMERA} token:camera.read",
+        watched=f"{SEES_CAMERA} resident token:camera.read",
+        home=KNOWS_HOME,
+    ),
+    # Who lives there may switch the camera off and on, and change nothing else.
+    Row(
+        "PATCH",
+        "/api/v1/cameras/{camera_id}",
+        ADMIN,
+        things=True,
+        body={"version": 1},
+        shared=ADMIN,
+        home=f"{KEEPS_HOMES} household",
+    ),
+    Row(
+        "DELETE",
+        "/api/v1/cameras/{camera_id}",
+        ADMIN,
+        things=True,
+        shared=ADMIN,
+        home=KEEPS_HOMES,
+    ),
+    Row(
+        "GET",
+        "/api/v1/cameras/{camera_id}/snapshot",
+        "operator supervisor",
+        things=True,
+        purpose="purpose=case&reference=A-2026-17",
+        shared="duty_staff supervisor",
+        home=f"household {SHARED_WITH} {ANSWERS}",
+    ),
+    Row(
+        "WS",
+        "/api/v1/cameras/{camera_id}/live",
+        "operator supervisor",
+        things=True,
+        shared="duty_staff supervisor",
+        watched="duty_staff supervisor resident",
+        home=f"household {SHARED_WITH} {ANSWERS}",
+    ),
+    Row(
+        "GET",
+        "/api/v1/cameras/{camera_id}/zones",
+        SEES_ZONES,
+        things=True,
+        shared=SEES_ZONES,
+        home=f"household {KEEPS_HOMES}",
+    ),
     Row(
         "PUT",
         "/api/v1/cameras/{camera_id}/zones",
         "supervisor administrator",
         things=True,
         body={"version": 0, "zones": []},
+        shared="supervisor administrator",
+        home=KEEPS_HOMES,
     ),
     Row(
         "PUT",
@@ -177,6 +274,8 @@ TABLE = [
         "supervisor",
         things=True,
         body={"version": 1, "masks": []},
+        shared="supervisor",
+        home="household",
     ),
     Row("POST", "/api/v1/workers/{name}/heartbeat", "token:worker.heartbeat"),
     # Signals and incidents.
@@ -199,6 +298,8 @@ TABLE = [
         "/api/v1/incidents/{incident_id}/attachments/{attachment_id}",
         SEES_PICTURE,
         things=True,
+        shared=SEES_PICTURE,
+        home=f"household {ANSWERS}",
     ),
     Row(
         "POST",

@@ -1,272 +1,132 @@
-"""Invariant 4: one door. Every route and WebSocket of the application × everybody × two areas."""
+"""Invariant 4: one door. Every route and WebSocket of the application × everybody × two areas.
 
-import asyncio
+Routes that show a camera or its pictures are walked once more for shared spaces and homes: with
+and without consent, with and without a purpose.
+"""
+
 import contextlib
-import json
-from collections.abc import MutableMapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
+import pytest_asyncio
 from fastapi import APIRouter, FastAPI
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from access.consent.models import ConsentGrant
 from access.policy import ACTIONS, SCOPES, Role, RoleBinding
 from api.app import create_app
 from api.door import COOKIE, CSRF_HEADER, PUBLIC, UnguardedRouteError, check_routes, routes_of
-from api.hub import Hub
-from camera_hub.devices.models import Camera
+from api.hub import Hub, build_hub
+from core.clock import ManualClock
 from core.ids import new_id
-from governance.exports import repository as exports
-from governance.exports.models import ExportRequest
-from governance.incidents.service import NewIncident
+from core.settings import DatabaseSettings, Settings
+from tests.api.door_knock import Answer, knock
+from tests.api.door_people import (
+    ANSWERING,
+    HERE,
+    PEOPLE,
+    SHARED_WITH,
+    THERE,
+    Keys,
+    People,
+    Things,
+    make_people,
+    make_things,
+    session_headers,
+)
 from tests.api.door_table import TABLE, Row
 from tests.support.http import password_hash
 
-HERE = "demo/here"
-THERE = "demo/there"
-PEOPLE = [role.value for role in Role if role is not Role.SERVICE]
-DECIDING = [role for role in PEOPLE if role in {"administrator", "auditor"}]
-WATCHING = [role for role in PEOPLE if role not in DECIDING]
-"""As much as one account can hold."""
+pytestmark = pytest.mark.door
+walks = pytest.mark.asyncio(loop_scope="module")
 
-Message = MutableMapping[str, Any]
+WATCHING = [role for role in PEOPLE if role not in {"administrator", "auditor"}]
+TOKENS = [f"token:{scope}" for scope in sorted(SCOPES)]
+EVERYBODY = ["anonymous", *PEOPLE, "household", *TOKENS]
 
 
 @dataclass
-class Answer:
-    """Status of the answer (a WebSocket's close code less 4000; 101 if it opened) and its code."""
+class House:
+    """The application, built once for all of the walk, and those who walk through it."""
 
-    status: int
-    code: str = ""
+    hub: Hub
+    app: FastAPI
+    people: People
+    keys: Keys
+    standing: dict[tuple[str, str], Things] = field(default_factory=dict)
 
+    async def things(self, row: Row, area: str, kind: str = "public") -> Things:
+        """Return one of each thing in `area`; such as nobody has touched if the row changes it."""
+        if row.changes or (area, kind) not in self.standing:
+            self.standing[area, kind] = await make_things(
+                self.hub,
+                self.people,
+                area,
+                {"public": "public_space", "home": "home"}.get(kind, "shared_space"),
+                watched=kind == "watched",
+            )
+        return self.standing[area, kind]
 
-def _scope(method: str, path: str, headers: dict[str, str], is_json: bool) -> dict[str, Any]:
-    kind = "websocket" if method == "WS" else "http"
-    raw = [(k.lower().encode(), v.encode()) for k, v in {"Host": "hub", **headers}.items()]
-    if is_json:
-        raw.append((b"content-type", b"application/json"))
-    return {
-        "type": kind,
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "subprotocols": [],
-        "scheme": "ws" if kind == "websocket" else "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": raw,
-        "client": ("192.0.2.7", 1234),
-        "server": ("hub", 80),
-        "state": {},
-    }
+    async def sign_in_again(self) -> None:
+        """Give everybody a new session: a row may end all that somebody has."""
+        self.keys = await self.people.keys(self.hub, self.keys)
 
 
-class _Ear:
-    """Listens to an answer until it is clear what the door did."""
-
-    def __init__(self) -> None:
-        self.answer = Answer(0)
-        self.done = asyncio.Event()
-
-    async def send(self, message: Message) -> None:
-        kind = message["type"]
-        if kind == "http.response.start":
-            self.answer.status = message["status"]
-            types = [v for k, v in message["headers"] if k.lower() == b"content-type"]
-            # A stream is left as soon as it begins.
-            if types and types[0].startswith(b"text/event-stream"):
-                self.done.set()
-        elif kind == "http.response.body":
-            if message.get("body", b"").startswith(b"{") and self.answer.status >= 400:
-                self.answer.code = json.loads(message["body"])["code"]
-            if not message.get("more_body", False):
-                self.done.set()
-        elif kind == "websocket.accept":
-            self.answer.status = 101
-        elif kind == "websocket.close":
-            self.answer.status = message["code"] - 4000
-            self.done.set()
-        elif kind == "websocket.send":
-            self.done.set()
-
-
-async def knock(
-    app: FastAPI, method: str, path: str, headers: dict[str, str], body: object = None
-) -> Answer:
-    """Ask `app` in process."""
-    incoming: asyncio.Queue[Message] = asyncio.Queue()
-    if method == "WS":
-        incoming.put_nowait({"type": "websocket.connect"})
-    else:
-        content = b"" if body is None else json.dumps(body).encode()
-        incoming.put_nowait({"type": "http.request", "body": content, "more_body": False})
-    ear = _Ear()
-    task = asyncio.create_task(
-        app(_scope(method, path, headers, body is not None), incoming.get, ear.send)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(
+    tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
+) -> AsyncIterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    store = folder / "hub.db"
+    store.write_bytes(sqlite_template.read_bytes())
+    settings = Settings(
+        data_dir=folder / "data", database=DatabaseSettings(url=f"sqlite+aiosqlite:///{store}")
     )
-    waiting = asyncio.create_task(ear.done.wait())
-    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    # The visitor goes away; the application ends by itself, as it must.
-    gone = "websocket.disconnect" if method == "WS" else "http.disconnect"
-    incoming.put_nowait({"type": gone, "code": 1001})
-    await task
-    waiting.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await waiting
-    return ear.answer
-
-
-@dataclass
-class Things:
-    """One of each thing in one area, by the name of its path parameter."""
-
-    ids: dict[str, UUID]
-
-
-async def make_things(hub: Hub, area: str) -> Things:
-    """Put one of each thing into `area`."""
-    async with hub.database.transaction() as session:
-        number = new_id().hex[-12:]
-        account = await hub.accounts.create(
-            session,
-            username=f"thing-{number}",
-            display_name="Thing",
-            password=password_hash(),
-            roles=[RoleBinding(Role.RESIDENT, area)],
-        )
-        token, _ = await hub.tokens.issue(session, name="t", scopes=["signal.post"], area=area)
-        camera = Camera(
-            id=new_id(),
-            name="Gate 3",
-            area=area,
-            place_kind="public_space",
-            source_kind="rtsp",
-            address="rtsp://192.0.2.1/",
-            enabled=False,
-            created_at=hub.clock.now(),
-        )
-        session.add(camera)
-        incident = await hub.governance.incidents.open(
-            session,
-            NewIncident(
-                kind="intrusion",
-                type="org.camerahub.detection.intrusion",
-                category="Security",
-                urgency="Immediate",
-                severity="severe",
-                certainty="Likely",
-                status="actual",
-                dedup_key=number,
-                headline="Somebody at Gate 3",
-                area=area,
-                camera_id=camera.id,
-                camera_name=camera.name,
-                zone_name="",
-                observed_at=hub.clock.now(),
-            ),
-        )
-        household = await hub.households.create(session, None, name="Flat 1204", area=area)
-        grant = ConsentGrant(
-            id=new_id(),
-            camera_id=new_id(),
-            household_id=household.id,
-            kind="alarm",
-            given_by=account.id,
-            given_at=hub.clock.now(),
-        )
-        session.add(grant)
-        export = ExportRequest(
-            id=new_id(),
-            year=2026,
-            ordinal=await exports.next_ordinal(session, 2026),
-            incident_id=incident.id,
-            incident_number=incident.number,
-            area=area,
-            camera_id=camera.id,
-            camera_name=camera.name,
-            place_kind=camera.place_kind,
-            household_id=None,
-            attachment_ids=[],
-            purpose="case",
-            reference="case 1",
-            reason="asked for by the court",
-            audience="authority",
-            expires_in_days=3,
-            state="requested",
-            requested_by=account.id,
-            requested_at=hub.clock.now(),
-        )
-        session.add(export)
-        return Things(
-            {
-                "export_id": export.id,
-                "household_id": household.id,
-                "grant_id": grant.id,
-                "account_id": account.id,
-                "token_id": token.id,
-                "camera_id": camera.id,
-                "incident_id": incident.id,
-                "attachment_id": new_id(),
-            }
-        )
-
-
-def place(path: str, things: Things) -> str:
-    """Return `path` with the ids of `things` in it."""
-    for name, value in things.ids.items():
-        path = path.replace(f"{{{name}}}", str(value))
-    return path.replace("{name}", "media-0").replace("{path:path}", "cameras")
+    hub = build_hub(settings, ManualClock())
+    people = await make_people(hub)
+    keys = await people.keys(hub, [*EVERYBODY, *SHARED_WITH, *ANSWERING])
+    yield House(hub, create_app(hub), people, keys)
+    await hub.close()
 
 
 @pytest.fixture
-async def keys(hub: Hub) -> dict[str, dict[str, str]]:
-    """What each visitor shows at the door: roles held in HERE, tokens good for HERE."""
-    found: dict[str, dict[str, str]] = {"anonymous": {}}
-    async with hub.database.transaction() as session:
-        for role in PEOPLE:
-            account = await hub.accounts.create(
-                session,
-                username=f"the-{role}".replace("_", "-"),
-                display_name=role,
-                password=password_hash(),
-                roles=[RoleBinding(Role(role), HERE)],
-            )
-            found[role] = await _session_headers(hub, session, account.id)
-        for scope in sorted(SCOPES):
-            _, secret = await hub.tokens.issue(session, name=scope, scopes=[scope], area=HERE)
-            found[f"token:{scope}"] = {"Authorization": f"Bearer {secret}"}
-    return found
+def app(house: House) -> FastAPI:
+    return house.app
 
 
-async def _session_headers(hub: Hub, session: Any, account_id: UUID) -> dict[str, str]:
-    opened = await hub.sessions.open(session, account_id, address="", user_agent="")
-    return {"Cookie": f"{COOKIE}={opened.token}", CSRF_HEADER: opened.csrf_token}
+@pytest.fixture
+def hub(house: House) -> Hub:
+    return house.hub
 
 
-def expected(row: Row, visitor: str) -> str:
-    """Return what the table says: "in", "nobody" (401) or "refused" (403)."""
-    if row.who == "everybody":
+def expected(who: str, visitor: str) -> str:
+    """Return what the table says: "in", "nobody" (401) or "refused" (403 or 404)."""
+    if who == "everybody":
         return "in"
     if visitor == "anonymous":
         return "nobody"
-    if row.who == "signed in":
-        return "in" if visitor in PEOPLE else "refused"
-    return "in" if visitor in row.who.split() else "refused"
+    if who == "signed in":
+        return "refused" if visitor.startswith("token:") else "in"
+    # Who lives there is a resident of the area as well.
+    names = {visitor, "resident"} if visitor == "household" else {visitor}
+    return "in" if names & set(who.split()) else "refused"
 
 
-def outcome(answer: Answer) -> str:
-    """Return what the door did. A conflict or an absent picture is behind the door."""
+def outcome(answer: Answer, row: Row) -> str:
+    """Return what the door did. A conflict or a camera without a picture is behind the door."""
     if answer.status == 401 and answer.code != "invalid-credentials":
         return "nobody"
-    if answer.status == 403:
+    # What one may not know of is not found; what one may know of is refused.
+    if answer.status == 403 or (answer.status == 404 and row.things):
         return "refused"
     return "in"
+
+
+def fell(answer: Answer) -> bool:
+    return answer.status >= 500 and answer.status != 503
 
 
 def test_every_route_has_its_line_and_every_line_its_route(app: FastAPI) -> None:
@@ -281,6 +141,12 @@ def test_every_route_has_its_line_and_every_line_its_route(app: FastAPI) -> None
     assert written - built == set(), "lines without a route"
 
 
+def test_every_route_to_a_camera_or_a_picture_says_who_sees_a_home() -> None:
+    for row in TABLE:
+        of_place = "{camera_id}" in row.path or "/attachments/" in row.path
+        assert of_place == (row.home is not None) == (row.shared is not None), row.path
+
+
 def test_every_public_route_is_one_that_the_table_opens_to_everybody(app: FastAPI) -> None:
     open_rows = {(row.method, row.path) for row in TABLE if row.who == "everybody"}
     for methods, path, name, action in routes_of(app):
@@ -290,44 +156,100 @@ def test_every_public_route_is_one_that_the_table_opens_to_everybody(app: FastAP
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.method} {row.path}")
-async def test_one_door(row: Row, app: FastAPI, hub: Hub, keys: dict[str, dict[str, str]]) -> None:
+@walks
+async def test_one_door(row: Row, house: House) -> None:
     async with contextlib.AsyncExitStack() as stack:
         if row.path.endswith("/events"):
             # The stream begins once the broadcaster has looked at the store.
-            await stack.enter_async_context(hub.governance.running())
-        await _walk(row, app, hub, keys)
+            await stack.enter_async_context(house.hub.governance.running())
+        wrong = await _walk(row, house)
+    if row.changes and row.who == "signed in":
+        await house.sign_in_again()
+    assert wrong == []
 
 
-async def _walk(row: Row, app: FastAPI, hub: Hub, keys: dict[str, dict[str, str]]) -> None:
-    here, there = await make_things(hub, HERE), await make_things(hub, THERE)
-    wrong = []
-    for visitor, headers in keys.items():
-        should = expected(row, visitor)
-        answer = await knock(app, row.method, place(row.path, here), headers, row.body)
-        fell = answer.status >= 500 and answer.status != 503
-        if outcome(answer) != should or fell:
+async def _walk(row: Row, house: House) -> list[str]:
+    """Return where the door did not do what the table says, HERE and in a foreign area."""
+    app, wrong = house.app, []
+    here, there = await house.things(row, HERE), await house.things(row, THERE)
+    for visitor in EVERYBODY:
+        headers, should = house.keys[visitor], expected(row.who, visitor)
+        answer = await knock(app, row.method, here.place(row.url), headers, row.body)
+        if outcome(answer, row) != should or fell(answer):
             wrong.append(f"{visitor}: {should} expected, got {answer}")
         if not row.things:
             continue
-        if should == "in":
-            assert answer.status != 404 or "attachment" in row.path, (visitor, answer)
-            here = await make_things(hub, HERE)
-        answer = await knock(app, row.method, place(row.path, there), headers, row.body)
+        if should == "in" and answer.status < 400:
+            here = await house.things(row, HERE)
+        answer = await knock(app, row.method, there.place(row.url), headers, row.body)
         # Whoever may look at other things of the kind is not told that this one exists.
         kept_out = {"in": {404}, "nobody": {401}, "refused": {403, 404}}[should]
         if answer.status not in kept_out:
             wrong.append(f"{visitor} in a foreign area: {answer}")
+    return wrong
+
+
+PLACES = [row for row in TABLE if row.home is not None]
+
+
+@pytest.mark.parametrize("row", PLACES, ids=lambda row: f"{row.method} {row.path}")
+@pytest.mark.parametrize("kind", ["shared", "watched", "home"])
+@walks
+async def test_one_door_by_kind_of_place_and_consent(row: Row, kind: str, house: House) -> None:
+    visitors = [*EVERYBODY, *SHARED_WITH, *ANSWERING] if kind == "home" else EVERYBODY
+    here = await house.things(row, HERE, kind)
+    wrong = []
+    for visitor in visitors:
+        told, changed = await _visit(row, kind, house, visitor, here)
+        wrong += [f"{visitor}: {what}" for what in told]
+        if changed:
+            here = await house.things(row, HERE, kind)
     assert wrong == []
+
+
+async def _visit(
+    row: Row, kind: str, house: House, visitor: str, here: Things
+) -> tuple[list[str], bool]:
+    """Return what went otherwise than the table says, and whether the visit changed the thing."""
+    app, headers, wrong = house.app, house.keys[visitor], []
+    should = expected(row.who_at(kind), visitor)
+    answer = await knock(app, row.method, here.place(row.url), headers, row.body)
+    if outcome(answer, row) != should or fell(answer):
+        wrong.append(f"{should} expected, got {answer}")
+    knows = expected(KNOWN[kind], visitor) == "in"
+    if kind == "home" and should == "refused" and not knows and "{camera_id}" in row.path:
+        # A home that one may not know of answers like a camera that never was.
+        never = row.url.replace("{camera_id}", str(new_id()))
+        other = await knock(app, row.method, never, headers, row.body)
+        if (other.status, other.code) != (answer.status, answer.code):
+            wrong.append(f"tells of the home: {answer}, of nothing: {other}")
+    if row.purpose and should == "in":
+        without = await knock(app, row.method, here.place(row.path), headers, row.body)
+        needed = without.code in {"purpose-needed", "reference-needed"}
+        if needed == (kind == "home" and visitor == "household"):
+            wrong.append(f"without a purpose: {without}")
+    return wrong, answer.status < 400
+
+
+KNOWN = {
+    kind: next(
+        row.who_at(kind)
+        for row in TABLE
+        if (row.method, row.path) == ("GET", "/api/v1/cameras/{camera_id}")
+    )
+    for kind in ("shared", "watched", "home")
+}
 
 
 GUARDED = [row for row in TABLE if row.who != "everybody"]
 
 
+@walks
 async def test_what_counts_at_the_door_counts_no_more_when_it_is_taken_away(
-    app: FastAPI, hub: Hub
+    app: FastAPI, hub: Hub, house: House
 ) -> None:
     """Removed account, ended session, revoked token; made-up, malformed and stolen-looking keys."""
-    things = await make_things(hub, HERE)
+    things = await make_things(hub, house.people, HERE)
     everything = [RoleBinding(Role(role), "") for role in WATCHING]
     async with hub.database.transaction() as session:
         account = await hub.accounts.create(
@@ -337,7 +259,7 @@ async def test_what_counts_at_the_door_counts_no_more_when_it_is_taken_away(
             password=password_hash(),
             roles=everything,
         )
-        removed = await _session_headers(hub, session, account.id)
+        removed = await session_headers(hub, session, account.id)
         account.active = False
         other = await hub.accounts.create(
             session,
@@ -367,14 +289,15 @@ async def test_what_counts_at_the_door_counts_no_more_when_it_is_taken_away(
     ]
     for row in GUARDED:
         for headers in keys:
-            answer = await knock(app, row.method, place(row.path, things), headers, row.body)
+            answer = await knock(app, row.method, things.place(row.url), headers, row.body)
             assert answer.status == 401, (row, headers, answer)
 
 
+@walks
 async def test_every_changing_route_wants_the_csrf_token_of_its_own_session(
-    app: FastAPI, hub: Hub
+    app: FastAPI, hub: Hub, house: House
 ) -> None:
-    things = await make_things(hub, HERE)
+    things = await make_things(hub, house.people, HERE)
     async with hub.database.transaction() as session:
         account = await hub.accounts.create(
             session,
@@ -383,14 +306,14 @@ async def test_every_changing_route_wants_the_csrf_token_of_its_own_session(
             password=password_hash(),
             roles=[RoleBinding(Role(role), "") for role in WATCHING],
         )
-        mine = await _session_headers(hub, session, account.id)
-        second = await _session_headers(hub, session, account.id)
+        mine = await session_headers(hub, session, account.id)
+        second = await session_headers(hub, session, account.id)
     changing = [row for row in GUARDED if row.method not in {"GET", "WS"}]
     assert len(changing) > 10
     for row in changing:
         for token in (None, "", "0" * 64, second[CSRF_HEADER]):
             headers = {"Cookie": mine["Cookie"]} | ({} if token is None else {CSRF_HEADER: token})
-            answer = await knock(app, row.method, place(row.path, things), headers, row.body)
+            answer = await knock(app, row.method, things.place(row.url), headers, row.body)
             assert (answer.status, answer.code) == (403, "csrf"), (row, token)
 
 
