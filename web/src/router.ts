@@ -184,6 +184,14 @@ export const menu = [
   { name: 'system', needs: 'system.read' },
 ] as const
 
+/** Lists that a resident's household would fill only with what the home page shows better. */
+const forStaff: ReadonlySet<string> = new Set(['cameras', 'exports'])
+
+/** Whether the signed-in account finds `entry` in its menu. */
+export function offered({ name, needs }: (typeof menu)[number]): boolean {
+  return may(needs) && (!forStaff.has(name) || may('incident.list') || may('camera.create') || !may('home.read'))
+}
+
 export const router = createRouter({
   history: createWebHistory(),
   routes,
@@ -200,7 +208,7 @@ router.beforeEach(async (to) => {
   if (must.value) return to.name === 'account' ? true : { name: 'account' }
   if (to.meta.public) return { name: 'home' }
   if (to.name === 'home') {
-    const first = menu.find((entry) => may(entry.needs))
+    const first = menu.find(offered)
     return first ? { name: first.name } : true
   }
   const needs = to.meta.needs

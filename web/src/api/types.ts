@@ -94,31 +94,6 @@ export type PlaceFacts = Pick<
   | 'signage'
   | 'residents_may_watch'
 >
-export type Audience = 'authority' | 'publication' | 'subject'
-export interface Export {
-  id: string
-  incident_id: string
-  incident_number: string
-  purpose: string
-  reference: string
-  reason: string
-  audience: Audience
-  state: 'requested' | 'approved' | 'building' | 'ready' | 'refused' | 'withdrawn' | 'expired' | 'failed'
-  requested_by: AccountBrief
-  requested_at: string
-  decided_by: AccountBrief | null
-  decided_at: string | null
-  note: string
-  expires_at: string | null
-  pictures: number
-  allowed: string[]
-}
-export interface ExportRequest {
-  incident_id: string
-  attachment_ids?: string[]
-  purpose: string
-  reference: string
-  reason: string
-  audience: Audience
-  expires_in_days: number
-}
+export type Export = Schemas['ExportOut']
+export type ExportRequest = Schemas['ExportCreate']
+export type Audience = Export['audience']

@@ -28,9 +28,8 @@ export function shortMoment(at: number | string): string {
 /** Sentences about consents, in the person's language. */
 export function useGrantText(): {
   looking: (item: Looking) => string
-  hours: (hours: readonly ScheduleEntry[]) => string
+  hours: (grant: Grant) => string
   who: (grant: Grant) => string
-  closed: (grant: Grant) => string
 } {
   const { t } = useI18n()
   const span = ({ days, from, to }: ScheduleEntry): string => {
@@ -51,8 +50,10 @@ export function useGrantText(): {
         ? t('home.openTo', { name: item.name })
         : t('home.openToUntil', { name: item.name, until: shortMoment(item.until) })
     },
-    hours: (hours) => (hours.length === 0 ? t('home.hoursAlways') : hours.map(span).join(t('home.joint'))),
+    hours: ({ kind, hours }) => {
+      if (kind === 'alarm') return t('home.hoursAlarm')
+      return hours.length === 0 ? t('home.hoursAlways') : hours.map(span).join(t('home.joint'))
+    },
     who: (grant) => grant.grantee?.display_name ?? t('home.dutyStaff'),
-    closed: (grant) => (grant.ended_at ? shortMoment(grant.ended_at) : ''),
   }
 }

@@ -1,5 +1,6 @@
 import { useI18n } from 'vue-i18n'
 import type { LedgerEntry } from '@/api/types'
+import { cameraById } from '@/state/cameras'
 
 /** What the hub writes into its ledger; kinds that this list lacks are shown by their name. */
 export const ledgerKinds = [
@@ -37,14 +38,22 @@ export const ledgerKinds = [
   'camera.changed',
   'camera.deleted',
   'camera.masked',
+  'camera.zones_changed',
+  'camera.address_changed',
   'export.requested',
   'export.approved',
   'export.refused',
   'export.withdrawn',
+  'export.changed',
   'export.downloaded',
   'seal.requested',
   'seal.approved',
   'seal.lifted',
+  'seal.expired',
+  'policy.changed',
+  'law.changed',
+  'hub.started',
+  'hub.stopped',
   'ledger.key',
 ] as const
 
@@ -62,7 +71,10 @@ export function useLedgerText(): (entry: LedgerEntry) => string {
     const what = te(key) ? t(key) : entry.kind
     const { purpose, reference, kind, seconds } = entry.data
     const parts = [t('ledger.sentence', { who, what })]
+    const camera = cameraById(entry.subject)
+    if (camera) parts.push(camera.name)
     if (entry.kind === 'view.opened' && typeof kind === 'string') parts.push(te(`viewKind.${kind}`) ? t(`viewKind.${kind}`) : kind)
+    if (entry.kind.startsWith('camera.')) return parts.join(' · ')
     if (typeof purpose === 'string' && purpose) parts.push(te(`purpose.of.${purpose}`) ? t(`purpose.of.${purpose}`) : purpose)
     if (typeof reference === 'string' && reference) parts.push(reference)
     if (typeof seconds === 'number') parts.push(t('ledger.seconds', { n: Math.round(seconds) }))

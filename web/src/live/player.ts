@@ -260,7 +260,8 @@ export class LivePlayer {
       if (this.media !== media) return
       URL.revokeObjectURL(this.objectUrl)
       this.objectUrl = ''
-      media.duration = Infinity
+      // The first append may have begun between the opening and its event.
+      if (!this.buffer?.updating) media.duration = Infinity
       this.pump()
     })
     this.objectUrl = URL.createObjectURL(media)
