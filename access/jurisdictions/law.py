@@ -38,9 +38,11 @@ class LawRefusedError(InvalidInputError):
     code = "law-refused"
 
     def __init__(self, breaches: Sequence[Breach]) -> None:
-        first = breaches[0]
+        first, *others = breaches
+        also = ", ".join(f"{b.field} ({b.rule})" for b in others)
         super().__init__(
-            f"{first.message} {first.rule}: “{first.quote}” ({first.source}).",
+            f"{first.message} {first.rule}: “{first.quote}” ({first.source})."
+            + (f" Also broken: {also}." if also else ""),
             remedy=first.remedy,
             detail={
                 "errors": [
