@@ -1,6 +1,8 @@
-"""Every link, file and command that README and docs name must exist."""
+"""Every link, file, command and test that README and docs name must exist."""
 
+import ast
 import re
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -8,6 +10,7 @@ PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs", "web/README.md"
 _LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
 _IMAGE_OR_FILE = re.compile(r'src="(?!https?:)([^"]+)"')
 _FENCE = re.compile(r"^```(?:console|sh|bash)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_TEST = re.compile(r"`((?:[\w-]+/)*test_\w+\.py)::(\w+)`")
 _INLINE = re.compile(r"`((?:camera-hub|make) [^`]+)`")
 
 
@@ -80,6 +83,27 @@ def _check_command(line: str, known: dict[str, set[str]], targets: set[str]) -> 
     return ""
 
 
+def unknown_tests(text: str) -> list[str]:
+    """Return the tests named in `text` (`folder/test_x.py::test_y`, below tests/) that are none."""
+    unknown = []
+    for name, test in _TEST.findall(text):
+        path = ROOT / "tests" / name
+        if not path.is_file() or not _defines(path, test):
+            unknown.append(f"{name}::{test}")
+    return unknown
+
+
+@cache
+def _functions(path: Path) -> frozenset[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, kinds))
+
+
+def _defines(path: Path, test: str) -> bool:
+    return test.startswith("test_") and test in _functions(path)
+
+
 def check_docs() -> str:
     """Return one line per broken link or unknown command; '' when all is well."""
     known, targets = commands(), make_targets()
@@ -90,6 +114,7 @@ def check_docs() -> str:
         for target in [m[0] for m in _LINK.findall(text)] + _IMAGE_OR_FILE.findall(text):
             if not (page.parent / target).exists():
                 problems.append(f"{where}: broken link {target}")
+        problems += [f"{where}: no test {name}" for name in unknown_tests(text)]
         for line in _command_lines(text):
             if problem := _check_command(line, known, targets):
                 problems.append(f"{where}: `{line}`: {problem}")
