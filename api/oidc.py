@@ -53,14 +53,13 @@ async def oidc_callback(
     Problems are shown by the console: a person is looking at this, not a program.
     """
     ticket = request.cookies.get(ticket_cookie(hub), "")
-    page = "/sign-in"
+    page = "/account" if hub.oidc.is_to_link(ticket) else "/sign-in"
+    if error:
+        # Not every provider sends the state back with it; nothing follows from it but this page.
+        _log.info("provider_denied", error=error[:60])
+        return _back(hub, page, {"problem": "provider-denied"})
     try:
         data = hub.oidc.opened(ticket, state)
-        if "link_to" in data:
-            page = "/account"
-        if error or not code:
-            _log.info("provider_denied", error=error[:60])
-            return _back(hub, page, {"problem": "provider-denied"})
         subject, username = await hub.oidc.identity(data, code)
         if "link_to" in data:
             await _link(hub, ticket, data, subject)

@@ -19,7 +19,13 @@ from access.oidc.models import OidcIdentity
 from access.oidc.provider import Provider
 from access.policy.types import Actor
 from core.clock import Clock
-from core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from core.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    UnauthenticatedError,
+)
 from core.ids import new_id
 from core.secrets import SecretBox
 from core.settings import OidcSettings
@@ -90,6 +96,13 @@ class Oidc:
                 code="sign-in-mismatch",
             )
         return data
+
+    def is_to_link(self, ticket: str) -> bool:
+        """Say whether the ticket is one to connect an account, whoever brings it."""
+        try:
+            return "link_to" in self._tickets.open(_PURPOSE, ticket)
+        except UnauthenticatedError:
+            return False
 
     async def identity(self, data: dict[str, str], code: str) -> tuple[str, str]:
         """Return subject and username that the provider names for `code`.
