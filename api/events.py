@@ -1,7 +1,7 @@
 """What changes, as server-sent events in the order of the commits."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC
 from typing import Annotated
 
@@ -12,9 +12,11 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from access.policy.areas import covers
 from access.policy.types import Actor
+from access.scope import camera_scope
 from api.door import actor_now, permit
 from api.hub import Hub, HubDep
 from api.open_streams import stream_slot
+from camera_hub.devices import homes
 from governance.outbox import repository
 from governance.outbox.broadcaster import Subscription
 from governance.outbox.models import OutboxEvent
@@ -79,9 +81,8 @@ async def _events(hub: Hub, actor: Actor, last_event_id: str | None) -> AsyncIte
             if subscription.overflowed:
                 yield _reset(hub, None, "the stream was too slow")
                 return
-            for row in rows:
-                if visible.of(row):
-                    yield _message(hub, row)
+            for row in await visible.among(rows):
+                yield _message(hub, row)
 
 
 async def _resume(
@@ -98,25 +99,47 @@ async def _resume(
     if seen + 1 < lowest or len(rows) > MAX_RESUMED:
         return [_reset(hub, start, "too much has happened since")]
     # Later ones are in the subscription already.
-    return [_message(hub, row) for row in rows if row.seq <= start and visible.of(row)]
+    missed = [row for row in rows if row.seq <= start]
+    return [_message(hub, row) for row in await visible.among(missed)]
 
 
 class _Sight:
-    """What one actor may hear of."""
+    """What one actor may hear of.
+
+    That there is a camera in a home, and how it is doing, is for those who look after it only.
+    """
 
     def __init__(self, hub: Hub, actor: Actor) -> None:
+        self._hub = hub
+        self._homes = camera_scope(hub.policy, actor, "camera.list").home_areas
         self._incidents = hub.policy.areas(actor, "incident.list")
         self._cameras = hub.policy.areas(actor, "camera.list")
         self._exports = hub.policy.areas(actor, "export.list")
 
-    def of(self, row: OutboxEvent) -> bool:
-        """Say whether the actor may hear of `row`."""
+    async def among(self, rows: Sequence[OutboxEvent]) -> list[OutboxEvent]:
+        """Return those of `rows` of which the actor may hear."""
+        heard = [row for row in rows if self._hears(row, at_home=False)]
+        cameras = {
+            row.camera_id
+            for row in heard
+            if row.camera_id is not None and row.type.startswith("camera.")
+        }
+        if not cameras:
+            return heard
+        async with self._hub.database.read() as session:
+            at_home = await homes.at_home(session, cameras)
+        return [
+            row for row in heard if row.camera_id not in at_home or self._hears(row, at_home=True)
+        ]
+
+    def _hears(self, row: OutboxEvent, *, at_home: bool) -> bool:
+        areas: Sequence[str]
         if row.type.startswith("incident."):
             areas = self._incidents
         elif row.type.startswith("export."):
             areas = self._exports
         else:
-            areas = self._cameras
+            areas = self._homes if at_home else self._cameras
         return any(covers(above, row.area) for above in areas)
 
 

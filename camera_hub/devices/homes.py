@@ -58,6 +58,12 @@ async def also_deleted(session: AsyncSession, camera_id: UUID) -> Camera | None:
     return await session.scalar(query.options(lazyload(Camera.streams), lazyload(Camera.status)))
 
 
+async def at_home(session: AsyncSession, camera_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of these cameras that look into a home, deleted ones too."""
+    query = select(Camera.id).where(Camera.id.in_(camera_ids), Camera.place_kind == "home")
+    return set(await session.scalars(query))
+
+
 async def names(session: AsyncSession, camera_ids: Collection[UUID]) -> dict[UUID, str]:
     """Return the names of these cameras, deleted ones too."""
     query = select(Camera.id, Camera.name).where(Camera.id.in_(camera_ids))

@@ -15,8 +15,10 @@ from sqlalchemy import delete
 from access.policy.types import Role, RoleBinding
 from api import events
 from api.hub import Hub
+from camera_hub.devices.models import Camera
 from core.clock import SystemClock
 from core.database import Database
+from core.ids import new_id
 from governance.outbox import service as outbox
 from governance.outbox.broadcaster import QUEUE_LENGTH, Broadcaster
 from governance.outbox.models import OutboxEvent
@@ -165,6 +167,35 @@ async def test_an_event_of_another_area_is_not_heard(
             message = await far.next()
             assert message is not None
             assert message.event == "incident.opened"
+
+
+@BOTH
+async def test_how_a_camera_in_a_home_is_doing_is_for_those_who_look_after_it(
+    server: LiveServer, sign_in: SignIn, hub: Hub
+) -> None:
+    staff = await sign_in("duty_staff", AREA, at=server)
+    admin = await sign_in("administrator", AREA, at=server)
+    ids = {"home": new_id(), "shared_space": new_id()}
+    async with hub.database.transaction() as session:
+        for kind, camera_id in ids.items():
+            session.add(
+                Camera(id=camera_id, name="Hallway", area=AREA, place_kind=kind,
+                       source_kind="rtsp", address="rtsp://camera/", created_at=hub.clock.now())
+            )  # fmt: skip
+    async with streaming(staff) as outside, streaming(admin) as inside:
+        for camera_id in ids.values():
+            async with hub.database.transaction() as session:
+                await outbox.append(
+                    session,
+                    type="camera.state",
+                    area=AREA,
+                    payload={"camera_id": str(camera_id)},
+                    at=hub.clock.now(),
+                    camera_id=camera_id,
+                )
+        heard = [(await inside.next()), (await inside.next()), (await outside.next())]
+    assert [m and m.data["camera_id"] for m in heard] == [
+        str(ids["home"]), str(ids["shared_space"]), str(ids["shared_space"])]  # fmt: skip
 
 
 async def test_a_stream_ends_within_two_seconds_of_its_session(
