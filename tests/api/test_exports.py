@@ -357,8 +357,8 @@ async def test_one_flipped_byte_is_found(
         file.write_bytes(bent)
         with pytest.raises(BadExportError):
             check(file, believed)
-    for bent in (good[:-1], good + b"\0", b"", b"PK"):
-        file.write_bytes(bent)
+    for cut in (good[:-1], good + b"\0", b"", b"PK"):
+        file.write_bytes(cut)
         with pytest.raises(BadExportError):
             check(file, believed)
     with zipfile.ZipFile(BytesIO(good)) as archive:
@@ -483,9 +483,9 @@ def test_every_picture_names_who_had_it() -> None:
             assert not made.getexif()
             assert made.height > size[1]
             strip = made.convert("L").crop((0, size[1], made.width, made.height))
-            assert strip.getextrema()[1] > 200
+            assert max(strip.tobytes()) > 200
             over = made.convert("L").crop((0, 0, *size))
-            assert over.getextrema()[1] > 100
+            assert max(over.tobytes()) > 100
 
 
 def test_a_name_is_never_drawn_as_boxes() -> None:

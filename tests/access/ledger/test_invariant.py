@@ -39,7 +39,7 @@ TRIGGERS = [
 ]
 LENGTH = 24
 
-Edit = Callable[[sqlite3.Connection], None]
+Edit = Callable[[sqlite3.Connection], object]
 
 
 @pytest.fixture(scope="module")
