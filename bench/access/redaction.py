@@ -29,6 +29,7 @@ from camera_hub.simulator.site import SimulatedSite, VirtualCamera
 from camera_hub.streams.wire import encode, read_message
 from core.clock import SystemClock
 from core.ids import new_id
+from core.logging import configure_logging
 
 PREPARED = Path(tempfile.gettempdir()) / "camera-hub-bench-footage"
 READY_S = 90.0
@@ -228,6 +229,8 @@ async def _be_worker(path: str, inference: str, looks: str) -> None:
 
 
 if __name__ == "__main__":
+    # The children's standard output is for `ready` alone.
+    configure_logging("error")
     match sys.argv[1:]:
         case ["inference", where]:
             asyncio.run(_be_inference(where))
