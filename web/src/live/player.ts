@@ -102,6 +102,10 @@ export class LivePlayer {
   /** Ends everything and frees the picture. */
   destroy(): void {
     this.stop()
+    this.blank()
+  }
+
+  private blank(): void {
     this.dropMedia()
     this.video.removeAttribute('src')
     this.video.load()
@@ -160,6 +164,8 @@ export class LivePlayer {
     const trouble = CLOSED[code]
     if (trouble) {
       this.hangUp()
+      // Who may no longer look keeps no last picture either.
+      this.blank()
       this.say({ phase: 'refused', trouble, behind: null })
     } else this.again()
   }
