@@ -136,7 +136,9 @@ class Places:
                 residents watch what is not shared.
         """
         named = body.model_fields_set
-        if isinstance(body, CameraCreate) or named & {"place_kind", "household_id", "area"}:
+        # Switched on again, too: a household that has moved out sees and consents to nothing.
+        moved = named & {"place_kind", "household_id", "area"}
+        if isinstance(body, CameraCreate) or moved or (body.enabled and "enabled" in named):
             await self._check_home(session, camera, before)
         if camera.residents_may_watch and camera.place_kind != "shared_space":
             raise InvalidInputError(

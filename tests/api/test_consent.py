@@ -168,6 +168,13 @@ async def test_a_share_that_ends_by_itself_cuts_the_running_stream(
             assert (await home.admin.post(path)).is_success
         assert (await closed(socket))[0] == 4403
     assert await home.looks(guest) in (401, 404)
+    if end == "the camera's household":
+        # Its password is forgotten, and nobody switches it on again.
+        closed_home = (await home.admin.get(home.camera)).json()
+        assert (closed_home["enabled"], closed_home["has_password"]) == (False, False)
+        body = {"version": closed_home["version"], "enabled": True}
+        answer = await home.admin.patch(home.camera, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "household-closed")
 
 
 async def test_a_member_who_is_taken_out_sees_nothing_from_then_on(
