@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,8 +15,21 @@ from access.ledger.checkpoints import Checkpoint
 from access.ledger.models import LedgerCheckpoint, LedgerEntry, LedgerHead
 from access.ledger.verifying import RowTuple
 from access.policy.areas import in_areas
+from core.database import Base
 
 _HEAD = 1
+
+
+# Plain statements, made once: an entry costs each viewing three of them.
+_ENTRIES = Base.metadata.tables[LedgerEntry.__tablename__]
+_HEADS = Base.metadata.tables[LedgerHead.__tablename__]
+_LOCKED_HEAD = select(_HEADS.c.seq, _HEADS.c.hash).where(_HEADS.c.id == _HEAD).with_for_update()
+_ADD = insert(_ENTRIES)
+_MOVE_HEAD = (
+    update(_HEADS)
+    .where(_HEADS.c.id == _HEAD)
+    .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
+)
 
 
 async def locked_head(session: AsyncSession) -> tuple[int, bytes]:
@@ -24,29 +37,22 @@ async def locked_head(session: AsyncSession) -> tuple[int, bytes]:
 
     On SQLite the whole transaction is the lock (BEGIN IMMEDIATE).
     """
-    query = select(LedgerHead.seq, LedgerHead.hash).where(LedgerHead.id == _HEAD).with_for_update()
-    row = (await session.execute(query)).one_or_none()
+    connection = await session.connection()
+    row = (await connection.execute(_LOCKED_HEAD)).one_or_none()
     if row is None:
         values = {"id": _HEAD, "seq": 0, "hash": GENESIS}
-        if _is_postgresql(session):
-            # Two first writers at once: the second waits here and then finds the row.
-            await session.execute(
-                insert_postgresql(LedgerHead).values(values).on_conflict_do_nothing()
-            )
-        else:
-            await session.execute(insert(LedgerHead).values(values))
-        row = (await session.execute(query)).one()
+        make = insert_postgresql if _is_postgresql(session) else insert_sqlite
+        # Two first writers at once: the second waits here and then finds the row.
+        await connection.execute(make(_HEADS).values(values).on_conflict_do_nothing())
+        row = (await connection.execute(_LOCKED_HEAD)).one()
     return row.seq, row.hash
 
 
 async def add(session: AsyncSession, values: dict[str, object]) -> None:
     """Write one entry and make it the head."""
-    await session.execute(insert(LedgerEntry).values(values))
-    await session.execute(
-        update(LedgerHead)
-        .where(LedgerHead.id == _HEAD)
-        .values(seq=values["seq"], hash=values["hash"])
-    )
+    connection = await session.connection()
+    await connection.execute(_ADD, values)
+    await connection.execute(_MOVE_HEAD, {"new_seq": values["seq"], "new_hash": values["hash"]})
 
 
 async def head(session: AsyncSession) -> tuple[int, bytes]:
