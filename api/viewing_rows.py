@@ -113,6 +113,8 @@ async def count_sealed(
     session: AsyncSession, scope: Scope, now: datetime, between: tuple[datetime, datetime]
 ) -> int:
     """Return how many records that began in `between` a seal holds back now."""
+    if not await seals.any_after(session, now):
+        return 0
     return await _count(session, scope, between, seals.sealed(now))
 
 
@@ -120,6 +122,8 @@ async def count_released(
     session: AsyncSession, scope: Scope, between: tuple[datetime, datetime]
 ) -> int:
     """Return how many older records a seal held back at the beginning and no longer at the end."""
+    if not await seals.any_after(session, between[0]):
+        return 0
     long_ago = datetime(1970, 1, 1, tzinfo=UTC)
     released = and_(seals.sealed(between[0]), ~seals.sealed(between[1]))
     return await _count(session, scope, (long_ago, between[0]), released)

@@ -64,6 +64,14 @@ async def end(session: AsyncSession, seal_id: UUID, at: datetime) -> None:
     )
 
 
+async def any_after(session: AsyncSession, moment: datetime) -> bool:
+    """Say whether any seal was in force after `moment`; most sites never have one."""
+    query = select(Seal.id).where(
+        Seal.approved_at.is_not(None), func.coalesce(Seal.ended_at, Seal.until) > moment
+    )
+    return await session.scalar(query.limit(1)) is not None
+
+
 def _names_incident_of(view: type[ViewRecord]) -> ColumnElement[bool]:
     return or_(
         Seal.incident_id == view.incident_id,
