@@ -180,6 +180,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         hub.governance.running(),
         _watching_workers(hub),
         _signing_ledger(hub),
+        _building_exports(hub),
         _telling_residents(hub),
     ):
         try:
