@@ -1,5 +1,7 @@
 """`camera-hub ledger verify | checkpoint | list | head | keys`."""
 
+import asyncio
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +13,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.cli.context import err, opened_hub, out, print_json, print_table, run, settings
-from core.errors import NotFoundError
+from core.errors import NotFoundError, UnavailableError
+from core.logging import redact_text
 
 if TYPE_CHECKING:
     from access.ledger.verifying import Verdict
@@ -27,14 +30,28 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 @asynccontextmanager
 async def _opened() -> "AsyncIterator[tuple[Database, Any]]":
     """Open the database as it is, without bringing it up to date."""
+    from sqlalchemy.exc import SQLAlchemyError
+
     from core.database import Database
 
     loaded = settings()
     database = Database(loaded.database_url, busy_timeout_s=loaded.database.busy_timeout_s)
+    file = database.url.database
+    if database.is_sqlite and file and not await asyncio.to_thread(Path(file).exists):
+        raise _no_ledger(f"there is no {file}")
     try:
         yield database, loaded
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise _no_ledger(redact_text(str(error).splitlines()[0])) from error
     finally:
         await database.close()
+
+
+def _no_ledger(why: str) -> UnavailableError:
+    return UnavailableError(
+        f"The ledger cannot be read: {why}.",
+        remedy="Check `data_dir` and `database.url`, and that the hub has been started once.",
+    )
 
 
 @app.command("verify")
