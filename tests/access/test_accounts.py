@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from access.accounts.passwords import Passwords
 from access.accounts.names import normalise_username
+from access.accounts.passwords import Passwords, check_password
 from access.accounts.throttle import (
     ADDRESS_FREE_TRIES,
     ADDRESS_MAX_DELAY_S,
@@ -161,3 +161,30 @@ async def test_the_store_holds_no_session_token(hub: Hub, sign_in: SignIn) -> No
         await hub.sessions.end_all(session, client.account_id, "test")
     async with hub.database.read() as session:
         assert not await hub.sessions.is_live(session, client.session_id)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "password123",
+        "!Administrator2026!",
+        "CameraHub!!",
+        "qwertyuiop",
+        "woaini1314",
+        "abcdefghijkl",
+        "9876543210",
+        "1234567890123",
+        "abcd1abcd1abcd1",
+    ],
+)
+def test_what_is_guessed_first_is_no_password(password: str) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        check_password(password, "li.na")
+    assert refused.value.code == "weak-password"
+
+
+@pytest.mark.parametrize(
+    "password", ["correct horse battery", "窗外的雨下了一整夜才停", "tree-lamp-7-river"]
+)
+def test_a_few_words_are_a_password(password: str) -> None:
+    check_password(password, "li.na")

@@ -256,7 +256,8 @@ async def test_false_answers_of_passkeys_open_nothing(browser: Client, sign_in: 
         assert await alone(lambda _, junk=junk: junk) == refused
     broken = device.sign({"challenge": "AAAA"})
     for part in ("clientDataJSON", "authenticatorData", "signature"):
-        for value in ("", "AAAA", "////", 7, None, []):
+        strange: list[Any] = ["", "AAAA", "////", 7, None, []]
+        for value in strange:
             bent = {**broken, "response": {**broken["response"], part: value}}
             assert await alone(lambda _, bent=bent: bent) == refused, (part, value)
     assert (await alone(device.sign))[0] == 201

@@ -184,5 +184,5 @@ async def test_an_administrator_sees_and_resets_what_others_lost(page: Page, hub
 async def test_what_went_wrong_at_the_provider_is_said_in_the_persons_language(page: Page) -> None:
     await page.goto("/sign-in?problem=identity-unknown")
     await expect(page.get_by_role("alert")).to_contain_text("No account here is connected")
-    await page.get_by_role("button", name="中文").click()
+    await page.get_by_text("中文", exact=True).click()
     await expect(page.get_by_role("alert")).to_contain_text("没有与您关联的账号")
