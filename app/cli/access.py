@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from app.cli.context import opened_hub, out, print_json, run, settings
+from app.cli.context import opened_hub, out, print_json, run, site_settings
 
 if TYPE_CHECKING:
     from api.explaining import ExplanationOut
@@ -118,7 +118,7 @@ def check(
 
     if file is not None and not file.exists():
         raise NotFoundError(f"There is no file {file}.", remedy="Name the policy file to check.")
-    policy = Policy.load(file if file is not None else policy_file(settings()))
+    policy = Policy.load(file if file is not None else policy_file(site_settings()))
     fixed = sum(text.file == str(INVIOLABLE_FILE) for text in policy.texts)
     out.print(
         f"{policy.source} fits the schema: {len(policy.texts) - fixed} policies, and {fixed} "
@@ -139,7 +139,7 @@ def roles(json: AsJson = False) -> None:
     from access.policy.service import Policy
     from api.hub import policy_file
 
-    found = role_matrix(Policy.load(policy_file(settings())))
+    found = role_matrix(Policy.load(policy_file(site_settings())))
     if json:
         print_json(found)
         return

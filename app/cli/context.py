@@ -1,9 +1,11 @@
 """What every command needs: settings, an open database, and tables on the screen."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from errno import EACCES
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,6 +44,18 @@ def settings(overrides: dict[str, Any] | None = None) -> Settings:
     return loaded
 
 
+def site_settings() -> Settings:
+    """Read the settings of a site whose data this account may use.
+
+    Raises:
+        PermissionError: the data directory belongs to another account.
+    """
+    loaded = settings()
+    if loaded.data_dir.exists() and not os.access(loaded.data_dir, os.R_OK | os.W_OK | os.X_OK):
+        raise PermissionError(EACCES, "not yours", str(loaded.data_dir))
+    return loaded
+
+
 @asynccontextmanager
 async def opened_hub() -> AsyncIterator[Any]:
     """Open the services on this node's database, brought up to date first.
@@ -53,7 +67,7 @@ async def opened_hub() -> AsyncIterator[Any]:
     from app.migrate import upgrade
     from core.clock import SystemClock
 
-    loaded = settings()
+    loaded = site_settings()
     loaded.data_dir.mkdir(parents=True, exist_ok=True)
     hub = build_hub(loaded, SystemClock())
     try:

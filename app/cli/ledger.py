@@ -12,7 +12,7 @@ import orjson
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.cli.context import err, opened_hub, out, print_json, print_table, run, settings
+from app.cli.context import err, opened_hub, out, print_json, print_table, run, site_settings
 from core.errors import NotFoundError, UnavailableError
 from core.logging import redact_text
 
@@ -34,7 +34,7 @@ async def _opened() -> "AsyncIterator[tuple[Database, Any]]":
 
     from core.database import Database
 
-    loaded = settings()
+    loaded = site_settings()
     database = Database(loaded.database_url, busy_timeout_s=loaded.database.busy_timeout_s)
     file = database.url.database
     if database.is_sqlite and file and not await asyncio.to_thread(Path(file).exists):
@@ -245,7 +245,7 @@ def list_keys() -> None:
     """List the public keys of the data directory."""
     from access.ledger.keys import LedgerKeys
 
-    directory = settings().ledger_dir / "keys"
+    directory = site_settings().ledger_dir / "keys"
     rows = [
         (name, "signs" if (directory / f"{name}.key").exists() else "checks old checkpoints")
         for name in LedgerKeys(directory).public()

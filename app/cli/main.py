@@ -60,3 +60,10 @@ def main() -> None:
     except HubError as error:
         sys.stderr.write(f"camera-hub: {redact_text(str(error))}\n")
         sys.exit(1)
+    except PermissionError as error:
+        # The data directory is the door of the command line: it is open to one account only.
+        sys.stderr.write(
+            f"camera-hub: This account may not use {error.filename}. Run the command as the "
+            "account that the hub runs as.\n"
+        )
+        sys.exit(1)

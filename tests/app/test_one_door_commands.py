@@ -1,0 +1,176 @@
+"""One door, the commands: on the node the data directory's permissions are the door.
+
+Whoever may write it is the site's administrator; anybody else gets one line that says so, and
+learns nothing of the site. A new command without a line here fails.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from app.cli.main import app
+
+pytestmark = pytest.mark.door
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = Path(sys.executable).with_name("camera-hub")
+NOBODY = 65534
+AN_ID = "00000000-0000-7000-8000-000000000000"
+
+# Commands that read or change the site: arguments that would do something if one were let in.
+SITE = {
+    "access check": "",
+    "access explain": "wang-mei camera.list area:demo/garden",
+    "access roles": "",
+    "cameras add": "Gate rtsp://192.0.2.9/ --area demo --no-check",
+    "cameras list": "--json",
+    "cameras remove": AN_ID,
+    "db upgrade": "",
+    "exports list": "",
+    "exports show": AN_ID,
+    "grants list": "",
+    "grants withdraw": AN_ID,
+    "households add-member": f"{AN_ID} wang-mei",
+    "households close": f"{AN_ID} --yes",
+    "households create": "Flat --area demo",
+    "households list": "",
+    "law check": "",
+    "ledger checkpoint": "--output /tmp/never.json",
+    "ledger head": "",
+    "ledger keys list": "",
+    "ledger keys rotate": "",
+    "ledger list": "",
+    "ledger verify": "",
+    "residents digest": "",
+    "seals list": "",
+    "secrets rotate": "",
+    "serve": "",
+    "tokens add": "sensor --scope signal.post",
+    "transparency": "",
+    "users activate": "wang-mei",
+    "users add": "somebody",
+    "users deactivate": "wang-mei",
+    "users list": "",
+    "users passwd": "wang-mei",
+    "users reset-factors": "wang-mei",
+    "users roles": "wang-mei",
+    "users sessions": "wang-mei",
+}
+# Commands that know nothing of a site, or make one of their own.
+ELSEWHERE = {
+    "analyse": "reads a video file of the caller",
+    "cameras probe": "asks a device; nothing is stored",
+    "db revise": "writes a migration into the source",
+    "demo": "makes a site of its own",
+    "doctor": "looks at the machine; has a test below",
+    "exports verify": "checks a file that somebody was given",
+    "law show": "prints a jurisdiction that came with the hub",
+    "models export": "converts a file of the caller",
+    "models list": "lists models that are not part of a site",
+    "models optimize": "converts a file of the caller",
+    "models pull": "fetches a model",
+    "openapi": "prints the description of the API",
+}
+SECRETS = ("wang-mei", "Wang Mei", "demo/garden")
+
+
+def commands() -> set[str]:
+    """Return every command of the program, however deep."""
+
+    def below(command: object, path: tuple[str, ...]) -> Iterator[str]:
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            yield " ".join(path)
+            return
+        for name, each in inner.items():
+            yield from below(each, (*path, name))
+
+    return set(below(typer.main.get_command(app), ()))
+
+
+def test_every_command_has_its_line_and_every_line_its_command() -> None:
+    assert commands() - SITE.keys() - ELSEWHERE.keys() == set(), "commands without a line"
+    assert (SITE.keys() | ELSEWHERE.keys()) - commands() == set(), "lines without a command"
+    assert not SITE.keys() & ELSEWHERE.keys()
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Path]:
+    """A data directory with an account in it, closed to others, below an open directory."""
+    if os.geteuid() != 0:
+        pytest.skip("NOT TESTED: only root can ask as another Unix user")
+    if shutil.which("setpriv") is None:
+        pytest.skip("NOT TESTED: `setpriv` (util-linux) is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="camera-hub-door-"))
+    folder.chmod(0o755)
+    try:
+        data = folder / "data"
+        subprocess.run(
+            [
+                *(str(SCRIPT), "--data-dir", str(data), "users", "add", "wang-mei"),
+                *("--name", "Wang Mei", "--role", "patrol@demo/garden", "--password-stdin"),
+            ],
+            input="sesame-open-77-please\n",
+            text=True,
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+        # As an installation has it: the settings can be read, the data directory cannot.
+        (folder / "hub.yaml").write_text(f"data_dir: {data}\n")
+        yield data
+    finally:
+        shutil.rmtree(folder)
+
+
+def as_nobody(words: list[list[str]]) -> list[dict[str, object]]:
+    """Run commands as the Unix user `nobody`."""
+    done = subprocess.run(
+        [
+            *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+            *(sys.executable, "-m", "tests.app.cli_stranger"),
+        ],
+        input=json.dumps(words),
+        text=True,
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": "/", "PYTHONDONTWRITEBYTECODE": "1"},
+        timeout=300,
+    )
+    if done.returncode != 0 and "ermission" in done.stderr:
+        pytest.skip(f"NOT TESTED: `nobody` cannot run the program from {ROOT}")
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, object]] = json.loads(done.stdout)
+    return found
+
+
+def test_whoever_may_not_read_the_data_directory_learns_nothing_by_any_command(site: Path) -> None:
+    assert site.stat().st_mode & 0o777 == 0o700
+    names = sorted(SITE)
+    config = ["--config", str(site.with_name("hub.yaml"))]
+    answers = as_nobody([[*config, *n.split(), *SITE[n].split()] for n in names])
+    wrong = []
+    for name, answer in zip(names, answers, strict=True):
+        told = f"{answer['out']}{answer['err']}"
+        clear = (
+            str(answer["err"]).startswith("camera-hub: ") and str(answer["err"]).count("\n") == 1
+        )
+        given_away = [s for s in SECRETS if s in told and s not in SITE[name]]
+        if answer["status"] == 0 or answer["out"] or not clear or given_away:
+            wrong.append(f"{name}: {answer}")
+    assert wrong == []
+
+
+def test_the_doctor_tells_a_stranger_nothing_of_the_site(site: Path) -> None:
+    (answer,) = as_nobody([["--config", str(site.with_name("hub.yaml")), "doctor", "--json"]])
+    assert answer["status"] != 0
+    assert not any(secret in f"{answer['out']}{answer['err']}" for secret in SECRETS)
