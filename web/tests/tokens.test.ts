@@ -5,7 +5,7 @@ import { scopes } from '@/lib/scopes'
 
 describe('the scopes offered for a token', () => {
   it('are those the hub knows', () => {
-    const service = readFileSync(new URL('../../access/policy/service.py', import.meta.url), 'utf8')
+    const service = readFileSync(new URL('../../access/policy/actions.py', import.meta.url), 'utf8')
     const known = /^SCOPES\b[^{]*\{([^}]*)\}/m.exec(service)?.[1] ?? ''
     const names = [...known.matchAll(/"([\w.]+)"/g)].map((match) => match[1])
     expect(names.length).toBeGreaterThan(0)

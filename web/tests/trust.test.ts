@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Camera, Grant, Law, ScheduleEntry } from '@/api/types'
+import type { Camera, Digest, Grant, Law, ScheduleEntry } from '@/api/types'
 import { timeLeft } from '@/lib/countdown'
 import { byDay } from '@/lib/days'
 import { factsBody, factsChange, factsOf, placesFor, reasonNeeded } from '@/lib/facts'
@@ -8,7 +8,7 @@ import { daysAsRun, endOfDay, hoursFault, openUntil, opensNext } from '@/lib/hou
 import { maskFault, newMask } from '@/lib/masks'
 import { isMonth, lastMonths, monthOf, shiftMonth } from '@/lib/months'
 import { fromHours, toHours, unitOf } from '@/lib/retention'
-import { inWords, lasted } from '@/lib/viewings'
+import { inWords, lasted, othersAtHome, viewingsOfShared } from '@/lib/viewings'
 import { weekdays } from '@/lib/zones'
 
 // A Sunday, in whatever zone the test runs.
@@ -136,6 +136,15 @@ describe('viewings', () => {
     const started_at = sunday(12).toISOString()
     expect(lasted({ kind: 'live', started_at, ended_at: null }, sunday(12, 3).getTime())).toEqual({ unit: 'minutes', n: 3 })
     expect(lasted({ kind: 'snapshot', started_at, ended_at: started_at }, sunday(13).getTime())).toBeNull()
+  })
+  it('of a month are those of others at home, and all of the shared cameras', () => {
+    const camera = { camera_id: 'c', name: '', seconds: 0, by_purpose: {} }
+    const cameras: Digest['cameras'] = [
+      { ...camera, place_kind: 'home', viewings: 5, by_role: { household: 3, guest: 2 } },
+      { ...camera, place_kind: 'shared_space', viewings: 7, by_role: { supervisor: 7 } },
+    ]
+    expect(othersAtHome({ cameras })).toBe(2)
+    expect(viewingsOfShared({ cameras })).toBe(7)
   })
   it('are cut into days in the order they come', () => {
     const items = [sunday(9), sunday(8), new Date(2026, 10, 21, 23)].map((date) => ({ at: date.toISOString() }))

@@ -1,4 +1,4 @@
-/** What a service token may be given; the hub's list is `SCOPES` in `access/policy/service.py`. */
+/** What a service token may be given; the hub's list is `SCOPES` in `access/policy/actions.py`. */
 export const scopes = [
   'signal.post',
   'event.stream',

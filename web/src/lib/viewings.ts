@@ -1,5 +1,5 @@
 /** How long a viewing lasted, in the words people use. */
-import type { Viewing } from '@/api/types'
+import type { Digest, Viewing } from '@/api/types'
 
 export type Lasted = { unit: 'seconds' | 'minutes' | 'hours'; n: number }
 
@@ -15,4 +15,18 @@ export function inWords(seconds: number): Lasted {
   if (seconds < 90) return { unit: 'seconds', n: Math.max(1, Math.round(seconds)) }
   if (seconds < 90 * 60) return { unit: 'minutes', n: Math.round(seconds / 60) }
   return { unit: 'hours', n: Math.round(seconds / 360) / 10 }
+}
+
+/** How often somebody from outside the household looked into the home. */
+export function othersAtHome(digest: Pick<Digest, 'cameras'>): number {
+  return digest.cameras
+    .filter((camera) => camera.place_kind === 'home')
+    .reduce((sum, camera) => sum + camera.viewings - (camera.by_role.household ?? 0), 0)
+}
+
+/** How often anybody looked at the building's shared cameras. */
+export function viewingsOfShared(digest: Pick<Digest, 'cameras'>): number {
+  return digest.cameras
+    .filter((camera) => camera.place_kind !== 'home')
+    .reduce((sum, camera) => sum + camera.viewings, 0)
 }
