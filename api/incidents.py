@@ -135,13 +135,12 @@ async def read_incident_picture(
     if look is not None and look.rendition != "raw":
         content = await hub.redactor.still(content, look.camera.masks, look.rendition == "redacted")
         media_type = "image/jpeg"
-    if incident.camera_id is not None:
-        async with hub.database.transaction() as session:
-            incident = await _visible(hub, session, actor, incident_id)
-            again = await _look_at(hub, session, actor, incident)
-            await _record(hub, session, actor, incident, again)
-            if look is not None and again is not None:
-                check_covered(again, look.rendition)
+    async with hub.database.transaction() as session:
+        incident = await _visible(hub, session, actor, incident_id)
+        again = await _look_at(hub, session, actor, incident)
+        await _record(hub, session, actor, incident, again)
+        if again is not None:
+            check_covered(again, "raw" if look is None else look.rendition)
     return Response(
         content,
         media_type=media_type,
@@ -165,6 +164,21 @@ async def _record(
             purpose="incident",
             reference=incident.number,
             incident_id=incident.id,
+        )
+    else:
+        # A view record is of a camera. Where none is named, the ledger alone says who looked.
+        await hub.ledger.append(
+            session,
+            "view.opened",
+            actor=actor,
+            area=incident.area,
+            subject=str(incident.id),
+            data={
+                "kind": "incident_image",
+                "purpose": "incident",
+                "reference": incident.number,
+                "incident_id": str(incident.id),
+            },
         )
 
 

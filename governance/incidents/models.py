@@ -90,13 +90,16 @@ class Incident(Base):
     snapshot_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
 
     def resource(self) -> Resource:
-        """Return what the door is asked about. With a home camera its pictures show a home."""
+        """Return what the door is asked about. Pictures of a household's incident show a home.
+
+        Also where it names no camera: a later signal of the same alarm may have brought them.
+        """
         household = "" if self.household_id is None else str(self.household_id)
         return Resource(
             kind="incident",
             id=str(self.id),
             area=self.area,
-            place_kind="home" if household and self.camera_id is not None else "",
+            place_kind="home" if household else "",
             household=household,
         )
 

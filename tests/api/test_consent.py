@@ -7,8 +7,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from access.ledger.models import LedgerEntry
 from api import guards
 from camera_hub.devices.models import Camera
 from core.clock import ManualClock
@@ -369,3 +370,29 @@ async def test_an_alarm_names_a_household_that_lives_there(home: Home) -> None:
     assert (await home.admin.post(f"/api/v1/households/{home.id}/close")).is_success
     status, errors = await post(household_id=str(home.id))
     assert (status, json.loads(errors)[0]["field"]) == (422, "data.household_id")
+
+
+async def test_pictures_of_an_alarm_that_names_no_camera_are_the_households(
+    home: Home, sign_in: SignIn
+) -> None:
+    """A button names no camera; what a camera of the home sends to the same alarm shows a home."""
+    duty = await sign_in("duty_staff", AREA, at=home.scene.server)
+    incident = await home.press()
+    pictured = {"camera_id": str(home.scene.camera_id), "attachments": [attachment(picture())]}
+    assert await home.press(**pictured) == incident, "joins"
+    await home.step(duty, incident, "acknowledge")
+    found = (await duty.get(f"/api/v1/incidents/{incident}")).json()
+    url = found["snapshot"]["url"]
+    assert (await duty.get(url)).status_code == 403
+    wish = {"incident_id": incident, "purpose": "incident", "reference": found["number"],
+            "reason": "For the file.", "audience": "authority", "expires_in_days": 1}  # fmt: skip
+    assert (await duty.post("/api/v1/exports", json=wish)).status_code == 403
+    assert (await home.member.get(url)).status_code == 200
+    # No camera, so no view record; that it was looked at stands in the ledger.
+    async with home.scene.hub.database.read() as session:
+        entries = await session.scalars(
+            select(LedgerEntry.actor_id).where(
+                LedgerEntry.kind == "view.opened", LedgerEntry.subject == incident
+            )
+        )
+        assert list(entries) == [str(home.member.account_id)]
