@@ -48,7 +48,11 @@ def _in_child(arguments: list[str], out: Path, err: Path) -> int:
 
 
 if __name__ == "__main__":
-    import app.cli.main  # noqa: F401  # once, before the first fork
+    # Once, before the first fork: this is what takes a command seconds.
+    import api.app  # noqa: F401
+    import app.cli.main
+    import app.migrate
+    import app.tables  # noqa: F401
 
     os.chdir("/")
     json.dump([call(arguments) for arguments in json.load(sys.stdin)], sys.stdout)

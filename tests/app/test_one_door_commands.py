@@ -131,13 +131,13 @@ def site() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def as_nobody(words: list[list[str]]) -> list[dict[str, object]]:
-    """Run commands as the Unix user `nobody`."""
+AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+
+
+def run_all(words: list[list[str]], user: tuple[str, ...] = ()) -> list[dict[str, object]]:
+    """Run commands one after another, each in a process of its own, as another user if named."""
     done = subprocess.run(
-        [
-            *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
-            *(sys.executable, "-m", "tests.app.cli_stranger"),
-        ],
+        [*user, sys.executable, "-m", "tests.app.cli_stranger"],
         input=json.dumps(words),
         text=True,
         capture_output=True,
@@ -146,7 +146,7 @@ def as_nobody(words: list[list[str]]) -> list[dict[str, object]]:
         env={"PATH": os.environ["PATH"], "HOME": "/", "PYTHONDONTWRITEBYTECODE": "1"},
         timeout=300,
     )
-    if done.returncode != 0 and "ermission" in done.stderr:
+    if user and done.returncode != 0 and "ermission" in done.stderr:
         pytest.skip(f"NOT TESTED: `nobody` cannot run the program from {ROOT}")
     assert done.returncode == 0, done.stderr
     found: list[dict[str, object]] = json.loads(done.stdout)
@@ -157,7 +157,7 @@ def test_whoever_may_not_read_the_data_directory_learns_nothing_by_any_command(s
     assert site.stat().st_mode & 0o777 == 0o700
     names = sorted(SITE)
     config = ["--config", str(site.with_name("hub.yaml"))]
-    answers = as_nobody([[*config, *n.split(), *SITE[n].split()] for n in names])
+    answers = run_all([[*config, *n.split(), *SITE[n].split()] for n in names], AS_NOBODY)
     wrong = []
     for name, answer in zip(names, answers, strict=True):
         told = f"{answer['out']}{answer['err']}"
@@ -171,6 +171,41 @@ def test_whoever_may_not_read_the_data_directory_learns_nothing_by_any_command(s
 
 
 def test_the_doctor_tells_a_stranger_nothing_of_the_site(site: Path) -> None:
-    (answer,) = as_nobody([["--config", str(site.with_name("hub.yaml")), "doctor", "--json"]])
+    (answer,) = run_all(
+        [["--config", str(site.with_name("hub.yaml")), "doctor", "--json"]], AS_NOBODY
+    )
     assert answer["status"] != 0
     assert not any(secret in f"{answer['out']}{answer['err']}" for secret in SECRETS)
+
+
+def test_an_explanation_is_printed_with_the_policy_its_line_and_what_is_missing(
+    tmp_path: Path,
+) -> None:
+    own = tmp_path / "own.cedar"
+    own.write_text("permit (principal, action, resource")
+    yes = ["explain", "wang-mei", "incident.list", "area:demo/garden"]
+    no = ["explain", "wang-mei", "incident.close", "area:demo/garden", "--json"]
+    made, permitted, denied, bad = run_all(
+        [
+            ["--data-dir", str(tmp_path / "data"), *words]
+            for words in (
+                ["users", "add", "wang-mei", "--role", "patrol@demo"],
+                ["access", *yes],
+                ["access", *no],
+                ["access", "check", str(own)],
+            )
+        ]
+    )
+    assert made["status"] == permitted["status"] == 0, (made, permitted)
+    told = str(permitted["out"])
+    assert told.startswith("permitted: wang-mei incident.list area demo/garden")
+    assert 'permit by "field-work" (access.cedar, line ' in told
+    assert denied["status"] == 1
+    found = json.loads(str(denied["out"]))
+    assert (found["allowed"], found["policies"]) == (False, [])
+    assert {tuple(m["policies"]) for m in found["missing"]} == {
+        ("duty-staff-work",),
+        ("supervisor-work",),
+    }
+    assert bad["status"] == 1
+    assert str(own) in str(bad["err"])
