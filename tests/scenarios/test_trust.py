@@ -10,7 +10,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from app.cli.demo import demo_settings
-from app.demo import AREA, Demo, Login, running_demo, signed_in
+from app.demo import Demo, Login, running_demo, signed_in
+from app.demo_home import AREA
 from tests.scenarios.conftest import axe_violations, sign_in
 from tests.support.waiting import until
 
@@ -30,6 +31,7 @@ PEOPLE = {
 }
 HOUSEHOLD = "Building 3, flat 502"
 LIVING_ROOM = "Living room"
+LOADING = re.compile("^(Loading…|正在加载…)$")
 
 
 @dataclass
@@ -99,6 +101,11 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
                 return found[0] if found else None
 
             incident_id = await until(incident, timeout=60)
+        # Enough was detected; the cores are for the browser.
+        async with signed_in(demo.url, demo.login("admin")) as admin:
+            for camera in (await admin.get("/cameras")).json()["items"]:
+                change = {"version": camera["version"], "analyse": False}
+                assert (await admin.patch(f"/cameras/{camera['id']}", json=change)).is_success
         yield House(demo, logins, room["id"], incident_id)
 
 
@@ -223,10 +230,7 @@ async def test_the_public_page_needs_no_account_and_names_no_home(
     assert troubles == []
 
 
-@pytest.mark.parametrize(("locale", "scheme"), [("en-US", "light"), ("zh-CN", "dark")])
-async def test_every_page_of_trust_is_accessible(
-    house: House, browser: Browser, locale: str, scheme: str
-) -> None:
+async def test_every_page_of_trust_is_accessible(house: House, browser: Browser) -> None:
     """axe finds nothing on any of them: wide and light in English, dark on a phone in Chinese."""
     pages = {
         "": ("/transparency",),
@@ -237,21 +241,21 @@ async def test_every_page_of_trust_is_accessible(
     }
     found = {}
     for name, paths in pages.items():
-        context = await browser.new_context(
-            locale=locale,
-            color_scheme="dark" if scheme == "dark" else "light",
-            viewport={"width": 390, "height": 844}
-            if scheme == "dark"
-            else {"width": 1280, "height": 900},
-            reduced_motion="reduce",
-        )
+        context = await browser.new_context(locale="en-US", reduced_motion="reduce")
         page = await context.new_page()
         if name:
             await sign_in(page, house.demo, house.login(name))
-        for path in paths:
-            await page.goto(f"{house.demo.url}{path}")
-            await page.locator("h1").first.wait_for()
-            await expect(page.get_by_text(re.compile("^(Loading…|正在加载…)$"))).to_have_count(0)
-            found[path] = await axe_violations(page)
+        else:
+            await page.goto(f"{house.demo.url}/transparency")
+        for language, scheme, width in (("en", "light", 1280), ("zh-CN", "dark", 390)):
+            await page.set_viewport_size({"width": width, "height": 900})
+            await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+            await page.evaluate(f"localStorage.setItem('camera-hub.language', '{language}')")
+            for path in paths:
+                await page.goto(f"{house.demo.url}{path}")
+                await page.locator("h1").first.wait_for()
+                await expect(page.locator("html")).to_have_attribute("lang", language)
+                await expect(page.get_by_text(LOADING)).to_have_count(0)
+                found[f"{path} {language}"] = await axe_violations(page)
         await context.close()
     assert {path: violations for path, violations in found.items() if violations} == {}
