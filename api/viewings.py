@@ -1,5 +1,6 @@
 """What residents learn: who has looked at their home and at the shared cameras around it."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -21,18 +22,31 @@ from api.viewing_rows import Row, Scope
 
 router = APIRouter(tags=["residents"])
 
+_STAFF = frozenset(
+    role.value for role in (Role.SUPERVISOR, Role.DUTY_STAFF, Role.OPERATOR, Role.PATROL,
+                            Role.DEPARTMENT)
+)  # fmt: skip
+
 MonthQuery = Annotated[str | None, Query(max_length=20, description="e.g. 2026-11")]
 
 
 class ViewerOut(BaseModel):
-    """Who looked, and as what: a role, `household` or `guest`."""
+    """Who looked, and as what: a role, `household` or `guest`.
+
+    `display_name` is empty where a neighbour looked at what is shared: that somebody who lives
+    there did is for everybody to know, who it was is not.
+    """
 
     display_name: str
     role: str
 
 
 class ViewingOut(BaseModel):
-    """A viewing. `own`: by a member of the household; `delayed`: told late because of a seal."""
+    """A viewing. `own`: by a member of the household; `delayed`: told late because of a seal.
+
+    What staff wrote as the reference is told of the own home; of a shared camera only the number
+    of an incident is, since a text may name somebody else.
+    """
 
     id: UUID
     camera_id: UUID
@@ -73,7 +87,11 @@ async def list_home_viewings(
             before=before[0] if before else None,
             limit=page.fetch,
         )
-    items = [_out(actor, row) for row in rows]
+        family = {
+            member.account_id
+            for member, _ in await households.members(session, sorted(scope.households))
+        }
+    items = [_out(actor, family, row) for row in rows]
     return page.page(rows, lambda row: (row.record.id,), items)
 
 
@@ -122,19 +140,25 @@ async def _scope(hub: Hub, session: AsyncSession, actor: Actor) -> Scope:
     )
 
 
-def _out(actor: Actor, row: Row) -> ViewingOut:
+def _out(actor: Actor, family: Collection[UUID], row: Row) -> ViewingOut:
     record = row.record
+    # Of the own home everything is told. A camera that has got a household since counts as it is.
+    at_home = row.place_kind == "home"
+    by_staff = record.role in _STAFF
+    by_family = record.account_id == actor.id or record.account_id in family
+    named = at_home or by_staff or by_family
+    told = at_home or by_family or record.purpose in {"", "incident"}
     return ViewingOut(
         id=record.id,
         camera_id=record.camera_id,
         camera_name=row.camera_name,
         place_kind=row.place_kind,
-        who=ViewerOut(display_name=row.viewer.display_name, role=record.role),
+        who=ViewerOut(display_name=row.viewer.display_name if named else "", role=record.role),
         own=record.account_id == actor.id
         or (record.household_id in actor.households and record.role == "household"),
         kind=record.kind,
         purpose=record.purpose,
-        reference=record.reference,
+        reference=record.reference if told else "",
         grant_id=record.grant_id,
         redacted=record.redacted,
         started_at=record.started_at,

@@ -176,7 +176,9 @@ async def test_residents_read_who_looked_at_their_home_and_at_what_they_share(
     assert (own["own"], own["who"]["role"], own["kind"]) == (True, "household", "live")
     assert {item["own"] for item in others} == {False}
     assert others[0]["who"] == {"display_name": "Keeper", "role": "duty_staff"}
-    assert (others[0]["purpose"], others[0]["reference"]) == ("maintenance", "T-1")
+    # What staff wrote is told of the own home; of what is shared it may name a neighbour.
+    assert [(i["place_kind"], i["purpose"], i["reference"]) for i in others] == [
+        ("shared_space", "maintenance", "")] * 3 + [("home", "maintenance", "T-1")]  # fmt: skip
     one = await site.listed(f"&camera_id={site.cameras['home']}")
     assert [UUID(item["id"]) for item in one] == [wanted[4], wanted[0]]
     assert await site.listed(f"&camera_id={site.cameras['street']}") == []
@@ -186,6 +188,32 @@ async def test_residents_read_who_looked_at_their_home_and_at_what_they_share(
     stranger = await sign_in("resident", "demo/jade/b2")
     names = [item["camera_name"] for item in (await stranger.get(VIEWINGS)).json()["items"]]
     assert names == ["other lift", "gate"]
+
+
+@BOTH_STORES
+async def test_a_neighbour_at_a_shared_camera_is_a_resident_without_a_name(
+    site: Site, sign_in: SignIn
+) -> None:
+    neighbour = await sign_in("resident", "demo/jade/b1/0302")
+    partner = await sign_in("resident", FLAT)
+    async with site.hub.database.transaction() as session:
+        row = await site.hub.households.locked(session, site.household)
+        living = Actor("account", site.member.account_id, households=frozenset({row.id}))
+        await site.hub.households.add_member(
+            session, living, row, username=partner.username, cameras=1
+        )
+    names = {}
+    for client, area in ((neighbour, BUILDING), (partner, BUILDING), (site.member, BUILDING)):
+        actor = Actor("account", client.account_id, bindings=(RoleBinding(Role.RESIDENT, area),))
+        view = await site.look("lift", actor=actor)
+        names[str(view)] = client
+    staff = await site.look("lift")
+    found = {i["id"]: i["who"] for i in await site.listed(f"&camera_id={site.cameras['lift']}")}
+    assert found[str(staff)] == {"display_name": "Keeper", "role": "duty_staff"}
+    for view, client in names.items():
+        assert found[view]["role"] == "resident"
+        assert bool(found[view]["display_name"]) == (client is not neighbour), client.username
+    assert neighbour.username not in str(found)
 
 
 @BOTH_STORES
