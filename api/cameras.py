@@ -231,10 +231,14 @@ async def update_camera(
 async def delete_camera(
     camera_id: UUID, hub: HubDep, actor: Annotated[Actor, permit("camera.delete")]
 ) -> Response:
-    """Take a camera out of use; its incidents and view records stay."""
+    """Take a camera out of use; its incidents and view records stay.
+
+    The device of a home camera is a home's until its household has deleted it, or moved out.
+    """
     async with hub.database.transaction() as session:
         camera = await visible(hub, session, actor, camera_id, "camera.delete")
-        await hub.devices.delete(session, camera)
+        lives_there = camera.place_kind == "home" and camera.household_id in actor.households
+        await hub.devices.delete(session, camera, given_up=lives_there)
         await _tell(hub, session, camera)
         await hub.consent.end_of_camera(session, actor, camera_id)
         await hub.places.note(session, "camera.deleted", actor, camera)

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from access.jurisdictions import Law
 from access.policy.areas import normalise_area
 from access.policy.types import Resource
-from camera_hub.devices import repository
+from camera_hub.devices import repository, taken
 from camera_hub.devices.address import CameraAddress, parse_address
 from camera_hub.devices.facts import facts_out, set_facts
 from camera_hub.devices.found import check_chosen, describe_found, unprobed
@@ -45,6 +45,9 @@ def resource_of(camera: Camera) -> Resource:
     )
 
 
+_PLACED = frozenset({"place_kind", "household_id"})
+
+
 class Devices(Readings):
     """The cameras of the site."""
 
@@ -52,6 +55,7 @@ class Devices(Readings):
         super().__init__(clock, secrets)
         self.prober = prober
         self.law = law
+        self._led_to: dict[str, frozenset[str]] = {}
 
     async def find(self, body: CameraCreate) -> ProbeResult:
         """Look at the camera to be added; slow, so call it outside of a transaction.
@@ -60,7 +64,8 @@ class Devices(Readings):
             UpstreamError: what is wrong with the camera, and what to do.
             InvalidInputError: the address cannot be one of a camera, or a profile does not exist.
         """
-        parse_address(body.source_kind, body.address, self.prober.reach)
+        address = parse_address(body.source_kind, body.address, self.prober.reach)
+        self._led_to[address.url] = await taken.addresses_of(address.url)
         if not body.probe:
             if body.source_kind != "rtsp":
                 raise InvalidInputError(
@@ -80,6 +85,7 @@ class Devices(Readings):
         """Add the camera that was found.
 
         Raises:
+            ConflictError: code `address-is-a-home`: its device looks into the home of others.
             InvalidInputError: the area or the address cannot be used.
         """
         address = parse_address(body.source_kind, body.address)
@@ -104,7 +110,12 @@ class Devices(Readings):
         )
         await repository.add(session, camera)
         await session.refresh(camera, ["streams", "status"])
+        await self._check_free(session, camera)
         return camera
+
+    async def _check_free(self, session: AsyncSession, camera: Camera) -> None:
+        led_to = self._led_to.pop(camera.address, frozenset())
+        await taken.check_free(session, camera, {camera.id: led_to})
 
     async def get(self, session: AsyncSession, camera_id: UUID) -> Camera:
         """Return a camera.
@@ -127,7 +138,8 @@ class Devices(Readings):
         if body.address is None and body.username is None and body.password is None:
             return None
         if body.address is not None:
-            parse_address(camera.source_kind, body.address, self.prober.reach)
+            new = parse_address(camera.source_kind, body.address, self.prober.reach)
+            self._led_to[new.url] = await taken.addresses_of(new.url)
         if not body.probe:
             return None
         address = parse_address(
@@ -154,7 +166,8 @@ class Devices(Readings):
         """Change what `body` names; `found` is what the camera is like under its new address.
 
         Raises:
-            ConflictError: code `version-conflict`: somebody else changed the camera meanwhile.
+            ConflictError: `version-conflict`: somebody else changed the camera meanwhile; or
+                `address-is-a-home`: its device looks into the home of others.
             InvalidInputError: the area or the address cannot be used, or it is on another host and
                 its password was not given again.
         """
@@ -170,6 +183,8 @@ class Devices(Readings):
         _keep_password_at_home(camera, body)
         address = parse_address(camera.source_kind, body.address or camera.address)
         username, password = self._account(camera, body, address)
+        was = camera.address, [stream.url for stream in camera.streams]
+        at_home = camera.place_kind == "home"
         camera.address, camera.username = address.url, username
         if body.password is not None or address.password:
             camera.password_sealed = self._seal(password)
@@ -198,13 +213,25 @@ class Devices(Readings):
             for stream in camera.streams:
                 stream.url = camera.address
         await session.flush()
+        if at_home and camera.address != was[0]:
+            await taken.keep_former(session, self._clock, camera, *was)
+        if camera.address != was[0] or found is not None or body.model_fields_set & _PLACED:
+            await self._check_free(session, camera)
 
-    async def delete(self, session: AsyncSession, camera: Camera) -> None:
-        """Take the camera out of use; its incidents and view records go on naming it."""
+    async def delete(
+        self, session: AsyncSession, camera: Camera, *, given_up: bool = False
+    ) -> None:
+        """Take the camera out of use; its incidents and view records go on naming it.
+
+        `given_up` says that the household itself deletes its camera: only then may the device
+        become a camera of another place.
+        """
         camera.deleted_at = self._clock.now()
         camera.version += 1
         camera.password_sealed = ""
         self.board.forget(camera.id)
+        if given_up:
+            await taken.release(session, camera)
         await session.flush()
 
     def describe(

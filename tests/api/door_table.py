@@ -231,7 +231,7 @@ TABLE = [
         ADMIN,
         things=True,
         shared=ADMIN,
-        home=KEEPS_HOMES,
+        home=f"{KEEPS_HOMES} household",
     ),
     Row(
         "GET",

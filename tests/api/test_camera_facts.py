@@ -170,6 +170,71 @@ async def test_a_home_camera_is_one_of_its_household_and_stays_one(
     assert [kind for kind, _ in await entries(hub, made.json()["id"])] == ["camera.created"]
 
 
+async def taken(admin: Client, body: dict[str, Any]) -> bool:
+    """Say whether this camera is refused as the device of a home; else it is added, and deleted."""
+    answer = await admin.post(URL, json=body)
+    if answer.is_success:
+        assert (await admin.delete(f"{URL}/{answer.json()['id']}")).is_success
+        return False
+    assert (answer.status_code, answer.json()["code"]) == (409, "address-is-a-home"), answer.text
+    return True
+
+
+@BOTH_STORES
+async def test_the_device_of_a_home_becomes_no_camera_of_another_place(
+    hub: Hub, sign_in: SignIn, family: Family
+) -> None:
+    admin = await sign_in("administrator")
+    household, member = await family()
+    other, _ = await family("demo/jade/b1/0302")
+    home = {"place_kind": "home", "area": FLAT, "household_id": household}
+    gate = entry(address="rtsp://127.0.0.1:10/gate")
+    public = (await admin.post(URL, json=gate)).json()
+    made = await admin.post(URL, json=entry(**home))
+    assert made.status_code == 201, made.text
+    path = f"{URL}/{made.json()['id']}"
+    disguises = (
+        "rtsp://127.0.0.1:9/cam", "rtsp://127.0.0.1:9/other?x=1", "rtsps://127.0.0.1:9/cam",
+        "rtsp://[::ffff:127.0.0.1]:9/cam", "rtsp://localhost:9/cam", "rtsp://LOCALHOST.:9/cam",
+    )  # fmt: skip
+    for address in disguises:
+        assert await taken(admin, entry(address=address)), address
+    change = {"version": 1, "address": "rtsp://127.0.0.1:9/x", "password": "p", "probe": False}
+    moved = await admin.patch(f"{URL}/{public['id']}", json=change)
+    assert (moved.status_code, moved.json()["code"]) == (409, "address-is-a-home")
+    at_other = {"place_kind": "home", "area": "demo/jade/b1/0302", "household_id": other}
+    assert await taken(admin, entry(**at_other)), "another household's"
+    # The other way round: what is a camera of another place becomes nobody's home as well.
+    assert await taken(admin, {**gate, **home})
+    assert not await taken(admin, entry(address="rtsp://127.0.0.1:11/cam"))
+    # Changed, or deleted by an administrator, it stays the home's ...
+    away = {"version": 1, "address": "rtsp://127.0.0.1:12/x", "password": "p", "probe": False}
+    assert (await admin.patch(path, json=away)).is_success
+    assert await taken(admin, entry())
+    assert (await admin.delete(path)).status_code == 204
+    assert await taken(admin, entry())
+    assert await taken(admin, entry(address="rtsp://127.0.0.1:12/x"))
+    # ... of the same household it may be added again, and is free when that gives it up.
+    again = (await admin.post(URL, json=entry(**home))).json()["id"]
+    assert (await member.delete(f"{URL}/{public['id']}")).status_code in {403, 404}
+    assert (await member.delete(f"{URL}/{again}")).status_code == 204
+    assert await taken(admin, entry()), "where the first one was before"
+    assert (await admin.post(f"/api/v1/households/{household}/close")).is_success
+    assert not await taken(admin, entry())
+
+
+async def test_what_a_household_deletes_itself_is_free(sign_in: SignIn, family: Family) -> None:
+    admin = await sign_in("administrator")
+    household, member = await family()
+    home = {"place_kind": "home", "area": FLAT, "household_id": household}
+    path = f"{URL}/{(await admin.post(URL, json=entry(**home))).json()['id']}"
+    away = {"version": 1, "address": "rtsp://127.0.0.1:12/x", "password": "p", "probe": False}
+    assert (await admin.patch(path, json=away)).is_success
+    assert (await member.delete(path)).status_code == 204
+    assert not await taken(admin, entry())
+    assert not await taken(admin, entry(address="rtsp://127.0.0.1:12/x"))
+
+
 async def test_members_switch_their_own_home_camera_and_nothing_else(
     hub: Hub, sign_in: SignIn, family: Family
 ) -> None:
@@ -190,7 +255,8 @@ async def test_members_switch_their_own_home_camera_and_nothing_else(
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), body
     assert (await neighbour.patch(path, json={"version": 2, "enabled": True})).status_code == 404
     assert (await member.patch(path, json={"version": 2, "enabled": True})).is_success
-    shared = (await admin.post(URL, json=entry())).json()["id"]
+    gate = entry(address="rtsp://127.0.0.1:10/cam")
+    shared = (await admin.post(URL, json=gate)).json()["id"]
     for client in (member, await sign_in("duty_staff", AREA), await sign_in("supervisor", AREA)):
         answer = await client.patch(f"{URL}/{shared}", json={"version": 1, "enabled": False})
         assert answer.status_code in {403, 404}

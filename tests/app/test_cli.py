@@ -138,6 +138,19 @@ def test_cameras_are_added_listed_and_removed_without_showing_a_password(tmp_pat
     assert PASSWORD.encode() not in stored
 
 
+def test_the_device_of_a_home_is_no_camera_of_another_place_here_either(tmp_path: Path) -> None:
+    made = hub(tmp_path, "users", "add", "li", "--password-stdin", typed=f"{PASSWORD}\n")
+    assert made.returncode == 0, made.stderr
+    flat = hub(tmp_path, "households", "create", "Flat 1204").stdout.split()[-1]
+    assert hub(tmp_path, "households", "add-member", flat, "li").returncode == 0
+    add = ("cameras", "add", "Room", "rtsp://127.0.0.1:9/live", "--no-check")
+    added = hub(tmp_path, *add, "--place", "home", "--household", flat, "--json")
+    assert added.returncode == 0, added.stderr
+    assert "looks into a home" in refused(tmp_path, *add)
+    assert hub(tmp_path, "cameras", "remove", json.loads(added.stdout)["id"]).returncode == 0
+    assert "looks into a home" in refused(tmp_path, *add)
+
+
 def test_serve_names_the_nearest_setting(tmp_path: Path) -> None:
     """A typing mistake is never a silent default."""
     config = tmp_path / "hub.yaml"
