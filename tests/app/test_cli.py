@@ -139,10 +139,10 @@ def test_cameras_are_added_listed_and_removed_without_showing_a_password(tmp_pat
 
 
 def test_the_device_of_a_home_is_no_camera_of_another_place_here_either(tmp_path: Path) -> None:
-    made = hub(tmp_path, "users", "add", "li", "--password-stdin", typed=f"{PASSWORD}\n")
+    made = hub(tmp_path, "users", "add", "li.wei", "--password-stdin", typed=f"{PASSWORD}\n")
     assert made.returncode == 0, made.stderr
     flat = hub(tmp_path, "households", "create", "Flat 1204").stdout.split()[-1]
-    assert hub(tmp_path, "households", "add-member", flat, "li").returncode == 0
+    assert hub(tmp_path, "households", "add-member", flat, "li.wei").returncode == 0
     add = ("cameras", "add", "Room", "rtsp://127.0.0.1:9/live", "--no-check")
     added = hub(tmp_path, *add, "--place", "home", "--household", flat, "--json")
     assert added.returncode == 0, added.stderr
