@@ -13,7 +13,6 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from starlette.requests import HTTPConnection
 
-from access.accounts.service import actor_of as account_actor
 from access.households.membership import with_households
 from access.policy.types import ANONYMOUS, ORDINARY, Actor, Circumstances, Resource
 from access.sessions.models import Session
@@ -119,6 +118,9 @@ def require(
     if hub.policy.authorize(actor, action, resource, circumstances).allowed:
         return
     _REFUSED.labels("policy").inc()
+    own = {str(household) for household in actor.households}
+    if actor.home_waits and resource.household in own:
+        raise home_waits_first()
     reading = _READ_ACTION.get(resource.kind)
     # Without an id it is about making something, or about all of them: nothing to hide.
     if (
@@ -164,7 +166,7 @@ async def actor_now(hub: Hub, actor: Actor) -> Actor | None:
             found = await hub.sessions.live(session, actor.session_id)
             if found is None or hub.accounts.may_only(found[1]) is not None:
                 return None
-            now = await with_households(session, account_actor(found[1], actor.session_id))
+            now = await with_households(session, hub.accounts.actor(found[1], actor.session_id))
         await _touch_session(hub, found[0])
         return now
     if actor.kind == "service" and actor.id is not None:
@@ -199,7 +201,7 @@ async def authenticate(hub: Hub, connection: HTTPConnection) -> Actor:
     async with hub.database.read() as session:
         found = await hub.sessions.resolve(session, token)
         if found is not None:
-            actor = await with_households(session, account_actor(found[1], found[0].id))
+            actor = await with_households(session, hub.accounts.actor(found[1], found[0].id))
     if found is None:
         _REFUSED.labels("session").inc()
         raise UnauthenticatedError("The session has ended.", remedy="Sign in again.")
@@ -271,6 +273,16 @@ def own_account_first(reason: str) -> ForbiddenError:
         "Your role needs a second factor at sign-in, and your account has none.",
         remedy="Set up an authenticator app or a passkey on the page of your account.",
         code=reason,
+    )
+
+
+def home_waits_first() -> ForbiddenError:
+    """Return the error of an account whose password somebody else has just set."""
+    return ForbiddenError(
+        "Somebody else has set your password within the last 24 hours; until they have gone by "
+        "your account is shown no home and changes nothing about who is.",
+        remedy="Wait. If you did not ask for it, tell the others of the household now.",
+        code="home-waits",
     )
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.accounts.models import Account
-from access.accounts.service import actor_of, resources_of
+from access.accounts.service import resources_of
 from access.consent.service import LiveGrant
 from access.households.membership import with_households
 from access.policy.actions import ACTIONS, KIND_OF_ACTION
@@ -134,7 +134,7 @@ async def explain_access(
         )
     thing = await _find(hub, session, body.resource, body.action, asker)
     account = await hub.accounts.get_by_username(session, body.username)
-    actor = await with_households(session, actor_of(account))
+    actor = await with_households(session, hub.accounts.actor(account))
     notes = _about(hub, account)
     given = await _circumstances(hub, session, actor, body, notes)
     grants = await _grants(hub, session, actor, thing.camera)

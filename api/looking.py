@@ -16,7 +16,7 @@ from access.consent.service import LiveGrant
 from access.policy.types import Actor, Circumstances, Resource
 from access.views.purposes import find_purpose
 from access.views.schemas import ViewKind
-from api.door import actor_now
+from api.door import actor_now, home_waits_first
 from api.guards import Watcher
 from api.hub import Hub
 from camera_hub.devices import homes
@@ -134,8 +134,8 @@ async def may_look_at_incident(
     question = _Question(actor, "incident.image", resource, camera, grants)
     chosen = _choose(hub, question, asked)
     if chosen is None:
-        if camera.place_kind == "home":
-            raise _home_is_closed()
+        if resource.place_kind == "home":
+            raise _home_is_closed(actor)
         raise ForbiddenError(
             "Your account may not see this picture (incident.image).",
             remedy="Ask an administrator for the role it needs.",
@@ -271,7 +271,7 @@ def _refuse(hub: Hub, question: _Question) -> NoReturn:
     if not any(_permits(hub, reading, circumstances) for circumstances in known):
         raise _no_such_camera()
     if question.resource.place_kind == "home":
-        raise _home_is_closed()
+        raise _home_is_closed(question.actor)
     raise ForbiddenError(
         f"Your account may not do this ({question.action}).",
         remedy="Ask an administrator for the role it needs.",
@@ -296,7 +296,9 @@ def _no_such_camera() -> NotFoundError:
     return NotFoundError("There is no such camera.", remedy="Reload the list of cameras.")
 
 
-def _home_is_closed() -> ForbiddenError:
+def _home_is_closed(actor: Actor) -> ForbiddenError:
+    if actor.home_waits:
+        return home_waits_first()
     return ForbiddenError(
         "This is a home. It opens by the consent of its household only.",
         remedy="Ask the household; nobody else can open it.",

@@ -4,6 +4,7 @@ No account exists until somebody makes one, and none has a password that somebod
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,6 +13,7 @@ from access.accounts import repository
 from access.accounts.models import Account
 from access.accounts.names import check_display_name, check_locale, normalise_username
 from access.accounts.passwords import HashedPassword, Passwords
+from access.accounts.resets import home_waits
 from access.accounts.roles import bindings_of, in_words, role_rows
 from access.accounts.throttle import Throttle, TooManyAttemptsError
 from access.ledger.service import JsonScalar, Ledger
@@ -83,6 +85,11 @@ class Accounts:
         ):
             return "second-factor-needed"
         return None
+
+    def actor(self, account: Account, session_id: UUID | None = None) -> Actor:
+        """Return `account` as somebody who asks now."""
+        waits = home_waits(account, self._clock.now())
+        return replace(actor_of(account, session_id), home_waits=waits)
 
     async def hash_password(self, password: str, *, username: str) -> HashedPassword:
         """Check the rules and hash `password`; slow, so call it outside of a transaction.

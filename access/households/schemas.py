@@ -33,11 +33,19 @@ class MemberAdd(BaseModel):
     username: str = Field(max_length=128)
 
 
+class PasswordReset(BaseModel):
+    """When somebody else last set the password of an account, and who."""
+
+    at: datetime
+    by: str
+
+
 class MemberOut(BaseModel):
-    """A member of a household."""
+    """A member of a household. All are shown whose password somebody else has set, and who did."""
 
     account: AccountBrief
     since: datetime
+    password_reset: PasswordReset | None = None
 
 
 class HouseholdOut(BaseModel):

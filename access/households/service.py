@@ -12,11 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from access.accounts import repository as account_rows
 from access.accounts.models import Account
 from access.accounts.names import normalise_username
+from access.accounts.resets import reset_at
 from access.accounts.roles import bindings_of
 from access.accounts.schemas import AccountBrief
 from access.households import repository
 from access.households.models import Household, HouseholdMember
-from access.households.schemas import HouseholdOut, MemberOut
+from access.households.schemas import HouseholdOut, MemberOut, PasswordReset
 from access.ledger.service import Ledger
 from access.policy.areas import normalise_area
 from access.policy.types import Actor, Resource, Role
@@ -217,7 +218,9 @@ class Households:
         members: dict[UUID, list[MemberOut]] = {}
         for member, account in await repository.members(session, [row.id for row in rows]):
             members.setdefault(member.household_id, []).append(
-                MemberOut(account=brief(account), since=member.since)
+                MemberOut(
+                    account=brief(account), since=member.since, password_reset=_reset(account)
+                )
             )
         return [
             HouseholdOut(
@@ -298,6 +301,11 @@ class Households:
             subject=str(household.id),
             data=data,
         )
+
+
+def _reset(account: Account) -> PasswordReset | None:
+    at = reset_at(account)
+    return None if at is None else PasswordReset(at=at, by=account.password_set_by or "")
 
 
 def _check_open(household: Household) -> None:

@@ -64,6 +64,7 @@ def principal(actor: Actor) -> Entity:
         attributes["households"] = [
             {"__entity": uid("Household", str(household))} for household in actor.households
         ]
+        attributes["home_waits"] = actor.home_waits
     return {"uid": principal_uid(actor), "attrs": attributes, "parents": []}
 
 
@@ -76,6 +77,7 @@ def target(cedar_type: str, resource: Resource) -> Entity:
         attributes["residents_may_watch"] = resource.residents_may_watch
     elif cedar_type == "Account":
         attributes = {role: [] for role in (*_ROLE_SETS, "households")}
+        attributes["home_waits"] = False
     parents = [uid("Area", resource.area)]
     if resource.household and cedar_type != "Household":
         parents.append(uid("Household", resource.household))

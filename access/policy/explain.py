@@ -110,6 +110,8 @@ def _changes(question: Question) -> Iterator[_Change]:
         yield _given("second", "the approval of a second person", second_person=True)
     if resource.place_kind == "shared_space" and not resource.residents_may_watch:
         yield _Change("watch", "the camera opened to the residents of its area", _watched)
+    if actor.home_waits:
+        yield _Change("waits", "a day since somebody else set the account's password", _waited)
     held = {binding.role for binding in actor.bindings}
     blind = [role.value for role in _SEES_NO_VIDEO if role in held]
     if blind:
@@ -141,6 +143,10 @@ def _lives_there(question: Question) -> Question:
 
 def _watched(question: Question) -> Question:
     return replace(question, resource=replace(question.resource, residents_may_watch=True))
+
+
+def _waited(question: Question) -> Question:
+    return replace(question, actor=replace(question.actor, home_waits=False))
 
 
 def _not_blind(question: Question) -> Question:

@@ -30,7 +30,10 @@ class RoleBinding:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks. `session_id` is set for accounts, so that open streams can ask again."""
+    """Who asks. `session_id` is set for accounts, so that open streams can ask again.
+
+    `home_waits`: somebody else has just set the account's password, so it sees no home yet.
+    """
 
     kind: Literal["account", "service", "anonymous"]
     id: UUID | None = None
@@ -40,6 +43,7 @@ class Actor:
     scopes: frozenset[str] = field(default_factory=frozenset)
     session_id: UUID | None = None
     households: frozenset[UUID] = field(default_factory=frozenset)
+    home_waits: bool = False
 
 
 ANONYMOUS = Actor(kind="anonymous")

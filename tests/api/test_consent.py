@@ -7,10 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import websockets
 from sqlalchemy import select, text
 
 from access.ledger.models import LedgerEntry
 from api import guards
+from api.door import CSRF_HEADER
 from camera_hub.devices.models import Camera
 from core.clock import ManualClock
 from core.ids import new_id
@@ -176,6 +178,62 @@ async def test_a_share_that_ends_by_itself_cuts_the_running_stream(
         body = {"version": closed_home["version"], "enabled": True}
         answer = await home.admin.patch(home.camera, json=body)
         assert (answer.status_code, answer.json()["code"]) == (422, "household-closed")
+
+
+async def test_a_password_that_an_administrator_sets_opens_no_home(
+    home: Home, sign_in: SignIn, clock: ManualClock
+) -> None:
+    """Signed in as a member they see nothing for a day, and the others of the household see it."""
+    other = await sign_in("resident", AREA, at=home.scene.server)
+    members = f"/api/v1/households/{home.id}/members"
+    assert (await home.member.post(members, json={"username": other.username})).is_success
+    grant = await home.share(await sign_in("resident", AREA))
+    clock.advance(1)
+    known = "a password that they know"
+    path = f"/api/v1/accounts/{other.account_id}"
+    assert (await home.admin.patch(path, json={"password": known})).is_success
+    login = {"username": other.username, "password": known}
+    for _ in range(2):  # also with a password of their own choice, once signed out and in again
+        other.cookies.clear()
+        opened = await other.post("/api/v1/sessions", json=login)
+        assert opened.status_code == 201, opened.text
+        other.headers[CSRF_HEADER] = opened.json()["csrf_token"]
+        own = {"current": login["password"], "new": f"{login['password']} again"}
+        changed = await other.put("/api/v1/accounts/me/password", json=own)
+        assert changed.is_success, changed.text
+        other.headers[CSRF_HEADER] = changed.json()["csrf_token"]
+        login["password"] = own["new"]
+        answer = await other.get(f"{home.camera}/snapshot")
+        assert (answer.status_code, answer.json()["code"]) == (403, "home-waits")
+    cookies = "; ".join(f"{name}={value}" for name, value in other.cookies.items())
+    async with websockets.connect(
+        home.scene.url(), additional_headers={"Cookie": cookies}
+    ) as socket:
+        assert (await closed(socket))[0] == 4403
+    puppet = await sign_in("resident", AREA)
+    give = {"camera_id": str(home.scene.camera_id), "kind": "share", "username": puppet.username,
+            "ends_at": "2026-02-01T00:00:00Z"}  # fmt: skip
+    assert (await other.post("/api/v1/grants", json=give)).status_code == 403
+    for answer in (
+        await other.post(members, json={"username": puppet.username}),
+        await other.delete(f"{members}/{home.member.account_id}"),
+        await other.delete(home.camera),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (403, "home-waits")
+    assert (await other.post(f"/api/v1/grants/{grant['id']}/withdraw")).is_success
+    assert await home.scene.records() == []
+    seen = (await home.member.get("/api/v1/home")).json()["households"][0]["members"]
+    resets = {m["account"]["username"]: m["password_reset"] for m in seen}
+    assert resets[home.member.username] is None
+    assert resets[other.username]["by"] == home.admin.username.title()
+    assert (await home.member.get(f"{home.camera}/snapshot")).status_code == 200
+    assert "camera.snapshot" not in (await other.get(home.camera)).json()["actions"]
+    clock.advance(24 * 3600)
+    other.cookies.clear()
+    again = await other.post("/api/v1/sessions", json=login)
+    assert again.status_code == 201
+    # Its worker has not been heard of for that day, so the camera says what may be looked at.
+    assert "camera.snapshot" in (await other.get(home.camera)).json()["actions"]
 
 
 async def test_a_member_who_is_taken_out_sees_nothing_from_then_on(
@@ -378,7 +436,7 @@ async def test_pictures_of_an_alarm_that_names_no_camera_are_the_households(
     """A button names no camera; what a camera of the home sends to the same alarm shows a home."""
     duty = await sign_in("duty_staff", AREA, at=home.scene.server)
     incident = await home.press()
-    pictured = {"camera_id": str(home.scene.camera_id), "attachments": [attachment(picture())]}
+    pictured: dict[str, Any] = {"camera_id": str(home.scene.camera_id), "attachments": [attachment(picture())]}
     assert await home.press(**pictured) == incident, "joins"
     await home.step(duty, incident, "acknowledge")
     found = (await duty.get(f"/api/v1/incidents/{incident}")).json()
