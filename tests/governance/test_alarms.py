@@ -115,7 +115,7 @@ async def test_what_opens_and_ends_stands_in_the_incidents_own_transaction(stree
     assert sorted(await street.openings()) == sorted(
         [(pressed.id, street.one, None, True), (seen.id, street.two, CAMERA, True)]
     )
-    assert (seen.resource().place_kind, pressed.resource().place_kind) == ("home", "")
+    assert (seen.resource().place_kind, pressed.resource().place_kind) == ("home", "home")
     assert pressed.resource().household == str(street.one)
     await _accounts(street.kernel, duty.id, other.id)
     async with database.transaction() as session:

@@ -120,6 +120,8 @@ async def test_who_looked_is_on_record_before_it_was_shown(
 
     login = Login("auditor", "a long enough password", "auditor", "")
     async with signed_in(demo.url, login) as client:
+        own = {"current": login.password, "new": "one that only the auditor knows"}
+        assert (await client.put("/accounts/me/password", json=own)).is_success
         records = (await client.get("/view-records")).json()["items"]
     assert {"live", "incident_image"} <= {record["kind"] for record in records}
     assert {record["account"]["username"] for record in records} == {"duty"}
