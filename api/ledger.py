@@ -16,6 +16,7 @@ from access.ledger.background import Verification
 from access.ledger.keys import LedgerKeys, to_text
 from access.ledger.models import LedgerEntry
 from access.ledger.times import from_us, to_us
+from access.ledger.verifying import Fault
 from access.policy.types import Actor
 from api.door import permit
 from api.hub import HubDep
@@ -51,6 +52,14 @@ class LedgerHeadOut(BaseModel):
     signed_through: int
 
 
+class BadEntryOut(BaseModel):
+    """The first entry that is wrong: its number, the sort of fault, and what in English."""
+
+    seq: int
+    problem: str
+    code: Fault
+
+
 class VerificationOut(BaseModel):
     """A verification. `bad` is the first entry that is not as it was signed."""
 
@@ -58,7 +67,7 @@ class VerificationOut(BaseModel):
     state: Literal["running", "good", "bad", "failed"]
     checked: int
     total: int
-    bad: dict[str, int | str] | None
+    bad: BadEntryOut | None
     notes: list[str]
 
 
@@ -168,7 +177,7 @@ def _run_out(run: Verification) -> VerificationOut:
         state=run.state,
         checked=run.checked,
         total=run.total,
-        bad=None if run.bad is None else dict(run.bad),
+        bad=None if run.bad is None else BadEntryOut.model_validate(run.bad),
         notes=run.notes,
     )
 

@@ -5,8 +5,7 @@ it, so that a flat, a stairwell or a small house does not tell that it has one.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Hashable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from access.jurisdictions.schemas import Text
 from access.ledger.models import LedgerEntry
 from access.ledger.times import to_us
 from access.policy.areas import ancestors
@@ -34,12 +34,16 @@ _EXPORTS = ("export.requested", "export.approved", "export.refused")
 
 
 class PublicCamera(BaseModel):
-    """A camera of a public or shared space, as everybody there may know it."""
+    """A camera of a public or shared space, as everybody there may know it.
+
+    `place` is what the law in force calls its `place_type`; null where it knows none.
+    """
 
     name: str
     area: str
     place_kind: str
     place_type: str
+    place: Text | None
     purpose: str
     owner: str
     contact: str
@@ -50,7 +54,7 @@ class PublicCamera(BaseModel):
 
 
 class HomesOut(BaseModel):
-    """Home cameras in an area and below; null is "fewer than three"."""
+    """Home cameras in an area and below; null is "of fewer than three households"."""
 
     area: str
     cameras: int | None
@@ -68,12 +72,12 @@ class PublicMonth(BaseModel):
 
 
 class TransparencyOut(BaseModel):
-    """The page for everybody. `homes` is null for fewer than three."""
+    """The page for everybody. `homes` are cameras; null: those of fewer than three households."""
 
     site: str
     jurisdiction: str
-    law: str
-    law_note: str
+    law: Text
+    law_note: Text
     owner: str
     contact: str
     counted_at: datetime
@@ -109,47 +113,64 @@ async def count_for_everybody(hub: "Hub") -> TransparencyOut:
         months = [
             await _count_month(session, hub, this.plus(-back)) for back in reversed(range(MONTHS))
         ]
-    homes = [camera.area for camera in cameras if camera.place_kind == "home"]
+    # A home camera from before there were households counts as a household of its own.
+    homes = [
+        (camera.area, camera.household_id or camera.id)
+        for camera in cameras
+        if camera.place_kind == "home"
+    ]
     return TransparencyOut(
         site=site.name,
         jurisdiction=hub.law.name,
         law=hub.law.content.title,
-        law_note=hub.law.describe().note,
+        law_note=hub.law.content.note,
         owner=site.owner,
         contact=site.contact,
         counted_at=hub.clock.now(),
         cameras=[_public(hub, camera) for camera in cameras if camera.place_kind != "home"],
-        homes=_few(len(homes)),
+        homes=_few([household for _, household in homes]),
         homes_by_area=count_homes(homes),
         months=months,
     )
 
 
-def count_homes(areas: Iterable[str]) -> list[HomesOut]:
-    """Count home cameras by area, from the narrowest up; what is too few goes to the area above."""
-    waiting = Counter(areas)
-    found: list[HomesOut] = []
+def count_homes(homes: Iterable[tuple[str, Hashable]]) -> list[HomesOut]:
+    """Count home cameras by area, from the narrowest up; what is too few goes to the area above.
+
+    `homes` are area and household of each camera. Too few is fewer than three households: else a
+    flat with three cameras would be named. What is left over for the whole site must not be the
+    total less all the others; then the smallest of those goes to the whole site as well.
+    """
+    waiting: dict[str, list[Hashable]] = {}
+    for area, household in homes:
+        waiting.setdefault(area, []).append(household)
+    found: dict[str, list[Hashable]] = {}
     while waiting:
         area = max(waiting, key=lambda path: (path.count("/") + 1 if path else 0, path))
-        count = waiting.pop(area)
-        if count < FEWEST and area:
-            waiting[ancestors(area)[1]] += count
-        else:
-            found.append(HomesOut(area=area, cameras=_few(count)))
-    return sorted(found, key=lambda homes: homes.area)
+        here = waiting.pop(area)
+        if area and len(set(here)) < FEWEST:
+            waiting.setdefault(ancestors(area)[1], []).extend(here)
+            continue
+        while found and len(set(here)) < FEWEST:
+            here += found.pop(min(found, key=lambda path: (len(found[path]), path)))
+        found[area] = here
+    return [HomesOut(area=area, cameras=_few(here)) for area, here in sorted(found.items())]
 
 
-def _few(count: int) -> int | None:
-    return count if count == 0 or count >= FEWEST else None
+def _few(households: Collection[Hashable]) -> int | None:
+    """Return how many cameras these are, given the household of each; None for few households."""
+    return len(households) if not households or len(set(households)) >= FEWEST else None
 
 
 def _public(hub: "Hub", camera: Camera) -> PublicCamera:
     site = hub.settings.site
+    place = hub.law.places.get(camera.place_type)
     return PublicCamera(
         name=camera.name,
         area=camera.area,
         place_kind=camera.place_kind,
         place_type=camera.place_type,
+        place=place.title if place else None,
         purpose=camera.purpose,
         owner=camera.owner or site.owner,
         contact=camera.contact or site.contact,

@@ -1,11 +1,16 @@
-"""The page of transparency as text for a notice board: Markdown or HTML, everything escaped."""
+"""The page of transparency as text for a notice board: Markdown or HTML, everything escaped.
+
+In either language of the console; what people wrote of a camera stays as they wrote it.
+"""
 
 import html
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from access.jurisdictions.schemas import Language
 from api.noticeboard import FEWEST, TransparencyOut
 
-_KINDS = {"public_space": "public space", "shared_space": "shared space"}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&])")
 _STYLE = (
     "body{font:14px/1.5 sans-serif;margin:2em}table{border-collapse:collapse;margin:1em 0}"
@@ -15,34 +20,112 @@ _STYLE = (
 Rows = list[tuple[str, ...]]
 
 
-def camera_rows(page: TransparencyOut) -> Rows:
+@dataclass(frozen=True)
+class Words:
+    """The words of the page in one language; `{…}` are filled in."""
+
+    title: str
+    counted: str
+    homes: str
+    unsaid: str
+    fewer: str
+    days: str
+    hours: str
+    camera_heads: tuple[str, ...]
+    home_heads: tuple[str, ...]
+    month_heads: tuple[str, ...]
+    kinds: dict[str, str]
+    purposes: dict[str, str]
+    listed: str
+    counts: str
+
+
+WORDS: dict[Language, Words] = {
+    "en": Words(
+        title="{site}: cameras and who looks through them",
+        counted="Counted {at} UTC. Rules: {law}. Owner: {owner}. Contact: {contact}.",
+        homes="Home cameras, which only their households open: {count}.",
+        unsaid="not said",
+        fewer="fewer than {few}",
+        days="{n} days",
+        hours="{n} hours",
+        camera_heads=("Camera", "Area", "Place", "Purpose", "Owner", "Contact", "Kept for"),
+        home_heads=("Area", "Home cameras"),
+        month_heads=("Month", "Viewings", "For", "Exports asked for", "approved", "refused"),
+        kinds={"public_space": "public space", "shared_space": "shared space"},
+        purposes={
+            "incident": "an incident",
+            "case": "a case",
+            "maintenance": "maintenance",
+            "subject_access": "a person's own request",
+            "exercise": "an exercise",
+            "none": "none needed",
+        },
+        listed=", ",
+        counts="{name} {count}",
+    ),
+    "zh-CN": Words(
+        title="{site}：这里的摄像机和查看情况",
+        counted="统计时间：{at}（UTC）。适用规定：{law}。负责单位：{owner}。联系方式：{contact}。",
+        homes="家庭摄像机（只有本户能看）：{count}。",
+        unsaid="未说明",
+        fewer="少于 {few}",
+        days="{n} 天",
+        hours="{n} 小时",
+        camera_heads=("摄像机", "区域", "场所", "用途", "负责单位", "联系方式", "保存时间"),
+        home_heads=("区域", "家庭摄像机"),
+        month_heads=("月份", "查看次数", "用途", "申请导出", "批准", "拒绝"),
+        kinds={"public_space": "公共空间", "shared_space": "共用空间"},
+        purposes={
+            "incident": "处理事件",
+            "case": "办理案件",
+            "maintenance": "维护",
+            "subject_access": "本人申请查看",
+            "exercise": "演练",
+            "none": "无需用途",
+        },
+        listed="，",
+        counts="{name} {count} 次",
+    ),
+}
+
+
+def camera_rows(page: TransparencyOut, language: Language) -> Rows:
     """Return one row of texts for each camera."""
+    words = WORDS[language]
     return [
         (
             camera.name,
             camera.area or page.site,
-            " / ".join(filter(None, (_KINDS.get(camera.place_kind, ""), camera.place_type))),
-            camera.purpose or "not said",
-            camera.owner or "not said",
-            camera.contact or "not said",
-            kept(camera.retention_hours),
+            " / ".join(
+                filter(
+                    None,
+                    (
+                        words.kinds.get(camera.place_kind, ""),
+                        camera.place.spoken(language) if camera.place else camera.place_type,
+                    ),
+                )
+            ),
+            camera.purpose or words.unsaid,
+            camera.owner or words.unsaid,
+            camera.contact or words.unsaid,
+            kept(camera.retention_hours, words),
         )
         for camera in page.cameras
     ]
 
 
-CAMERA_HEADS = ("Camera", "Area", "Place", "Purpose", "Owner", "Contact", "Kept for")
-MONTH_HEADS = ("Month", "Viewings", "For", "Exports asked for", "approved", "refused")
-HOME_HEADS = ("Area", "Home cameras")
-
-
-def month_rows(page: TransparencyOut) -> Rows:
+def month_rows(page: TransparencyOut, language: Language) -> Rows:
     """Return one row of texts for each month, the newest first."""
+    words = WORDS[language]
     return [
         (
             month.month,
             str(month.viewings),
-            ", ".join(f"{purpose} {count}" for purpose, count in month.by_purpose.items()),
+            words.listed.join(
+                words.counts.format(name=words.purposes.get(purpose, purpose), count=count)
+                for purpose, count in month.by_purpose.items()
+            ),
             str(month.requested_exports),
             str(month.exports),
             str(month.refused_exports),
@@ -51,62 +134,74 @@ def month_rows(page: TransparencyOut) -> Rows:
     ]
 
 
-def home_rows(page: TransparencyOut) -> Rows:
+def home_rows(page: TransparencyOut, language: Language) -> Rows:
     """Return one row of texts for each area whose home cameras are counted."""
-    return [(homes.area or page.site, few(homes.cameras)) for homes in page.homes_by_area]
+    words = WORDS[language]
+    return [(homes.area or page.site, few(homes.cameras, words)) for homes in page.homes_by_area]
 
 
-def few(count: int | None) -> str:
+def few(count: int | None, words: Words) -> str:
     """Return a count that is not told when it is small."""
-    return f"fewer than {FEWEST}" if count is None else str(count)
+    return words.fewer.format(few=FEWEST) if count is None else str(count)
 
 
-def kept(hours: int | None) -> str:
+def kept(hours: int | None, words: Words) -> str:
     """Return how long recordings are kept, in words."""
     if hours is None:
-        return "not said"
-    return f"{hours // 24} days" if hours >= 48 and hours % 24 == 0 else f"{hours} hours"
+        return words.unsaid
+    if hours >= 48 and hours % 24 == 0:
+        return words.days.format(n=hours // 24)
+    return words.hours.format(n=hours)
 
 
-def as_markdown(page: TransparencyOut) -> str:
+def as_markdown(page: TransparencyOut, language: Language = "en") -> str:
     """Return the page as Markdown."""
+    words = WORDS[language]
     return "\n".join(
         [
-            f"# {_md(page.site)}: cameras and who looks through them",
+            f"# {words.title.format(site=_md(page.site))}",
             "",
-            f"Counted {page.counted_at:%Y-%m-%d %H:%M} UTC. Rules: {_md(page.law)}. "
-            f"Owner: {_md(page.owner or 'not said')}. Contact: {_md(page.contact or 'not said')}.",
+            _counted(page, language, _md),
             "",
-            *_md_table(CAMERA_HEADS, camera_rows(page)),
+            *_md_table(words.camera_heads, camera_rows(page, language)),
             "",
-            f"Home cameras, which only their households open: {few(page.homes)}.",
+            words.homes.format(count=few(page.homes, words)),
             "",
-            *_md_table(HOME_HEADS, home_rows(page)),
+            *_md_table(words.home_heads, home_rows(page, language)),
             "",
-            *_md_table(MONTH_HEADS, month_rows(page)),
+            *_md_table(words.month_heads, month_rows(page, language)),
             "",
         ]
     )
 
 
-def as_html(page: TransparencyOut) -> str:
+def as_html(page: TransparencyOut, language: Language = "en") -> str:
     """Return the page as one HTML document without scripts or anything from elsewhere."""
-    e = html.escape
+    words, site = WORDS[language], html.escape(page.site)
     return "\n".join(
         [
             "<!doctype html>",
-            f'<html lang="en"><head><meta charset="utf-8"><title>{e(page.site)}</title>',
+            f'<html lang="{language}"><head><meta charset="utf-8"><title>{site}</title>',
             f"<style>{_STYLE}</style></head><body>",
-            f"<h1>{e(page.site)}: cameras and who looks through them</h1>",
-            f"<p>Counted {page.counted_at:%Y-%m-%d %H:%M} UTC. Rules: {e(page.law)}. "
-            f"Owner: {e(page.owner or 'not said')}. Contact: {e(page.contact or 'not said')}.</p>",
-            *_html_table(CAMERA_HEADS, camera_rows(page)),
-            f"<p>Home cameras, which only their households open: {e(few(page.homes))}.</p>",
-            *_html_table(HOME_HEADS, home_rows(page)),
-            *_html_table(MONTH_HEADS, month_rows(page)),
+            f"<h1>{words.title.format(site=site)}</h1>",
+            f"<p>{_counted(page, language, html.escape)}</p>",
+            *_html_table(words.camera_heads, camera_rows(page, language)),
+            f"<p>{words.homes.format(count=html.escape(few(page.homes, words)))}</p>",
+            *_html_table(words.home_heads, home_rows(page, language)),
+            *_html_table(words.month_heads, month_rows(page, language)),
             "</body></html>",
             "",
         ]
+    )
+
+
+def _counted(page: TransparencyOut, language: Language, escaped: Callable[[str], str]) -> str:
+    words = WORDS[language]
+    return words.counted.format(
+        at=f"{page.counted_at:%Y-%m-%d %H:%M}",
+        law=escaped(page.law.spoken(language)),
+        owner=escaped(page.owner or words.unsaid),
+        contact=escaped(page.contact or words.unsaid),
     )
 
 

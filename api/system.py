@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from access.jurisdictions.schemas import Text
 from access.policy.types import Actor
 from api.door import permit
 from api.hub import HubDep
@@ -47,7 +48,7 @@ class LawStateOut(BaseModel):
     """The jurisdiction in force, and how many cameras of before do not keep to it."""
 
     name: str
-    title: str
+    title: Text
     broken_cameras: int
 
 

@@ -25,15 +25,29 @@ from access.jurisdictions.schemas import (
     Rule,
     RuleOut,
     SealLimit,
+    Text,
 )
 from core.errors import InvalidInputError
 
 _KIND_RULE = "HUB-2"
-_KIND_NAMES = {"public_space": "a public space", "shared_space": "a shared space", "home": "a home"}
+_KIND_NAMES = {
+    "public_space": Text(en="a public space", zh="公共空间"),
+    "shared_space": Text(en="a shared space", zh="共用空间"),
+    "home": Text(en="a home", zh="住宅"),
+}
+_TOLD = {
+    "purpose": Text(en="The camera has no purpose.", zh="没有填写摄像机的用途。"),
+    "owner": Text(en="The camera has no owner.", zh="没有填写摄像机的负责单位。"),
+    "contact": Text(en="The camera has no contact.", zh="没有填写摄像机的联系方式。"),
+}
+_OURS = Text(en="Camera Hub", zh="Camera Hub")
 
 
 class LawRefusedError(InvalidInputError):
-    """A camera breaks the law in force (422). `detail["errors"]` names fields, rules and quotes."""
+    """A camera breaks the law in force (422). `detail["errors"]` names fields, rules and quotes.
+
+    `texts` has each message in every language, the others are English.
+    """
 
     code = "law-refused"
 
@@ -41,12 +55,17 @@ class LawRefusedError(InvalidInputError):
         first, *others = breaches
         also = ", ".join(f"{b.field} ({b.rule})" for b in others)
         super().__init__(
-            f"{first.message} {first.rule}: “{first.quote}” ({first.source})."
-            + (f" Also broken: {also}." if also else ""),
-            remedy=first.remedy,
+            f"{first.cited}" + (f" Also broken: {also}." if also else ""),
+            remedy=str(first.remedy),
             detail={
                 "errors": [
-                    {"field": b.field, "message": str(b), "rule": b.rule, "quote": b.quote}
+                    {
+                        "field": b.field,
+                        "message": str(b.text),
+                        "rule": b.rule,
+                        "quote": str(b.quote),
+                        "texts": b.text.model_dump(by_alias=True),
+                    }
                     for b in breaches
                 ]
             },
@@ -110,17 +129,21 @@ class Law:
                     self._breach(
                         "place_type",
                         self.content.place_needed,
-                        "It is not said what place the camera looks at.",
+                        Text(
+                            en="It is not said what place the camera looks at.",
+                            zh="没有填写摄像机拍摄的场所。",
+                        ),
                     )
                 ]
             return []
         place = self.place(facts.place_type)
         if place.forbidden:
-            return [
-                self._breach(
-                    "place_type", place.forbidden, f"No camera may be here: {place.title.lower()}."
-                )
-            ]
+            title = _title(place, facts.place_type)
+            here = Text(
+                en=f"No camera may be here: {title.en.lower()}.",
+                zh=f"此处不得安装摄像机：{title.zh}。",
+            )
+            return [self._breach("place_type", place.forbidden, here)]
         found = list(self._kind_breaches(facts, place))
         # What a household films in its own home is its own affair.
         if facts.place_kind != "home":
@@ -135,7 +158,10 @@ class Law:
         Its place may be one that this law does not know: then that is the finding.
         """
         if facts.place_type and facts.place_type not in self.places:
-            unknown = f"The law in force knows no place '{facts.place_type}'."
+            unknown = Text(
+                en=f"The law in force knows no place '{facts.place_type}'.",
+                zh=f"适用的规定里没有“{facts.place_type}”这种场所。",
+            )
             return [self._breach("place_type", _KIND_RULE, unknown)]
         return self.check(facts)
 
@@ -153,12 +179,7 @@ class Law:
         """Return what a camera's name says that makes one ask whether it may be there."""
         name = unicodedata.normalize("NFKC", camera_name).casefold()
         return [
-            Hint(
-                key,
-                word,
-                f"The name holds '{word}'. If the camera looks into such a place "
-                f"({place.title.lower()}), rule {place.forbidden} forbids it.",
-            )
+            _hint(key, place, word)
             for key, place in self.places.items()
             if place.forbidden and key != place_type
             for word in [next((w for w in place.words if w.casefold() in name), "")]
@@ -195,7 +216,7 @@ class Law:
         return LawOut(
             name=self.name,
             title=self.content.title,
-            note=" ".join(self.content.note.split()),
+            note=self.content.note,
             source=self.content.source.text,
             rules=[self._rule_out(number, rule) for number, rule in self.rules.items()],
             places=[_place_out(key, place) for key, place in self.places.items()],
@@ -214,34 +235,41 @@ class Law:
             number=number,
             text=rule.text,
             quote=rule.quote,
-            source=rule.source.text or self._own_source(number),
+            source=self._source(number),
             remedy=rule.remedy,
         )
 
-    def _own_source(self, number: str) -> str:
-        return self.content.source.text if number in self.content.rules else "Camera Hub"
+    def _source(self, number: str) -> Text:
+        own = self.rules[number].source
+        if own is not None:
+            return own.text
+        return self.content.source.text if number in self.content.rules else _OURS
 
-    def _breach(self, name: str, number: str, message: str) -> Breach:
+    def _breach(self, name: str, number: str, message: Text) -> Breach:
         rule = self.rules[number]
-        source = rule.source.text or self._own_source(number)
-        return Breach(name, number, message, rule.quote, source, rule.remedy)
+        return Breach(name, number, message, rule.quote, self._source(number), rule.remedy)
 
     def _kind_breaches(self, facts: CameraFacts, place: Place) -> Iterable[Breach]:
         if facts.place_kind not in place.kinds:
-            kind = _KIND_NAMES.get(facts.place_kind, facts.place_kind)
+            kind = _KIND_NAMES[facts.place_kind]
+            title = _title(place, facts.place_type)
             yield self._breach(
                 "place_kind",
                 place.kinds_rule or _KIND_RULE,
-                f"The place '{place.title}' is not {kind}.",
+                Text(
+                    en=f"The place '{title.en}' is not {kind.en}.",
+                    zh=f"“{title.zh}”不属于{kind.zh}。",
+                ),
             )
 
     def _notice_breaches(self, facts: CameraFacts, place: Place) -> Iterable[Breach]:
         if place.signage and not facts.signage:
-            yield self._breach("signage", place.signage, "There is no sign beside the camera.")
+            missing = Text(en="There is no sign beside the camera.", zh="摄像机旁没有提示标志。")
+            yield self._breach("signage", place.signage, missing)
         if place.told:
-            for name in ("purpose", "owner", "contact"):
+            for name, untold in _TOLD.items():
                 if not getattr(facts, name):
-                    yield self._breach(name, place.told, f"The camera has no {name}.")
+                    yield self._breach(name, place.told, untold)
 
     def _retention_breaches(self, facts: CameraFacts, limits: Retention) -> Iterable[Breach]:
         hours = limits.default_h if facts.retention_hours is None else facts.retention_hours
@@ -251,20 +279,29 @@ class Law:
             yield self._breach(
                 "retention_hours",
                 limits.rule,
-                f"{hours} hours are fewer than the {limits.min_h} that must be kept.",
+                Text(
+                    en=f"{hours} hours are fewer than the {limits.min_h} that must be kept.",
+                    zh=f"{hours} 小时少于必须保存的 {limits.min_h} 小时。",
+                ),
             )
         if limits.max_h is not None and hours > limits.max_h:
             yield self._breach(
                 "retention_hours",
                 limits.rule,
-                f"{hours} hours are more than the {limits.max_h} that may be kept.",
+                Text(
+                    en=f"{hours} hours are more than the {limits.max_h} that may be kept.",
+                    zh=f"{hours} 小时超过允许保存的 {limits.max_h} 小时。",
+                ),
             )
         above = limits.justify_above_h
         if above is not None and hours > above and not facts.retention_reason:
             yield self._breach(
                 "retention_reason",
                 limits.rule,
-                f"More than {above} hours need a reason.",
+                Text(
+                    en=f"More than {above} hours need a reason.",
+                    zh=f"保存超过 {above} 小时须写明理由。",
+                ),
             )
 
 
@@ -276,7 +313,6 @@ def _laid_over(below: Place | None, above: Place | None) -> Place:
         return found
     return Place(
         title=above.title or below.title,
-        title_zh=above.title_zh or below.title_zh,
         kinds=above.kinds or below.kinds,
         kinds_rule=above.kinds_rule or below.kinds_rule,
         forbidden=above.forbidden or below.forbidden,
@@ -287,12 +323,25 @@ def _laid_over(below: Place | None, above: Place | None) -> Place:
     )
 
 
+def _title(place: Place, key: str) -> Text:
+    return place.title or Text(en=key, zh=key)
+
+
+def _hint(key: str, place: Place, word: str) -> Hint:
+    title, rule = _title(place, key), place.forbidden
+    message = Text(
+        en=f"The name holds '{word}'. If the camera looks into such a place "
+        f"({title.en.lower()}), rule {rule} forbids it.",
+        zh=f"名称中有“{word}”。如果摄像机拍到这类场所（{title.zh}），规定 {rule} 不允许。",
+    )
+    return Hint(key, word, message)
+
+
 def _place_out(key: str, place: Place) -> PlaceOut:
     limits = place.retention
     return PlaceOut(
         key=key,
-        title=place.title,
-        title_zh=place.title_zh,
+        title=_title(place, key),
         kinds=list(place.kinds),
         forbidden=bool(place.forbidden),
         forbidden_by=place.forbidden,

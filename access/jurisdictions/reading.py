@@ -18,6 +18,7 @@ from access.jurisdictions.schemas import (
     Rule,
     SealLimit,
     Source,
+    Text,
 )
 from core.errors import HubError
 
@@ -26,14 +27,21 @@ BASE = "none"
 _NAME = re.compile(r"[a-z0-9_-]{1,40}")
 _MODELS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("rules.*.source", Source),
+    *((f"rules.*.{name}", Text) for name in ("text", "quote", "remedy")),
     ("rules.*", Rule),
+    ("places.*.title", Text),
     ("places.*.retention", Retention),
     ("places.*", Place),
     ("source", Source),
+    ("title", Text),
+    ("note", Text),
     ("retrieval", Retrieval),
     ("seal", SealLimit),
     ("", JurisdictionFile),
 )
+
+
+_LANGUAGES = tuple(field.alias or name for name, field in Text.model_fields.items())
 
 
 class JurisdictionError(HubError):
@@ -115,6 +123,8 @@ def _explain(item: Any) -> str:
         near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
         return f"has an unknown key '{name}'; {hint}"
+    if item["type"] == "missing" and place[-1] in _LANGUAGES:
+        return f"lacks '{name}': each text stands there in {' and '.join(_LANGUAGES)}"
     return f"says at '{name}': {str(item['msg']).removeprefix('Value error, ')}"
 
 
@@ -147,7 +157,7 @@ def check_over(base: JurisdictionFile, over: ReadFile) -> None:
     for key, place in content.places.items():
         below = base.places.get(key)
         if below is None:
-            if not place.title or not (place.kinds or place.forbidden):
+            if place.title is None or not (place.kinds or place.forbidden):
                 raise _bad(over.path, f"has a new place '{key}' without title and kinds")
         elif below.forbidden and (place.kinds or place.retention is not None):
             raise _bad(

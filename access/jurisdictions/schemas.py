@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+Language = Literal["en", "zh-CN"]
 PlaceKind = Literal["public_space", "shared_space", "home"]
 Hours = int | None
 
@@ -14,31 +15,49 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Source(_Part):
-    """Where a rule stands: the regulation, its number, article, date, and language."""
+class Text(_Part):
+    """The same words in each language of the console; none is ever missing. `str` is English."""
 
-    name: str = ""
-    name_local: str = ""
-    number: str = ""
-    article: str = ""
+    model_config = ConfigDict(populate_by_name=True, str_strip_whitespace=True)
+
+    en: str = Field(min_length=1)
+    zh: str = Field(min_length=1, alias="zh-CN")
+
+    def __str__(self) -> str:
+        return self.en
+
+    def spoken(self, language: Language) -> str:
+        """Return the words in `language`."""
+        return self.zh if language == "zh-CN" else self.en
+
+    def __add__(self, other: "Text") -> "Text":
+        return Text(en=f"{self.en} {other.en}", zh=f"{self.zh}{other.zh}")
+
+
+class Source(_Part):
+    """Where a rule stands: the regulation, its number, article and date."""
+
+    name: Text
+    number: Text | None = None
+    article: Text | None = None
     date: dt.date | None = None
-    language: str = ""
 
     @property
-    def text(self) -> str:
+    def text(self) -> Text:
         """The source in one line."""
-        article = f"Art. {self.article}" if self.article[:1].isdigit() else self.article
-        parts = (self.name, self.number, article)
-        return ", ".join(part for part in parts if part)
+        parts = [part for part in (self.name, self.number, self.article) if part is not None]
+        return Text(
+            en=", ".join(part.en for part in parts), zh="，".join(part.zh for part in parts)
+        )
 
 
 class Rule(_Part):
     """A numbered rule: what it asks, a short quote, where it stands, and what to do."""
 
-    text: str = Field(min_length=1)
-    quote: str = Field(min_length=1)
-    source: Source = Source()
-    remedy: str = Field(min_length=1)
+    text: Text
+    quote: Text
+    source: Source | None = None
+    remedy: Text
 
 
 class Retention(_Part):
@@ -68,8 +87,7 @@ class Place(_Part):
     a place where it may not be.
     """
 
-    title: str = ""
-    title_zh: str = ""
+    title: Text | None = None
     kinds: tuple[PlaceKind, ...] = ()
     kinds_rule: str = ""
     forbidden: str = ""
@@ -85,7 +103,7 @@ class Retrieval(_Part):
     rule: str
     roles: tuple[str, ...]
     persons: int = Field(ge=1, le=5)
-    register_: tuple[str, ...] = Field(alias="register")
+    register_: tuple[Text, ...] = Field(alias="register")
 
 
 class SealLimit(_Part):
@@ -98,8 +116,8 @@ class SealLimit(_Part):
 class JurisdictionFile(_Part):
     """One file. `place_needed` names the rule that wants every camera's place to be known."""
 
-    title: str = Field(min_length=1)
-    note: str = ""
+    title: Text
+    note: Text
     source: Source
     rules: dict[str, Rule]
     place_needed: str = ""
@@ -129,13 +147,24 @@ class Breach:
 
     field: str
     rule: str
-    message: str
-    quote: str
-    source: str
-    remedy: str
+    message: Text
+    quote: Text
+    source: Text
+    remedy: Text
 
-    def __str__(self) -> str:
-        return f"{self.message} {self.rule}: “{self.quote}” ({self.source}). {self.remedy}"
+    @property
+    def cited(self) -> Text:
+        """What is wrong, and the rule that says so by number and quote."""
+        cited = Text(
+            en=f"{self.rule}: “{self.quote.en}” ({self.source.en}).",
+            zh=f"{self.rule}：“{self.quote.zh}”（{self.source.zh}）。",
+        )
+        return self.message + cited
+
+    @property
+    def text(self) -> Text:
+        """The same, and what to do about it."""
+        return self.cited + self.remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,25 +173,24 @@ class Hint:
 
     place_type: str
     word: str
-    message: str
+    message: Text
 
 
 class RuleOut(BaseModel):
     """A rule on the wire."""
 
     number: str
-    text: str
-    quote: str
-    source: str
-    remedy: str
+    text: Text
+    quote: Text
+    source: Text
+    remedy: Text
 
 
 class PlaceOut(BaseModel):
     """A place on the wire; hours are null where the law names none."""
 
     key: str
-    title: str
-    title_zh: str
+    title: Text
     kinds: list[PlaceKind]
     forbidden: bool
     forbidden_by: str
@@ -179,16 +207,19 @@ class RetrievalOut(BaseModel):
     rule: str
     roles: list[str]
     persons: int
-    register_items: list[str]
+    register_items: list[Text]
 
 
 class LawOut(BaseModel):
-    """The jurisdiction in force. `note` says that it is configuration, not legal advice."""
+    """The jurisdiction in force. `note` says that it is configuration, not legal advice.
+
+    Every text is there in each language of the console.
+    """
 
     name: str
-    title: str
-    note: str
-    source: str
+    title: Text
+    note: Text
+    source: Text
     rules: list[RuleOut]
     places: list[PlaceOut]
     place_needed: bool

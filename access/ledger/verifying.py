@@ -7,7 +7,7 @@ that a ledger of any length is checked in constant memory.
 import hashlib
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -21,24 +21,38 @@ KEY_KIND = "ledger.key"
 UNSIGNED_GRACE_US = 60_000_000
 """How old the first entry of a ledger may be without any checkpoint, in microseconds."""
 
+Fault = Literal[
+    "changed",
+    "inserted",
+    "removed",
+    "truncated",
+    "resigned",
+    "checkpoint",
+    "key",
+    "unsigned",
+    "head",
+]
+"""The sorts of faults; the console has words of its own for each."""
+
 RowTuple = tuple[Any, ...]
 """seq, at, kind, area, actor_kind, actor_id, subject, body, hash; the texts as UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """The first thing that is wrong: at which entry, and what."""
+    """The first thing that is wrong: at which entry, of which sort, and what in English."""
 
     seq: int
     problem: str
+    code: Fault
 
 
 class BentError(Exception):
     """Raised where the ledger stops being what was signed."""
 
-    def __init__(self, seq: int, problem: str) -> None:
+    def __init__(self, seq: int, problem: str, code: Fault) -> None:
         super().__init__(f"entry {seq}: {problem}")
-        self.bad = Bad(seq, problem)
+        self.bad = Bad(seq, problem, code)
 
 
 class Mark(NamedTuple):
@@ -71,7 +85,7 @@ class Verdict:
             "state": "bad" if self.bad else "good",
             "checked": self.checked,
             "total": self.total,
-            "bad": {"seq": self.bad.seq, "problem": self.bad.problem} if self.bad else None,
+            "bad": asdict(self.bad) if self.bad else None,
             "signed_through": self.signed_through,
             "unsigned": max(0, self.checked - self.signed_through),
             "notes": self.notes,
@@ -108,16 +122,19 @@ def follow(previous: bytes, before: int, rows: Iterable[RowTuple]) -> Iterator[t
                     seq,
                     "its content and the entry before it do not give its hash: "
                     "it was changed, moved or put in",
+                    "changed",
                 )
             yield seq, previous
     except (struct.error, TypeError) as error:
-        raise BentError(seq, "holds a value that no entry can hold: it was changed") from error
+        raise BentError(
+            seq, "holds a value that no entry can hold: it was changed", "changed"
+        ) from error
 
 
 def _gap(expected: int, found: int) -> BentError:
     if found < expected:
-        return BentError(found, "stands where no entry can stand: it was put in")
-    return BentError(expected, "is missing: it was removed")
+        return BentError(found, "stands where no entry can stand: it was put in", "inserted")
+    return BentError(expected, "is missing: it was removed", "removed")
 
 
 class KeyRing:
@@ -139,7 +156,7 @@ class KeyRing:
         for seq, body in entries:
             what = self._introduce(seq, body)
             if what and self.problem is None:
-                self.problem = Bad(seq, what)
+                self.problem = Bad(seq, what, "key")
 
     def _introduce(self, seq: int, body: bytes) -> str:
         """Take up one key entry; return what is wrong with it, or nothing."""
@@ -213,7 +230,7 @@ class Verifier:
             self.verdict.checked, self._previous = seq, digest
             problem = self._ring.problem
             if problem is not None and problem.seq == seq:
-                raise BentError(seq, problem.problem)
+                raise BentError(seq, problem.problem, problem.code)
             if seq == due:
                 self._check_marks(seq, digest, marks.pop(seq))
                 due = min(marks, default=0)
@@ -232,12 +249,13 @@ class Verifier:
             where = _WHERE[source]
             problem, named_at = self._ring.check(checkpoint)
             if problem:
-                raise BentError(seq, f"its checkpoint {where} {problem}")
+                raise BentError(seq, f"its checkpoint {where} {problem}", "checkpoint")
             if checkpoint.hash != digest:
                 raise BentError(
                     seq,
                     f"is not the entry that was signed {where}: "
                     "it or one before it was changed and chained anew",
+                    "resigned",
                 )
             if named_at:
                 self._doubtful = (named_at, checkpoint.key_id)
@@ -246,7 +264,9 @@ class Verifier:
             self.verdict.signed_through = seq
         sources = {mark.source for mark in marks}
         if "file" in sources and "table" not in sources:
-            raise BentError(seq, "its signed checkpoint was removed from the database")
+            raise BentError(
+                seq, "its signed checkpoint was removed from the database", "checkpoint"
+            )
 
     def finish(
         self, head: tuple[int, bytes] | None, beyond: Iterable[Checkpoint], now_us: int
@@ -268,11 +288,14 @@ class Verifier:
         for checkpoint, source in marks:
             problem, _ = self._ring.check(checkpoint)
             if problem:
-                raise BentError(checkpoint.seq, f"its checkpoint {_WHERE[source]} {problem}")
+                raise BentError(
+                    checkpoint.seq, f"its checkpoint {_WHERE[source]} {problem}", "checkpoint"
+                )
             raise BentError(
                 last + 1,
                 f"is missing: the end was cut off; a checkpoint {_WHERE[source]} covers "
                 f"everything up to entry {checkpoint.seq}",
+                "truncated",
             )
         self._check_head(head, last)
         if self._doubtful is not None and self._doubtful[0] > self._newest_root:
@@ -280,10 +303,13 @@ class Verifier:
                 self._doubtful[0],
                 f"names the signing key {self._doubtful[1]}, which nothing outside the database "
                 "vouches for",
+                "key",
             )
         old = self._first_at is not None and now_us - self._first_at > UNSIGNED_GRACE_US
         if last and not self.verdict.signed_through and old:
-            raise BentError(1, "no checkpoint covers it: the signatures were removed, or none made")
+            raise BentError(
+                1, "no checkpoint covers it: the signatures were removed, or none made", "unsigned"
+            )
         self.verdict.notes += [
             f"The chain of keys was broken at entry {seq}: the key before was lost. What it "
             "signed is checked; that the new key is yours, its .pub file says."
@@ -294,12 +320,14 @@ class Verifier:
     def _check_head(self, head: tuple[int, bytes] | None, last: int) -> None:
         if head is None:
             if last:
-                raise BentError(last, "the row of ledger_head, which names it, was removed")
+                raise BentError(last, "the row of ledger_head, which names it, was removed", "head")
             return
         seq, digest = head
         if seq > last:
-            raise BentError(last + 1, f"is missing: the end was cut off; the head says {seq}")
+            raise BentError(
+                last + 1, f"is missing: the end was cut off; the head says {seq}", "truncated"
+            )
         if seq < last:
-            raise BentError(seq + 1, "stands behind the head: it was put in")
+            raise BentError(seq + 1, "stands behind the head: it was put in", "inserted")
         if digest != self._previous:
-            raise BentError(seq, "the head names another hash than this entry has")
+            raise BentError(seq, "the head names another hash than this entry has", "head")

@@ -29,6 +29,13 @@ class PageFormat(StrEnum):
     md = "md"
 
 
+class PageLanguage(StrEnum):
+    """The languages of the console, and so of the page."""
+
+    en = "en"
+    zh = "zh-CN"
+
+
 def _law(name: str) -> "Law":
     from access.jurisdictions import Law
 
@@ -41,10 +48,10 @@ def show(jurisdiction: Jurisdiction = "", as_json: AsJson = False) -> None:
     """Show rules and places of the law in force. Configuration, not legal advice."""
     law = _law(jurisdiction).describe()
     if as_json:
-        print_json(law.model_dump(mode="json"))
+        print_json(law.model_dump(mode="json", by_alias=True))
         return
     out.print(f"{law.name}: {law.title}", highlight=False, markup=False)
-    out.print(law.note, highlight=False, markup=False)
+    out.print(str(law.note), highlight=False, markup=False)
     print_table(
         ("rule", "asks", "quote", "source"),
         ((r.number, r.text, r.quote, r.source) for r in law.rules),
@@ -76,10 +83,10 @@ def check(jurisdiction: Jurisdiction = "", as_json: AsJson = False) -> None:
                     "area": camera.area,
                     "field": breach.field,
                     "rule": breach.rule,
-                    "message": breach.message,
-                    "quote": breach.quote,
-                    "source": breach.source,
-                    "remedy": breach.remedy,
+                    "message": str(breach.message),
+                    "quote": str(breach.quote),
+                    "source": str(breach.source),
+                    "remedy": str(breach.remedy),
                 }
                 for camera, breach in await broken_rules(session, law, hub.settings.site)
             ]
@@ -184,6 +191,9 @@ def transparency(
     page_format: Annotated[
         PageFormat, typer.Option("--format", help="html or md for a notice board.")
     ] = PageFormat.md,
+    language: Annotated[
+        PageLanguage, typer.Option("--language", help="Of html or md; json has both.")
+    ] = PageLanguage.en,
 ) -> None:
     """Print the page of transparency, as everybody may read it without sign-in."""
 
@@ -195,8 +205,9 @@ def transparency(
 
     page = run(work)
     if page_format is PageFormat.json:
-        print_json(page.model_dump(mode="json"))
+        print_json(page.model_dump(mode="json", by_alias=True))
         return
     from api.noticeboard_text import as_html, as_markdown
 
-    out.file.write(as_html(page) if page_format is PageFormat.html else as_markdown(page))
+    write = as_html if page_format is PageFormat.html else as_markdown
+    out.file.write(write(page, language.value))

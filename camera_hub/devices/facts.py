@@ -116,7 +116,11 @@ class Places:
     def warnings(self, camera: Camera) -> list[WarningOut]:
         """Return what a camera's name makes one ask."""
         return [
-            WarningOut(code="forbidden-place-name", message=hint.message)
+            WarningOut(
+                code="forbidden-place-name",
+                message=str(hint.message),
+                texts=hint.message,
+            )
             for hint in self.law.hints(camera.name, camera.place_type)
         ]
 

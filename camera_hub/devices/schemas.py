@@ -13,6 +13,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from access.jurisdictions.schemas import Text
 from camera_hub.streams.types import ReasonCode, StreamState
 from core.text import Cleaned, Normalised, Printable, no_longer_than, printable
 
@@ -157,10 +158,14 @@ class ProfileOut(BaseModel):
 
 
 class WarningOut(BaseModel):
-    """Something that works, but should be looked at."""
+    """Something that works, but should be looked at.
+
+    `texts` has the message in each language where it does not follow from the code alone.
+    """
 
     code: str
     message: str
+    texts: Text | None = None
 
 
 class ProbeOut(BaseModel):

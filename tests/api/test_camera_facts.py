@@ -93,7 +93,8 @@ async def test_a_camera_that_breaks_the_law_is_refused_with_the_rule(
     problem = await refused(admin, entry(**LAWFUL, retention_hours=48), "law-refused")
     assert [e["field"] for e in problem["errors"]] == ["retention_hours"]
     assert problem["errors"][0]["rule"] == "CN-VID-4"
-    assert hub.law.rules["CN-VID-4"].quote in problem["detail"]
+    assert hub.law.rules["CN-VID-4"].quote.en in problem["detail"]
+    assert hub.law.rules["CN-VID-4"].quote.zh in problem["errors"][0]["texts"]["zh-CN"]
     await refused(admin, entry(**{**LAWFUL, "place_type": "toilet"}), "law-refused")
     async with hub.database.read() as session:
         assert list(await session.scalars(select(Camera))) == []
@@ -137,7 +138,10 @@ async def test_a_name_that_hints_at_a_forbidden_place_warns_and_is_kept(sign_in:
     admin = await sign_in("administrator")
     made = await admin.post(URL, json=entry(name="3号楼更衣室"))
     assert made.status_code == 201
-    assert [w["code"] for w in made.json()["warnings"]] == ["forbidden-place-name"]
+    (warning,) = made.json()["warnings"]
+    assert warning["code"] == "forbidden-place-name"
+    assert warning["texts"]["en"] == warning["message"]
+    assert "名称中有" in warning["texts"]["zh-CN"]
     assert (await admin.get(f"{URL}/{made.json()['id']}")).json()["warnings"] == []
 
 

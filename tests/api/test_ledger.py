@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import orjson
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import text
 
 from access.ledger.checkpoints import Checkpoint
 from access.ledger.keys import LedgerKeys
+from access.ledger.verifying import Fault
 from access.policy.types import Actor
 from api.hub import Hub
 from core.ids import new_id
@@ -223,3 +225,10 @@ async def test_the_command_line_verifies_while_the_hub_runs(
     bad = await call("verify")
     assert bad.returncode == 1
     assert "Entry 1 " in bad.stdout
+
+
+def test_the_console_has_words_for_every_fault_of_the_ledger() -> None:
+    texts = Path(__file__).resolve().parents[2] / "web" / "src" / "i18n"
+    for language in ("en", "zh-CN"):
+        words = orjson.loads((texts / f"{language}.json").read_bytes())["ledger"]["fault"]
+        assert words.keys() == set(get_args(Fault))

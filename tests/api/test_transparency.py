@@ -117,16 +117,22 @@ async def test_it_is_counted_once_a_minute(hub: Hub, client: Client, clock: Manu
 
 def test_no_small_area_tells_that_a_home_there_has_a_camera() -> None:
     def counted(*areas: str) -> dict[str, int | None]:
-        return {homes.area: homes.cameras for homes in count_homes(areas)}
+        each_their_own = [(area, number) for number, area in enumerate(areas)]
+        return {homes.area: homes.cameras for homes in count_homes(each_their_own)}
 
     assert counted() == {}
     assert counted("a/b/1") == {"": None}
     assert counted("a/b/1", "a/b/2", "a/b/3") == {"a/b": 3}
     assert counted("a/b/1", "a/b/2", "a/c/1") == {"a": 3}
-    assert counted(*["a/b/1"] * 3, "a/b/2", "a/c") == {"a/b/1": 3, "": None}
+    assert counted(*["a/b/1"] * 3, "a/b/2", "a/c") == {"": 5}, "less the others it is two"
     many = [f"a/{house}/{flat}" for house in range(4) for flat in range(house)]
     assert counted(*many) == {"a/3": 3, "a": 3}
     assert all(n is None or n >= FEWEST for n in counted(*many, "x").values())
+    # One family with many cameras is one family.
+    flat = [("a/b/1", "Li")] * 5
+    assert [(h.area, h.cameras) for h in count_homes(flat)] == [("", None)]
+    two_more = [*flat, ("a/b/2", "Wu"), ("a/b/3", "He")]
+    assert [(h.area, h.cameras) for h in count_homes(two_more)] == [("a/b", 7)]
 
 
 async def test_the_page_for_the_notice_board_is_escaped(hub: Hub) -> None:
@@ -139,6 +145,20 @@ async def test_the_page_for_the_notice_board_is_escaped(hub: Hub) -> None:
     assert "<script>" not in row
     assert row.replace(r"\|", "").count("|") == 8
     assert "\n# c" not in markdown
+
+
+async def test_the_page_for_the_notice_board_is_in_both_languages(hub: Hub) -> None:
+    await put(hub, "Gate", "demo/jade", "public_space", place_type="street", purpose="Safety")
+    page = await count_for_everybody(hub)
+    english, chinese = as_html(page), as_html(page, "zh-CN")
+    assert '<html lang="en">' in english
+    assert "<td>public space / Street</td>" in english
+    assert '<html lang="zh-CN">' in chinese
+    assert "<td>公共空间 / 街道</td>" in chinese
+    assert "未选择适用法律" in as_markdown(page, "zh-CN")
+    for words in ("Counted", "Rules", "not said", "Kept for", "Viewings", "No jurisdiction"):
+        assert words in english
+        assert words not in chinese
 
 
 @BOTH_STORES

@@ -167,7 +167,7 @@ describe('retention', () => {
 })
 
 describe('what a camera says of its place', () => {
-  const place = { title: '', title_zh: '', forbidden_by: '', signage: false, min_h: 720, default_h: 720, justify_above_h: 720, max_h: null }
+  const place = { title: { en: '', 'zh-CN': '' }, forbidden_by: '', signage: false, min_h: 720, default_h: 720, justify_above_h: 720, max_h: null }
   const law = {
     places: [
       { ...place, key: 'toilet', kinds: [], forbidden: true, forbidden_by: 'HUB-1' },

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from access.jurisdictions import CameraFacts, JurisdictionError, Law, LawRefusedError
 from access.jurisdictions.reading import DATA
+from access.jurisdictions.schemas import Text
 from core.errors import InvalidInputError
 
+UNTRANSLATED = (Text(en="Camera Hub", zh="Camera Hub"),)
 SHIPPED = ["none", "cn", "eu", "uk"]
 GOOD = CameraFacts(
     name="Gate",
@@ -20,13 +23,30 @@ GOOD = CameraFacts(
     contact="office@example.org",
     signage=True,
 )
+
+
+def both(english: str, chinese: str) -> dict[str, str]:
+    return {"en": english, "zh-CN": chinese}
+
+
 OWN = {
-    "title": "Our town",
-    "source": {"name": "Bylaw", "number": "7", "article": "3"},
-    "rules": {"TOWN-1": {"text": "At most a week.", "quote": "A week.", "remedy": "Keep less."}},
+    "title": both("Our town", "本镇"),
+    "note": both("Not legal advice.", "不是法律意见。"),
+    "source": {
+        "name": both("Bylaw", "镇规"),
+        "number": both("7", "7 号"),
+        "article": both("Art. 3", "第三条"),
+    },
+    "rules": {
+        "TOWN-1": {
+            "text": both("At most a week.", "最多一周。"),
+            "quote": both("A week.", "一周。"),
+            "remedy": both("Keep less.", "请少保存。"),
+        }
+    },
     "places": {
         "street": {"retention": {"rule": "TOWN-1", "default_h": 24, "max_h": 168}},
-        "kiln": {"title": "Kiln", "kinds": ["shared_space"]},
+        "kiln": {"title": both("Kiln", "窑"), "kinds": ["shared_space"]},
     },
 }
 
@@ -44,8 +64,8 @@ def broken(law: Law, **changes: object) -> list[tuple[str, str]]:
 def test_what_came_with_the_hub_is_whole_and_can_be_read(name: str) -> None:
     law = Law.load(None, name)
     described = law.describe()
-    assert "not legal advice" in described.note
-    assert all(rule.quote and rule.source and rule.remedy for rule in described.rules)
+    assert "not legal advice" in described.note.en
+    assert "不是法律意见" in described.note.zh
     assert law.check(GOOD) == []
     link = Path(__file__).resolve().parents[3] / "configs" / "jurisdictions" / f"{name}.yaml"
     assert link.resolve() == DATA / f"{name}.yaml"
@@ -66,7 +86,10 @@ def test_no_jurisdiction_allows_a_camera_where_people_undress_wash_or_sleep(name
                 law.require(facts)
             number = law.places[place].forbidden
             assert number in str(refused.value)
-            assert law.rules[number].quote in str(refused.value)
+            assert law.rules[number].quote.en in str(refused.value)
+            (error,) = refused.value.detail["errors"]
+            assert error["message"] == error["texts"]["en"]
+            assert law.rules[number].quote.zh in error["texts"]["zh-CN"]
 
 
 def test_without_a_jurisdiction_only_places_count() -> None:
@@ -142,11 +165,12 @@ def test_a_centres_own_file_adds_places_and_limits(tmp_path: Path) -> None:
     assert broken(law, retention_hours=169) == [("retention_hours", "TOWN-1")]
     assert broken(law, place_type="kiln", place_kind="shared_space") == []
     assert broken(law, place_type="bedroom") == [("place_type", "HUB-1")]
-    assert law.describe().rules[-1].source == "Bylaw, 7, Art. 3"
+    assert law.describe().rules[-1].source.en == "Bylaw, 7, Art. 3"
+    assert law.describe().rules[-1].source.zh == "镇规，7 号，第三条"
 
 
 def test_another_content_is_another_digest(tmp_path: Path) -> None:
-    assert own(tmp_path).digest != own(tmp_path, title="Our town, mended").digest
+    assert own(tmp_path).digest != own(tmp_path, title=both("Our town, mended", "本镇")).digest
 
 
 @pytest.mark.parametrize(
@@ -165,7 +189,14 @@ def test_another_content_is_another_digest(tmp_path: Path) -> None:
         ({"places": {"home_interior": {"kinds": ["shared_space"]}}}, "HUB-2"),
         ({"places": {"kiln": {}}}, "without title"),
         ({"rules": {"HUB-1": OWN["rules"]["TOWN-1"]}, "places": {}}, "HUB-1 anew"),  # type: ignore[index]
-        ({"title": ""}, "title"),
+        ({"title": both("", "本镇")}, "title.en"),
+        ({"title": {"en": "Our town"}}, "lacks 'title.zh-CN'"),
+        ({"note": {"zh-CN": "不是法律意见。"}}, "lacks 'note.en'"),
+        ({"note": {**both("a", "b"), "fr": "c"}}, "unknown key 'note.fr'"),
+        (
+            {"places": {"kiln": {"title": {"en": "Kiln"}, "kinds": ["shared_space"]}}},
+            "lacks 'places.kiln.title.zh-CN'",
+        ),
     ],
 )
 def test_a_bad_file_is_refused_and_says_where(
@@ -195,3 +226,40 @@ def test_a_jurisdiction_that_is_not_there_is_named_with_the_nearest(tmp_path: Pa
 def test_nobody_takes_away_the_floor_with_an_own_none(tmp_path: Path) -> None:
     (tmp_path / "none.yaml").write_text("title: Nothing holds\n", encoding="utf-8")
     assert broken(Law.load(tmp_path, "none"), place_type="toilet") == [("place_type", "HUB-1")]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_text_of_the_law_is_in_chinese_too(name: str) -> None:
+    """Chinese characters stand in each, and no English is left in its place."""
+
+    def texts(part: object) -> list[Text]:
+        if isinstance(part, Text):
+            return [part]
+        if isinstance(part, BaseModel):
+            return [text for value in dict(part).values() for text in texts(value)]
+        if isinstance(part, list):
+            return [text for value in part for text in texts(value)]
+        return []
+
+    found = texts(Law.load(None, name).describe())
+    assert len(found) > 40
+    for text in found:
+        assert text.zh != text.en or text in UNTRANSLATED, text
+        assert any("\u4e00" <= letter <= "\u9fff" for letter in text.zh) or text in UNTRANSLATED
+
+
+def test_each_refusal_and_warning_is_in_both_languages() -> None:
+    law = Law.load(None, "cn")
+    cases: list[dict[str, object]] = [
+        {"place_type": ""}, {"place_type": "toilet"}, {"place_type": "home_interior"},
+        {"signage": False}, {"purpose": ""}, {"owner": ""}, {"contact": ""},
+        {"retention_hours": 1}, {"retention_hours": 9999},
+    ]  # fmt: skip
+    for changes in cases:
+        for breach in law.check(replace(GOOD, **changes)):  # type: ignore[arg-type]
+            assert breach.message.zh.endswith("。")
+            assert breach.message.en.endswith(".")
+            assert breach.rule in breach.text.zh
+    (hint,) = law.hints("1号楼更衣室")
+    assert "更衣室" in hint.message.zh
+    assert "CN-VID-2" in hint.message.zh

@@ -1,8 +1,9 @@
-/** What is wrong with one field; `rule` is the law's number where a law says so. */
+/** What is wrong with one field; `rule` is the law's number where a law says so, `texts` says it in each language. */
 export interface FieldFault {
   field: string
   message: string
   rule: string
+  texts: Record<string, string>
 }
 
 /** An answer that says no: RFC 9457 problem details, or no answer at all. */
@@ -29,6 +30,11 @@ function text(value: unknown): string {
   return typeof value === 'string' ? value : ''
 }
 
+function texts(value: unknown): Record<string, string> {
+  if (typeof value !== 'object' || value === null) return {}
+  return Object.fromEntries(Object.entries(value).map(([language, words]) => [language, text(words)]))
+}
+
 /** The problem that stands in `response`, whatever its body looks like. */
 export function problemFrom(response: Response, body: unknown): Problem {
   const retry = Number(response.headers.get('Retry-After'))
@@ -47,6 +53,7 @@ export function problemFrom(response: Response, body: unknown): Problem {
       field: text(field.field),
       message: text(field.message),
       rule: text(field.rule),
+      texts: texts(field.texts),
     })),
     retryAfter,
   )
