@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
+import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from access.ledger.checkpoints import Checkpoint, CheckpointFile
+from access.ledger.times import from_us
 from access.ledger.verifying import (
     KEY_KIND,
     BentError,
@@ -25,6 +27,8 @@ from core.errors import UnavailableError
 
 BATCH = 5_000
 """Entries in one batch: about 2 MB."""
+
+LOSS_KIND = "ledger.loss"
 
 _COLUMNS = "seq, at, kind, area, actor_kind, actor_id, subject, body, hash"
 _ENTRIES = f"SELECT {_COLUMNS} FROM ledger_entry ORDER BY seq"  # noqa: S608  # constants only
@@ -111,6 +115,7 @@ async def verify(
     *,
     now_us: int,
     given: Checkpoint | None = None,
+    size: int | None = None,
     progress: Progress = lambda _checked, _total: None,
 ) -> Verdict:
     """Check the whole ledger of `database` and return the verdict; `bad` is the first fault.
@@ -123,11 +128,12 @@ async def verify(
         roots: the public keys that are believed, by id.
         now_us: the present, in microseconds since 1970-01-01 UTC.
         given: a checkpoint that was exported earlier.
+        size: how many bytes of `checkpoints.jsonl` to believe; None for all.
         progress: called after each batch.
     """
     # Before the snapshot: a checkpoint is in the database before it is in the file.
     file = CheckpointFile(directory)
-    size = file.size()
+    size = file.size() if size is None else size
     verdict = Verdict()
     try:
         async with _snapshot(database) as store:
@@ -135,10 +141,15 @@ async def verify(
             entries = await store.rows(
                 "SELECT seq, body FROM ledger_entry WHERE kind = ? ORDER BY seq", KEY_KIND
             )
+            losses = await store.rows(
+                "SELECT seq, at, body FROM ledger_entry WHERE kind = ? ORDER BY seq", LOSS_KIND
+            )
             ring = KeyRing(roots, ((seq, bytes(body)) for seq, body in entries))
             total = heads[0][0] if heads else 0
             verifier = Verifier(ring, _outside(file, size, given), total)
             verdict = verifier.verdict
+            # Also where the rest is bad: it may be why.
+            verdict.notes += [_told(seq, at, bytes(body)) for seq, at, body in losses]
             async for rows in store.batches():
                 verifier.feed(rows, await _marks(store, verifier.seq, rows[-1][0]))
                 progress(verifier.seq, total)
@@ -161,9 +172,22 @@ async def _marks(store: _Store, after: int, until: int) -> list[Checkpoint]:
             for seq, digest, at, name, signature in rows
         ]
     except (TypeError, ValueError) as error:
-        raise BentError(
-            rows[0][0], "its checkpoint in the database cannot be read", "checkpoint"
-        ) from error
+        raise BentError(rows[0][0], "its checkpoint in the database cannot be read") from error
+
+
+def _told(seq: int, at_us: int, body: bytes) -> str:
+    """Return what the entry of an accepted loss says."""
+    try:
+        data = orjson.loads(body)
+        kept, lost, reason = data["kept_through"], data["lost_through"], data["reason"]
+        when = from_us(at_us).isoformat(timespec="seconds")
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return f"Entry {seq} tells of a loss, and cannot be read."
+    return (
+        f"An end was lost: the ledger once went on after entry {kept} to entry {lost}, which is "
+        f"gone. Accepted in entry {seq} ({when}), when {seq - 1 - kept} entries after {kept} were "
+        f"there that nothing had signed: {reason}"
+    )
 
 
 def _outside(file: CheckpointFile, size: int, given: Checkpoint | None) -> Iterator[Mark]:

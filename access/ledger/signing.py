@@ -82,6 +82,8 @@ class Signer:
         try:
             await self.sign()
         except (HubError, OSError) as error:
+            # What is wrong may be cleared up meanwhile: next time it is read anew.
+            self._last, self._carried = None, 0
             _failed.inc()
             # Without numbers that change from try to try: one fault is one incident.
             return (
@@ -274,5 +276,6 @@ class Signer:
 
 _BENT = (
     "Nothing is signed until this is cleared up. Run `camera-hub ledger verify`, find out who "
-    "wrote to the database, and restore it from your backup; new entries go on being written."
+    "wrote to the database, and restore it from your backup; new entries go on being written. "
+    "If it was just restored from one, `camera-hub ledger accept-loss` enters what is lost."
 )

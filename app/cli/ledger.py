@@ -1,4 +1,4 @@
-"""`camera-hub ledger verify | checkpoint | list | head | keys`."""
+"""`camera-hub ledger verify | checkpoint | list | head | accept-loss | keys`."""
 
 import asyncio
 import sqlite3
@@ -217,6 +217,46 @@ def show_head(json: AsJson = False) -> None:
         print_json(value)
     else:
         out.print(f"{value['seq']} {value['hash']}", highlight=False)
+
+
+@app.command("accept-loss")
+def accept_loss(
+    reason: Annotated[str, typer.Option(help="Why the end is lost; it stands in the ledger.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """After a backup was restored: enter that the newest entries are lost, and sign on."""
+    if not reason.strip():
+        raise typer.BadParameter("Say why the entries are lost.", param_hint="--reason")
+
+    async def work() -> tuple[int, Path] | None:
+        from access.ledger.losses import enter_loss, find_loss, set_aside
+
+        async with opened_hub() as hub:
+            directory = hub.settings.ledger_dir
+            loss = await find_loss(hub.database, hub.ledger, directory)
+            out.print(
+                f"Signed once and gone: what came after entry {loss.kept_through}, up to entry "
+                f"{loss.lost.seq}. That this was lost stands in the ledger for good, and every "
+                "verification tells of it.",
+                highlight=False,
+            )
+            if not yes and not await asyncio.to_thread(typer.confirm, "Is the loss known to you?"):
+                return None
+            async with hub.database.transaction() as session:
+                await enter_loss(session, hub.ledger, loss, reason.strip())
+            aside = await asyncio.to_thread(set_aside, directory, loss)
+            newest = await hub.signer.sign()
+            return (0 if newest is None else newest.seq), aside
+
+    done = run(work)
+    if done is None:
+        err.print("Nothing was changed.")
+        sys.exit(1)
+    out.print(
+        f"Signed up to entry {done[0]}. The signatures of what is lost: {done[1]}",
+        highlight=False,
+        markup=False,
+    )
 
 
 @keys.command("rotate")

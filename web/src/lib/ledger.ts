@@ -55,6 +55,7 @@ export const ledgerKinds = [
   'hub.started',
   'hub.stopped',
   'ledger.key',
+  'ledger.loss',
 ] as const
 
 /** A key of the texts has no dot inside. */
