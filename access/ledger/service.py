@@ -73,7 +73,7 @@ class Ledger:
         """Add an entry to the transaction of `session` and return its number.
 
         Takes a lock until the commit: append last, and after `outbox.serialise` where both are
-        needed.
+        needed. What the session has not written yet is written before.
 
         Args:
             session: the session of the fact itself; both are committed or neither.
@@ -98,6 +98,8 @@ class Ledger:
             "subject": _storable(subject)[:200],
             "body": body,
         }
+        # A row that refers to a locked one waits for it: not while all wait for the ledger.
+        await session.flush()
         session.info[LOCKED] = True
         seq, previous = await repository.locked_head(session)
         seq += 1

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.ledger.checkpoints import CheckpointFile
 from access.ledger.keys import LedgerKeyError, LedgerKeys
-from access.ledger.models import LedgerEntry
+from access.ledger.models import LedgerCheckpoint, LedgerEntry
 from access.ledger.service import encode_body
 from access.ledger.signing import LedgerBentError
 from core.errors import ConflictError
@@ -84,6 +84,14 @@ async def test_the_store_refuses_to_change_the_ledger(book: Book, statement: str
         async with book.database.transaction() as session:
             await session.execute(text(statement))
     assert (await book.verify()).bad is None
+
+
+async def test_what_waits_to_be_written_is_written_before_the_ledger_is_locked(book: Book) -> None:
+    """A row that refers to a locked one, written later, could wait for who waits for the ledger."""
+    async with book.database.transaction() as session:
+        session.add(LedgerCheckpoint(seq=1, hash=b"", at=1, key_id="", signature=b""))
+        await book.ledger.append(session, "view.opened", actor=None, data={})
+        assert not session.new
 
 
 async def test_the_mapper_refuses_to_change_an_entry(book: Book) -> None:
