@@ -34,7 +34,9 @@ def check_password(password: str, username: str) -> None:
         InvalidInputError: code `weak-password`; says which rule is broken.
     """
     folded = password.strip().casefold()
-    if len(password) < MIN_LENGTH:
+    if not _is_text(password):
+        broken = "holds half a character"
+    elif len(password) < MIN_LENGTH:
         broken = f"has fewer than {MIN_LENGTH} characters"
     elif len(password) > MAX_LENGTH:
         broken = f"has more than {MAX_LENGTH} characters"
@@ -52,6 +54,15 @@ def check_password(password: str, username: str) -> None:
         "a few words in a row are good.",
         code="weak-password",
     )
+
+
+def _is_text(password: str) -> bool:
+    """Tell whether it can be hashed: JSON can hold half of a character (a lone surrogate)."""
+    try:
+        password.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Passwords:
@@ -77,7 +88,7 @@ class Passwords:
         With `stored` None (no such account) the same work is done in vain, so that the time of
         the answer does not tell which usernames exist.
         """
-        if len(password) > MAX_LENGTH:
+        if len(password) > MAX_LENGTH or not _is_text(password):
             password, stored = "", None
         if stored is None:
             if self._nobody is None:

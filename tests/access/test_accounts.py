@@ -61,6 +61,15 @@ async def test_hashes_are_argon2id_salted_and_renewed() -> None:
     assert (await passwords.verify(PASSWORD, "no hash at all")) == (False, None)
 
 
+async def test_half_a_character_is_no_password() -> None:
+    """JSON can hold a lone surrogate, which no hash can be made of: wrong, and no failure."""
+    passwords = Passwords()
+    stored = await passwords.hash(PASSWORD, username="x")
+    assert await passwords.verify(PASSWORD + "\ud83d", stored) == (False, None)
+    with pytest.raises(InvalidInputError, match="half a character"):
+        check_password(PASSWORD + "\ud83d", "x")
+
+
 async def test_an_unknown_user_costs_as_much_work_as_a_wrong_password() -> None:
     class Counting(Argon2Hasher):
         verified = 0
