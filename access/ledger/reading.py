@@ -172,7 +172,9 @@ async def _marks(store: _Store, after: int, until: int) -> list[Checkpoint]:
             for seq, digest, at, name, signature in rows
         ]
     except (TypeError, ValueError) as error:
-        raise BentError(rows[0][0], "its checkpoint in the database cannot be read") from error
+        raise BentError(
+            rows[0][0], "its checkpoint in the database cannot be read", "checkpoint"
+        ) from error
 
 
 def _told(seq: int, at_us: int, body: bytes) -> str:
