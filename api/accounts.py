@@ -146,8 +146,9 @@ async def reset_second_factors(
     async with hub.database.transaction() as session:
         account = await hub.accounts.get_for_change(session, account_id)
         _require_all(hub, actor, "account.reset", account)
-        await hub.sessions.end_all(session, account_id, "second factors reset", by=actor)
+        # The factors first: a sign-in locks its passkey before the ledger, which ending locks.
         await hub.factors.reset(session, account, actor)
+        await hub.sessions.end_all(session, account_id, "second factors reset", by=actor)
 
 
 async def _out(hub: Hub, session: AsyncSession, account: Account) -> AccountOut:

@@ -269,8 +269,8 @@ def reset_factors(username: Username) -> None:
         async with opened_hub() as hub, hub.database.transaction() as session:
             found = await hub.accounts.get_by_username(session, username)
             account = await hub.accounts.get_for_change(session, found.id)
-            await hub.sessions.end_all(session, account.id, "command line")
             await hub.factors.reset(session, account, None)
+            await hub.sessions.end_all(session, account.id, "command line")
 
     run(work)
     out.print(f"'{username}' has no second factor and was signed out.", highlight=False)
