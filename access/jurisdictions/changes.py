@@ -29,8 +29,10 @@ async def note_changes(
     )
     changed = []
     for name, source, digest in found:
-        before = await _locked(session, clock, name)
-        if (before.source, before.digest) == (source[:300], digest):
+        row = await _locked(session, clock, name)
+        # Kept apart: the update below changes the row in the session as well.
+        source_before, digest_before = row.source, row.digest
+        if (source_before, digest_before) == (source[:300], digest):
             continue
         await session.execute(
             update(RuleFile)
@@ -45,8 +47,8 @@ async def note_changes(
             data={
                 "source": source,
                 "sha256": digest,
-                "source_before": before.source,
-                "sha256_before": before.digest,
+                "source_before": source_before,
+                "sha256_before": digest_before,
             },
         )
         changed.append(name)

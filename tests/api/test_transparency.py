@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from access.jurisdictions.changes import note_changes
+from access.ledger.models import LedgerEntry
 from access.policy.types import Actor
 from api.hub import Hub
 from api.noticeboard import FEWEST, count_for_everybody, count_homes
@@ -172,6 +173,11 @@ async def test_another_law_or_policy_is_in_the_ledger_once(hub: Hub) -> None:
     hub.law = type(hub.law).load(None, "eu")
     assert await noted() == ["law"]
     assert await noted() == []
+    async with hub.database.read() as session:
+        query = select(LedgerEntry.body).where(LedgerEntry.kind == "law.changed")
+        told = [json.loads(body) for body in await session.scalars(query.order_by(LedgerEntry.seq))]
+    assert [(one["source_before"], one["source"]) for one in told] == [("", "none"), ("none", "eu")]
+    assert (told[0]["sha256_before"], told[1]["sha256_before"]) == ("", told[0]["sha256"])
 
 
 async def test_the_command_line_finds_cameras_that_break_the_law(
