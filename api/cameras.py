@@ -197,6 +197,7 @@ async def update_camera(
     """Change a camera. A new address or account is tried first, and used at once.
 
     Members of a household may switch their own home camera off and on, and change nothing else.
+    An administrator may switch it off; on again only they.
     """
     action = "camera.switch" if body.model_fields_set <= {"version", "enabled"} else "camera.update"
     async with hub.database.read() as session:
@@ -208,6 +209,8 @@ async def update_camera(
     found = await hub.devices.refind(camera, body)
     async with hub.database.transaction() as session:
         camera = await visible(hub, session, actor, camera_id, action)
+        if body.enabled and not camera.enabled:
+            require(hub, actor, "camera.switch_on", resource_of(camera))
         place, facts = home_place(camera), recorded(camera)
         left, address = camera.area, camera.address
         await hub.devices.change(session, camera, body, found)

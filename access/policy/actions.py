@@ -8,6 +8,7 @@ ACTIONS_BY_KIND: dict[str, tuple[str, ...]] = {
         "camera.create",
         "camera.update",
         "camera.switch",
+        "camera.switch_on",
         "camera.delete",
         "camera.live",
         "camera.snapshot",

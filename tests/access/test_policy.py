@@ -47,7 +47,7 @@ TABLE: dict[Role, str] = {
     Role.AUDITOR: f"{OWN} view.list {READ} camera.list camera.read ledger.read ledger.verify "
     "export.list seal.list seal.approve access.explain",
     Role.ADMINISTRATOR: f"{OWN} {LOOK} {STAFF} zone.write camera.probe camera.create camera.update "
-    "camera.switch camera.delete account.list account.create account.update "
+    "camera.switch camera.switch_on camera.delete account.list account.create account.update "
     "account.grant account.reset "
     "household.list household.create household.update household.close "
     "token.list token.create token.delete access.explain",

@@ -258,6 +258,9 @@ async def test_members_switch_their_own_home_camera_and_nothing_else(
         answer = await member.patch(path, json={"version": 2, **body})
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), body
     assert (await neighbour.patch(path, json={"version": 2, "enabled": True})).status_code == 404
+    # Who configures may switch it off, and not on again against the household.
+    forced = await admin.patch(path, json={"version": 2, "enabled": True, "name": "Hall"})
+    assert (forced.status_code, forced.json()["code"]) == (403, "forbidden")
     assert (await member.patch(path, json={"version": 2, "enabled": True})).is_success
     gate = entry(address="rtsp://127.0.0.1:10/cam")
     shared = (await admin.post(URL, json=gate)).json()["id"]
