@@ -1,11 +1,11 @@
-"""Recovery codes: ten on a sheet of paper, each of 80 random bits, each good once."""
+"""Recovery codes: ten on a sheet of paper, each of 120 random bits, each good once."""
 
 import base64
 import hashlib
 import secrets
 
 COUNT = 10
-_BYTES = 10
+_BYTES = 15
 
 
 def new_codes() -> list[str]:
@@ -20,7 +20,7 @@ def new_codes() -> list[str]:
 def digest(code: str) -> str:
     """Return the SHA-256 of `code`, however it was typed: blanks, dashes and case do not matter.
 
-    Eighty random bits need no slow hash. 0, 1 and 8 are not in the alphabet (RFC 4648 base 32),
+    So many random bits need no slow hash. 0, 1 and 8 are not in the alphabet (RFC 4648 base 32),
     so somebody who reads O, I or B so is understood.
     """
     plain = "".join(c for c in code.lower() if c.isalnum())[:64]

@@ -5,7 +5,6 @@ from typing import Any
 
 import httpx
 import pytest
-import structlog.testing
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
@@ -18,6 +17,7 @@ from api.hub import Hub
 from api.middleware import content_security_policy
 from core.settings import ServerSettings, Settings, SettingsError, load_settings
 from tests.support.http import PASSWORD, LiveServer, SignIn
+from tests.support.logs import captured_logs
 
 FORGED = {
     "X-Forwarded-For": "203.0.113.7",
@@ -34,7 +34,7 @@ async def addresses_seen(hub: Hub, peer: str, headers: dict[str, str], username:
     """Sign in from `peer` and return the addresses in the session and in the log."""
     transport = httpx.ASGITransport(app=create_app(hub), client=(peer, 4711))
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
-        with structlog.testing.capture_logs() as lines:
+        with captured_logs() as lines:
             made = await client.post(
                 "/api/v1/sessions",
                 json={"username": username, "password": PASSWORD},
@@ -46,6 +46,7 @@ async def addresses_seen(hub: Hub, peer: str, headers: dict[str, str], username:
         row = (await session.scalars(newest_first(newest))).first()
     assert row is not None
     logged = {line["address"] for line in lines if line["event"] == "request"}
+    assert logged
     return {row.address, *logged}
 
 

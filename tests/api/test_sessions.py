@@ -11,6 +11,7 @@ from api.door import COOKIE, CSRF_HEADER, still_permitted
 from api.hub import Hub
 from core.clock import ManualClock
 from tests.support.http import PASSWORD, Client, SignIn, password_hash
+from tests.support.logs import captured_logs
 
 
 @pytest.mark.parametrize("hub_url", ["sqlite", "postgresql"], indirect=True)
@@ -129,3 +130,32 @@ async def test_an_open_stream_counts_as_use(hub: Hub, sign_in: SignIn, clock: Ma
         clock.advance(3600)
         watched += timedelta(hours=1)
     assert not await still_permitted(hub, actor, "event.stream")
+
+
+async def test_sign_ins_and_what_was_refused_are_logged_with_who_and_from_where(
+    client: Client, sign_in: SignIn
+) -> None:
+    patrol = await sign_in(Role.PATROL, "demo")
+    with captured_logs() as lines:
+        for password in ("not the right one", PASSWORD):
+            body = {"username": patrol.username, "password": password}
+            await client.post("/api/v1/sessions", json=body)
+        assert (await patrol.get("/api/v1/accounts")).status_code == 403
+    by_event = {line["event"]: line for line in lines if line["event"] != "request"}
+    for event in ("sign_in_refused", "password_accepted"):
+        assert by_event[event]["account"] == str(patrol.account_id)
+        assert by_event[event]["address"]
+    refused = [line for line in lines if line["event"] == "request" and line["status"] == 403]
+    assert [line["actor"] for line in refused] == [f"account:{patrol.account_id}"]
+    assert refused[0]["path"] == "/api/v1/accounts"
+    assert PASSWORD not in str(lines)
+
+
+async def test_a_password_of_any_letters_and_of_64_or_more_is_taken(sign_in: SignIn) -> None:
+    admin = await sign_in(Role.ADMINISTRATOR)
+    for n, password in enumerate(
+        ("abcdef ghijkl mnop", "一二三四五六七八九十 雨", "long and plain " * 8)
+    ):
+        body = {"username": f"somebody{n}", "display_name": "X", "roles": [], "password": password}
+        made = await admin.post("/api/v1/accounts", json=body)
+        assert made.status_code == 201, made.text

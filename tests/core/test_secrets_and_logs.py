@@ -1,5 +1,6 @@
 """Invariant 12: secrets stay secret, at rest, in logs and in errors."""
 
+import ast
 import io
 import json
 import logging
@@ -116,6 +117,7 @@ try:
 except ValueError:
     log.exception("failed")
     logging.getLogger("lib").exception("also %s", "rtsp://u:hunter2@h/y")
+log.info("forged", name="x\\n2030-01-01 00:00:00 [info] forged line")
 logging.getLogger("lib").error("sent Authorization: Bearer %s", "hunter2hunter2")
 """
 
@@ -137,6 +139,34 @@ def test_no_log_line_of_ours_or_of_a_library_holds_a_secret(fmt: str) -> None:
     if fmt == "json":
         first = json.loads(done.stderr.splitlines()[0])
         assert (first["event"], first["process"], first["level"]) == ("opened", "test", "info")
+        assert first["timestamp"].endswith("Z"), "in UTC"
+
+
+@pytest.mark.parametrize("fmt", ["console", "json"])
+def test_a_value_with_a_line_break_makes_no_log_line_of_its_own(fmt: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, fmt],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    assert "forged line" in done.stderr
+    assert not [line for line in done.stderr.splitlines() if line.startswith("2030-01-01")]
+
+
+def test_nothing_that_must_not_be_guessed_comes_from_a_plain_generator() -> None:
+    """`random` is for waiting times only: no package that makes a secret imports it."""
+    root = Path(__file__).resolve().parents[2]
+    sources = [p for name in ("access", "api", "app", "core") for p in (root / name).rglob("*.py")]
+    assert len(sources) > 100
+    assert not [
+        path
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Import) and any(a.name == "random" for a in node.names))
+        or (isinstance(node, ast.ImportFrom) and node.module == "random")
+    ]
 
 
 def test_a_log_line_that_nobody_can_read_any_more_stops_nothing(
