@@ -78,9 +78,7 @@ class Hub:
 
     def __post_init__(self) -> None:
         self.guards = Guards(self.live)
-        self.signer = Signer(
-            self.database, self.clock, self.ledger, self.settings.ledger_dir
-        )
+        self.signer = Signer(self.database, self.clock, self.ledger, self.settings.ledger_dir)
         self.exports = Exports(self.clock, self.ledger, self.settings.exports_dir)
         self.governance = build_governance(self)
 

@@ -205,11 +205,15 @@ def _of_file(file: CheckpointFile, size: int) -> Iterator[Mark]:
             checkpoint = Checkpoint.from_json(line)
         except ValueError as error:
             raise BentError(
-                before + 1, f"line {number} of checkpoints.jsonl, which may cover it, is damaged"
+                before + 1,
+                f"line {number} of checkpoints.jsonl, which may cover it, is damaged",
+                "checkpoint",
             ) from error
         if checkpoint.seq < before:
             raise BentError(
-                checkpoint.seq, f"line {number} of checkpoints.jsonl is out of its order"
+                checkpoint.seq,
+                f"line {number} of checkpoints.jsonl is out of its order",
+                "checkpoint",
             )
         before = checkpoint.seq
         yield Mark(checkpoint, "file")

@@ -436,7 +436,10 @@ async def test_pictures_of_an_alarm_that_names_no_camera_are_the_households(
     """A button names no camera; what a camera of the home sends to the same alarm shows a home."""
     duty = await sign_in("duty_staff", AREA, at=home.scene.server)
     incident = await home.press()
-    pictured: dict[str, Any] = {"camera_id": str(home.scene.camera_id), "attachments": [attachment(picture())]}
+    pictured: dict[str, Any] = {
+        "camera_id": str(home.scene.camera_id),
+        "attachments": [attachment(picture())],
+    }
     assert await home.press(**pictured) == incident, "joins"
     await home.step(duty, incident, "acknowledge")
     found = (await duty.get(f"/api/v1/incidents/{incident}")).json()

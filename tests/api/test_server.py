@@ -93,7 +93,9 @@ async def test_a_web_socket_of_another_site_is_refused_before_it_opens(
 async def test_stopping_ends_what_hangs_on(server: LiveServer, sign_in: SignIn) -> None:
     """Neither an open stream nor a request that never ends holds up the stop."""
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"POST /api/v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+    writer.write(
+        b"POST /api/v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+    )
     await writer.drain()
     client = await sign_in(Role.PATROL, "demo", at=server)
     assert (await client.get("/api/v1/health/ready")).json() == {"status": "ok"}
