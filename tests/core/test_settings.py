@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from core.settings import Settings, SettingsError, load_settings
 
@@ -18,6 +19,20 @@ def test_defaults_need_no_file() -> None:
     assert settings == Settings()
     assert settings.database_url.startswith("sqlite+aiosqlite:///")
     assert settings.data_dir.is_absolute()
+
+
+def test_the_example_in_configs_has_every_setting_with_its_default() -> None:
+    """A setting that is added stands there too, and what is shown is what holds."""
+    path = Path(__file__).resolve().parents[2] / "configs" / "camera-hub.yaml"
+    assert load_settings(path, environ={}) == Settings()
+
+    def keys(values: object, at: str = "") -> set[str]:
+        if not isinstance(values, dict) or at == ".governance.acknowledge_within_s":
+            return {at}
+        return {key for name, value in values.items() for key in keys(value, f"{at}.{name}")}
+
+    shown = keys(yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert shown == keys(Settings().model_dump(mode="json"))
 
 
 def test_the_environment_goes_over_the_file_and_overrides_over_both(tmp_path: Path) -> None:
