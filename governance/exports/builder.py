@@ -6,7 +6,8 @@ build that was killed is begun anew from the approved request.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,12 @@ class ExportBuilder:
 
     async def run(self) -> None:
         """Build and delete for ever; the supervisor starts it again when it fails."""
-        # With SQLite nobody else builds: what is half done was left by a kill.
-        stale = timedelta(0) if self._database.is_sqlite else STALE
+        async with self._alone():
+            await self._run()
+
+    async def _run(self) -> None:
+        # Nobody else builds: what is half done was left by a kill.
+        stale = timedelta(0)
         swept = -_SWEEP_EVERY_S
         while True:
             while await self.build_next(stale=stale):
@@ -78,6 +83,24 @@ class ExportBuilder:
                 await self.sweep()
                 swept = self._clock.monotonic()
             await wait(self._clock, self._woken, POLL_S)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Wait until no other process of the site builds. With SQLite there is none.
+
+        PostgreSQL gives the lock back as soon as the connection of a killed process is gone.
+        """
+        if self._database.is_sqlite:
+            yield
+            return
+        async with self._database.engine.connect() as connection:
+            try:
+                while not await repository.become_builder(connection):
+                    await wait(self._clock, self._woken, POLL_S)
+                yield
+            finally:
+                # The pool would keep the connection, and the connection the lock.
+                await connection.invalidate()
 
     async def build_next(self, *, stale: timedelta = STALE) -> bool:
         """Build one export if one waits; say whether there was one."""

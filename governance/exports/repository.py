@@ -4,14 +4,24 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, false, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import and_, false, func, or_, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from access.accounts.models import Account
 from access.accounts.schemas import AccountBrief
 from access.policy.areas import in_areas
 from governance.exports.models import ExportRequest
 from governance.signals.models import Signal
+
+_BUILDER_LOCK = 0x6368_6578  # any number that nothing else in this database locks
+
+
+async def become_builder(connection: AsyncConnection) -> bool:
+    """Say whether nobody else builds; then none can until `connection` is closed (PostgreSQL)."""
+    query = text("SELECT pg_try_advisory_lock(:key)")
+    found: bool = (await connection.execute(query, {"key": _BUILDER_LOCK})).scalar_one()
+    await connection.commit()
+    return found
 
 
 async def next_ordinal(session: AsyncSession, year: int) -> int:

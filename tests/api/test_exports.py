@@ -30,6 +30,7 @@ from core.clock import ManualClock
 from core.ids import new_id
 from core.settings import Settings
 from governance.attachments.models import Attachment
+from governance.exports import repository
 from governance.exports.models import ExportRequest
 from governance.exports.package import BadExportError, check, write_zip
 from governance.exports.watermark import drawable, shown_name, stamp
@@ -445,6 +446,41 @@ async def test_a_build_that_was_killed_is_built_again(
     assert not await builder(hub).build_next()  # it may still be at it
     assert await builder(hub).build_next(stale=timedelta(0))
     assert (await operator.get(f"{path}/file")).status_code == 200
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("hub_url", ["sqlite", "postgresql"], indirect=True)
+async def test_what_a_killed_process_was_building_is_built_by_the_next_at_once(
+    hub: Hub, sign_in: SignIn, incident_id: UUID, clock: ManualClock
+) -> None:
+    """And not while that process lives: with PostgreSQL its connection says so."""
+    operator, supervisor = await sign_in("operator", AREA), await sign_in("supervisor", AREA)
+    export = await wish(operator, incident_id)
+    await step(supervisor, export, "approve")
+    async with hub.database.transaction() as session:
+        row = await session.get(ExportRequest, UUID(export["id"]))
+        assert row is not None
+        row.state, row.claimed_at = "building", hub.clock.now()
+    path = f"/api/v1/exports/{export['id']}"
+
+    async def state() -> str:
+        clock.advance(1)
+        await asyncio.sleep(0.02)
+        found: str = (await operator.get(path)).json()["state"]
+        return found
+
+    async with hub.database.engine.connect() as alive:
+        if not hub.database.is_sqlite:
+            assert await repository.become_builder(alive)
+        running = asyncio.create_task(builder(hub).run())
+        if not hub.database.is_sqlite:
+            assert [await state() for _ in range(5)] == ["building"] * 5
+            await alive.invalidate()
+    async with asyncio.timeout(20):
+        while await state() != "ready":
+            pass
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 @pytest.mark.faults
