@@ -219,10 +219,6 @@ class Consent(Alarms):
             limit=limit,
         )
 
-    async def of_camera(self, session: AsyncSession, camera_id: UUID) -> list[ConsentGrant]:
-        """Return the live grants of a camera, oldest first."""
-        return await repository.live_of(session, self._clock.now(), camera_id=camera_id)
-
     async def of_household(self, session: AsyncSession, household_id: UUID) -> list[ConsentGrant]:
         """Return the live grants of a household, oldest first."""
         return await repository.live_of(session, self._clock.now(), household_id=household_id)
