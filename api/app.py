@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from sqlalchemy.exc import DBAPIError
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -217,9 +218,11 @@ async def _signing_ledger(hub: Hub) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        async with hub.database.transaction() as session:
-            await hub.ledger.append(session, "hub.stopped", actor=None, data={})
-        with suppress(HubError, OSError):
+        # A full disk must not keep the hub from stopping; the next start is in the ledger.
+        with suppress(DBAPIError):
+            async with hub.database.transaction() as session:
+                await hub.ledger.append(session, "hub.stopped", actor=None, data={})
+        with suppress(HubError, OSError, DBAPIError):
             await hub.signer.sign()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, params
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
+from sqlalchemy.exc import DBAPIError
 from starlette.requests import HTTPConnection
 
 from access.households.membership import with_households
@@ -19,6 +20,7 @@ from access.sessions.models import Session
 from access.sessions.service import csrf_matches
 from access.tokens.service import actor_of as token_actor
 from api.hub import Hub, get_hub
+from api.store_problems import explain
 from core.errors import ForbiddenError, NotFoundError, UnauthenticatedError
 from core.metrics import counter
 from core.settings import ServerSettings
@@ -64,6 +66,7 @@ _READ_ACTION = {
 }
 
 _REFUSED = counter("door_refused", "Requests refused at the door", ("reason",))
+_UNTOUCHED = counter("sessions_untouched", "Times that the use of a session could not be written")
 
 
 class _Permit:
@@ -213,9 +216,16 @@ async def authenticate(hub: Hub, connection: HTTPConnection) -> Actor:
 
 
 async def _touch_session(hub: Hub, row: Session) -> None:
-    if hub.sessions.needs_touch(row):
+    """Write that the session is in use. On a full disk it merely runs out the sooner."""
+    if not hub.sessions.needs_touch(row):
+        return
+    try:
         async with hub.database.transaction() as session:
             await hub.sessions.touch(session, row.id)
+    except DBAPIError as error:
+        if explain(error) is None:
+            raise
+        _UNTOUCHED.inc()
 
 
 async def _by_bearer(hub: Hub, header: str) -> Actor:

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.consent.models import ConsentGrant
@@ -12,6 +14,7 @@ from access.policy.types import Actor, Resource
 from api.door import permit, require
 from api.hub import Hub, HubDep
 from api.pages import Page, Paging
+from api.store_problems import explain
 from camera_hub.devices import homes
 from core.errors import NotFoundError
 
@@ -69,12 +72,31 @@ async def give_grant(
 async def withdraw_grant(
     grant_id: UUID, hub: HubDep, actor: Annotated[Actor, permit("grant.withdraw")]
 ) -> GrantOut:
-    """Withdraw a consent. What is being watched under it ends at once; again changes nothing."""
-    async with hub.database.transaction() as session:
+    """Withdraw a consent. What is being watched under it ends at once; again changes nothing.
+
+    It ends before that is written down: a full disk or a locked store keeps no view open.
+    """
+    async with hub.database.read() as session:
         row = await hub.consent.get(session, grant_id)
         require(hub, actor, "grant.withdraw", await hub.consent.resource_of(session, row))
-        row = await hub.consent.withdraw(session, actor, grant_id)
-        answer = (await describe_grants(hub, session, [row]))[0]
+    hub.consent.withhold(grant_id)
+    hub.guards.look_now()
+    try:
+        async with hub.database.transaction() as session:
+            row = await hub.consent.withdraw(session, actor, grant_id)
+            answer = (await describe_grants(hub, session, [row]))[0]
+    except (DBAPIError, PoolTimeoutError, OSError) as error:
+        found = explain(error)
+        if found is None:
+            raise
+        raise type(found)(
+            f"Nobody sees anything by this consent any more, but that is not written down yet: "
+            f"{found.message}",
+            remedy="Withdraw it again: it would count once more after a restart of the hub.",
+            code="withdrawal-not-recorded",
+        ) from error
+    hub.consent.withdrawn(grant_id)
+    # Other processes ask within half a second; this one may have begun a view meanwhile.
     hub.guards.look_now()
     return answer
 

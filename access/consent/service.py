@@ -51,6 +51,7 @@ class Consent(Alarms):
     def __init__(self, clock: Clock, ledger: Ledger, zone: tzinfo) -> None:
         super().__init__(clock, ledger)
         self._zone = zone
+        self._withheld: set[UUID] = set()
 
     async def live_grants(
         self, session: AsyncSession, actor: Actor, camera_ids: Collection[UUID] | None = None
@@ -74,7 +75,7 @@ class Consent(Alarms):
                 incident_id=incident_id,
             )
             for row, incident_id in found
-            if hours.is_within(row.hours, now, self._zone)
+            if row.id not in self._withheld and hours.is_within(row.hours, now, self._zone)
         ]
 
     async def live_grant(
@@ -168,6 +169,14 @@ class Consent(Alarms):
             household=str(grant.household_id),
         )
 
+    def withhold(self, grant_id: UUID) -> None:
+        """Let this grant open nothing here from now on, also if its end cannot be written."""
+        self._withheld.add(grant_id)
+
+    def withdrawn(self, grant_id: UUID) -> None:
+        """Forget what `withhold` keeps: the end is committed."""
+        self._withheld.discard(grant_id)
+
     async def withdraw(
         self, session: AsyncSession, actor: Actor | None, grant_id: UUID
     ) -> ConsentGrant:
@@ -259,7 +268,8 @@ class Consent(Alarms):
             ended_at = _ended_at(row, now)
             grantee, giver = who(row.account_id), who(row.given_by)
             answers = answering.get(row.id, {}) if ended_at is None else {}
-            within = ended_at is None and hours.is_within(row.hours, now, self._zone)
+            closed = ended_at is not None or row.id in self._withheld
+            within = not closed and hours.is_within(row.hours, now, self._zone)
             items.append(
                 GrantOut(
                     id=row.id,
