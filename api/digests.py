@@ -174,7 +174,8 @@ def _by_camera(rows: Sequence[Row], now: datetime) -> list[DigestCamera]:
         record = row.record
         tally = found.setdefault(record.camera_id, _Tally(row.camera_name, row.place_kind))
         tally.viewings += 1
-        tally.seconds += ((record.ended_at or now) - record.started_at).total_seconds()
+        # Below zero when the clock was put back meanwhile; that takes nothing from the others.
+        tally.seconds += max(0.0, ((record.ended_at or now) - record.started_at).total_seconds())
         tally.by_role[record.role or "unknown"] += 1
         tally.by_purpose[record.purpose or NO_PURPOSE] += 1
     return [

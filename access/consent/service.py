@@ -354,11 +354,10 @@ class Consent(Alarms):
 
 
 def _ended_at(grant: ConsentGrant, now: datetime) -> datetime | None:
-    ends = [
-        moment
-        for moment in (grant.withdrawn_at, grant.ends_at)
-        if moment is not None and moment <= now
-    ]
+    # Withdrawn is withdrawn, also when the clock was put back since.
+    ends = [] if grant.withdrawn_at is None else [grant.withdrawn_at]
+    if grant.ends_at is not None and grant.ends_at <= now:
+        ends.append(grant.ends_at)
     return min(ends, default=None)
 
 

@@ -161,7 +161,7 @@ class Views:
             data={
                 "view_id": str(record.id),
                 "account_id": str(record.account_id),
-                "seconds": round((now - record.started_at).total_seconds(), 3),
+                "seconds": max(0.0, round((now - record.started_at).total_seconds(), 3)),
             },
         )
 
