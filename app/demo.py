@@ -34,6 +34,8 @@ DRAIN_WITHIN_S = 20.0
 ROLES = {
     "duty": ("duty_staff", "Duty desk", "works the queue, watches the cameras"),
     "supervisor": ("supervisor", "Supervisor", "the same, and draws zones"),
+    "deputy": ("supervisor", "Deputy supervisor", "the second person whom an export needs"),
+    "auditor": ("auditor", "Auditor", "reads the ledger, sees no video"),
     "admin": ("administrator", "Administrator", "adds cameras and accounts, sees no video"),
     "resident": ("resident", "Chen Jing", "lives in Flat 1204: decides who sees its camera"),
 }

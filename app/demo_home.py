@@ -63,8 +63,14 @@ async def consent(resident: httpx.AsyncClient) -> None:
 def place(home: Home | None) -> dict[str, Any]:
     """Return what is said of a camera's place."""
     if home is None:
-        return {"place_kind": "shared_space"}
-    return {"place_kind": "home", "household_id": home.household_id}
+        return {
+            "place_kind": "shared_space",
+            "purpose": "To see when somebody needs help",
+            "owner": "Jade Garden community centre",
+            "contact": "The duty desk, building 1",
+            "signage": True,
+        }
+    return {"place_kind": "home", "household_id": home.household_id, "purpose": "Care at home"}
 
 
 def button(url: str, home: Home) -> str:

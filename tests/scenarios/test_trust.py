@@ -27,7 +27,6 @@ PEOPLE = {
     "wang.guilan": ("resident", "Wang Guilan"),
     "li.wei": ("resident", "Li Wei"),
     "second": ("supervisor", "Second Supervisor"),
-    "auditor": ("auditor", "Auditor"),
 }
 HOUSEHOLD = "Building 3, flat 502"
 LIVING_ROOM = "Living room"
