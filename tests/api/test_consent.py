@@ -177,7 +177,7 @@ async def test_a_share_that_ends_by_itself_cuts_the_running_stream(
         assert (closed_home["enabled"], closed_home["has_password"]) == (False, False)
         body = {"version": closed_home["version"], "enabled": True}
         answer = await home.admin.patch(home.camera, json=body)
-        assert (answer.status_code, answer.json()["code"]) == (422, "household-closed")
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
 async def test_a_password_that_an_administrator_sets_opens_no_home(

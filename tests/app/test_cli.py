@@ -10,6 +10,9 @@ import pytest
 from camera_hub.simulator.footage import packaged
 from tests.support.media_footage import write_mp4
 
+# Each command is a process that starts anew; on a busy machine several of them take their time.
+pytestmark = pytest.mark.timeout(300)
+
 SCRIPT = Path(sys.executable).with_name("camera-hub")
 PASSWORD = "sesame-open-77-please"
 

@@ -43,6 +43,7 @@ SITE = {
     "households create": "Flat --area demo",
     "households list": "",
     "law check": "",
+    "ledger accept-loss": "--reason restored --yes",
     "ledger checkpoint": "--output /tmp/never.json",
     "ledger head": "",
     "ledger keys list": "",

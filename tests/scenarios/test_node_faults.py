@@ -371,6 +371,13 @@ async def test_a_locked_store_loses_nothing(node: Node, admin: httpx.AsyncClient
     assert (await admin.get("/cameras")).status_code == 200
     assert await holder.wait() == 0
     await draw(admin)
+
+    async def emitted() -> bool:
+        system = await answer(admin, "/system")
+        return bool(system) and system["signals"]["emitted"] >= before["emitted"] + RULES
+
+    # The worker hears of new rules once a second, and of none if they are gone again before.
+    await until(emitted, timeout=PATIENCE_S)
     after = await settled(admin)
     assert after["emitted"] - before["emitted"] >= RULES
     assert after["stored"] - before["stored"] == after["emitted"] - before["emitted"]
