@@ -28,6 +28,14 @@ async def by_id_locked(session: AsyncSession, household_id: UUID) -> Household |
     return (await session.scalars(query.execution_options(populate_existing=True))).one_or_none()
 
 
+async def names(session: AsyncSession, household_ids: Collection[UUID | None]) -> dict[UUID, str]:
+    """Return the name of each of these households, closed ones too."""
+    if not household_ids:
+        return {}
+    query = select(Household.id, Household.name).where(Household.id.in_(household_ids))
+    return {row.id: row.name for row in await session.execute(query)}
+
+
 async def add(session: AsyncSession, row: Household | HouseholdMember) -> None:
     """Write a household or a member."""
     session.add(row)

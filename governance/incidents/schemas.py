@@ -112,6 +112,7 @@ class IncidentOut(BaseModel):
     camera_name: str
     zone_name: str
     household_id: UUID | None
+    household_name: str
     opened_at: datetime
     observed_at: datetime
     last_signal_at: datetime

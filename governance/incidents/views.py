@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from access.households import repository as households
 from governance.attachments import repository as attachments
 from governance.attachments.models import Attachment
 from governance.incidents import repository
@@ -32,8 +33,14 @@ async def describe(session: AsyncSession, rows: Sequence[Incident]) -> list[Inci
     pictures = await attachments.by_ids(
         session, [row.snapshot_id for row in rows if row.snapshot_id is not None]
     )
+    homes = await households.names(session, {row.household_id for row in rows} - {None})
     return [
-        _incident(row, pictures.get(row.snapshot_id) if row.snapshot_id else None) for row in rows
+        _incident(
+            row,
+            pictures.get(row.snapshot_id) if row.snapshot_id else None,
+            homes.get(row.household_id, "") if row.household_id else "",
+        )
+        for row in rows
     ]
 
 
@@ -47,7 +54,7 @@ async def describe_fully(session: AsyncSession, row: Incident) -> IncidentDetail
     )
 
 
-def _incident(row: Incident, snapshot: Attachment | None) -> IncidentOut:
+def _incident(row: Incident, snapshot: Attachment | None, household: str) -> IncidentOut:
     return IncidentOut(
         id=row.id,
         number=row.number,
@@ -65,6 +72,7 @@ def _incident(row: Incident, snapshot: Attachment | None) -> IncidentOut:
         camera_name=row.camera_name,
         zone_name=row.zone_name,
         household_id=row.household_id,
+        household_name=household,
         opened_at=row.opened_at,
         observed_at=row.observed_at,
         last_signal_at=row.last_signal_at,

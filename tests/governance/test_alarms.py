@@ -12,6 +12,7 @@ from access.households.models import Household
 from access.ledger.models import LedgerEntry
 from core.ids import new_id
 from governance.incidents.models import Incident
+from governance.incidents.views import describe
 from governance.service import Governance
 from governance.signals.reading import InvalidSignalError
 from governance.signals.service import CameraFacts, HouseholdFacts
@@ -88,6 +89,10 @@ async def test_an_alarm_says_enough_by_its_kind(street: Street) -> None:
         assert (found.area, found.household_id, found.camera_id) == (AREA, street.one, None)
     said = await street.raise_(alarm(street.two, headline="Smoke in the kitchen"), street.two)
     assert said.headline == "Smoke in the kitchen"
+    # Whoever answers must know where to go.
+    async with street.kernel.database.read() as session:
+        (told,) = await describe(session, [said])
+    assert (told.household_id, told.household_name) == (street.two, "Flat")
 
 
 async def test_pressing_again_joins_the_own_open_alarm_of_the_kind_and_no_other(

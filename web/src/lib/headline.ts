@@ -1,6 +1,9 @@
 import { useI18n } from 'vue-i18n'
 import type { Incident } from '@/api/types'
 
+/** What the hub writes when an alarm says nothing of its own. */
+const PLAIN = new Set(['Fire alarm', 'Security alarm', 'Medical alarm'])
+
 /** What happened and where, in the person's language; the hub's headline for kinds unknown here. */
 export function useHeadline(): {
   kind: (incident: Incident) => string
@@ -11,6 +14,11 @@ export function useHeadline(): {
     kind: (incident) => (te(`kind.${incident.kind}`) ? t(`kind.${incident.kind}`) : incident.kind),
     headline: (incident) => {
       const { kind, zone_name: zone, camera_name: camera } = incident
+      const home = incident.household_name
+      if (home && te(`headlineHome.${kind}`)) {
+        // Whoever raised it may have said more than which button it was.
+        return PLAIN.has(incident.headline) ? t(`headlineHome.${kind}`, { home }) : `${home}: ${incident.headline}`
+      }
       if (zone && camera && te(`headline.${kind}`)) return t(`headline.${kind}`, { zone, camera })
       if (camera && te(`headlineCamera.${kind}`)) return t(`headlineCamera.${kind}`, { camera })
       return incident.headline
