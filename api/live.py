@@ -58,7 +58,7 @@ async def camera_snapshot(
             "The camera is switched off.", remedy="Switch it on first.", code="no-picture"
         )
     shown = look.rendition
-    picture = await hub.live.snapshot(camera_id, stream, shown)
+    picture = await hub.live.snapshot(camera_id, stream, shown, look.masks)
     async with hub.database.transaction() as session:
         # Again: the camera took its time, and consent may have been withdrawn meanwhile.
         camera = await camera_to_look_at(session, camera_id)
@@ -106,7 +106,7 @@ async def camera_live(
     try:
         await websocket.accept()
         with hub.guards.watching(watcher, lambda who, which: still_looking(hub, who, which)):
-            viewer = hub.live.view(camera_id, stream, look.rendition, tag=watcher)
+            viewer = hub.live.view(camera_id, stream, look.rendition, tag=watcher, masks=look.masks)
             try:
                 await _show(hub, websocket, viewer)
             finally:

@@ -22,7 +22,7 @@ from api.hub import Hub
 from camera_hub.devices import homes
 from camera_hub.devices.models import Camera
 from camera_hub.devices.service import resource_of
-from camera_hub.streams.painting import Rendition
+from camera_hub.streams.painting import Rendition, masks_digest, read_masks
 from core.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from governance.incidents import repository as incidents
 from governance.incidents.models import Incident
@@ -52,6 +52,11 @@ class Look:
             reference=self.circumstances.reference,
             grant_id=None if self.grant is None else self.grant.id,
         )
+
+    @property
+    def masks(self) -> str:
+        """The digest of the masks that what is shown must have; "" where none is asked for."""
+        return "" if self.rendition == "raw" else masks_digest(read_masks(self.camera.masks))
 
     def covers(self, shown: Rendition) -> bool:
         """Say whether a picture that was made as `shown` may leave under this look."""

@@ -117,15 +117,17 @@ class LiveHub:
         rendition: Rendition = "raw",
         *,
         tag: Hashable = None,
+        masks: str = "",
     ) -> Viewer:
         """Begin a viewing; the caller closes it. Its first messages wait already if others look.
 
+        With `masks` (`masks_digest`) nothing comes before the worker has heard of these masks.
         Whether it may go on is for the caller to ask (`api.guards`), and to `cut`.
 
         Raises:
             InvalidInputError: code `unknown-rendition`.
         """
-        key = (camera_id, stream, known_rendition(rendition))
+        key = (camera_id, stream, known_rendition(rendition), masks)
         upstream = self._upstreams.get(key)
         if upstream is None:
             upstream = self._upstreams[key] = _Upstream(
@@ -164,16 +166,20 @@ class LiveHub:
         return cut
 
     async def snapshot(
-        self, camera_id: UUID, stream: StreamRole = "sub", rendition: Rendition = "raw"
+        self,
+        camera_id: UUID,
+        stream: StreamRole = "sub",
+        rendition: Rendition = "raw",
+        masks: str = "",
     ) -> Snapshot:
-        """Return the newest picture of a camera.
+        """Return the newest picture of a camera, with the masks of this digest (see `view`).
 
         Raises:
             UnavailableError: code `no-picture`: the worker or the camera gives none just now, or
                 does not give this rendition.
             InvalidInputError: code `unknown-rendition`.
         """
-        key = (camera_id, stream, known_rendition(rendition))
+        key = (camera_id, stream, known_rendition(rendition), masks)
         try:
             async with asyncio.timeout(SNAPSHOT_TIMEOUT_S):
                 answer = await self._ask(key)

@@ -11,7 +11,7 @@ from camera_hub.live.muxer import LiveItem
 from camera_hub.live.rendering import Rendering
 from camera_hub.live.stream import Recorder, Stream
 from camera_hub.streams.frames import FrameDecoder
-from camera_hub.streams.painting import PainterFactory, Rendition
+from camera_hub.streams.painting import PainterFactory, Rendition, masks_digest
 from camera_hub.streams.reach import ANYWHERE, Reach
 from camera_hub.streams.reader import ReaderOptions
 from camera_hub.streams.types import (
@@ -235,6 +235,11 @@ class MediaRuntime:
     def knows(self, camera_id: UUID) -> bool:
         """Say whether the camera is assigned to this worker."""
         return camera_id in self._cameras
+
+    def has_masks(self, camera_id: UUID, digest: str) -> bool:
+        """Say whether the camera is shown with the masks of this digest."""
+        camera = self._cameras.get(camera_id)
+        return camera is not None and masks_digest(camera.assigned.masks) == digest
 
     def stop(self) -> None:
         """Stop everything; threads inside the media library end within seconds by themselves."""

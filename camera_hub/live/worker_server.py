@@ -88,6 +88,12 @@ class MediaServer:
         if rendition not in RENDITIONS:
             await write_message(writer, _UNKNOWN_RENDITION)
             return
+        masks = request.get("masks")
+        known = self._runtime.knows(camera_id)
+        # They were drawn a moment ago: until they are here nothing must leave without them.
+        if masks and known and not self._runtime.has_masks(camera_id, str(masks)):
+            await write_message(writer, _OTHER_MASKS)
+            return
         try:
             match request.get("op"):
                 case "snapshot":
@@ -168,6 +174,12 @@ _UNKNOWN = {
     "ok": False,
     "code": "unknown-camera",
     "message": "This worker does not have the camera (yet).",
+}
+
+_OTHER_MASKS = {
+    "ok": False,
+    "code": "masks-changed",
+    "message": "The privacy masks of this camera have just changed.",
 }
 
 _UNKNOWN_RENDITION = {

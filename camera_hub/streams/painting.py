@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from uuid import UUID
 
@@ -65,6 +66,11 @@ def read_masks(data: Iterable[Any]) -> tuple[Polygon, ...]:
     A mask that is not understood covers the whole picture: what somebody wanted hidden stays so.
     """
     return tuple(_outline(mask) for mask in data)
+
+
+def masks_digest(masks: tuple[Polygon, ...]) -> str:
+    """Return what tells one set of masks from another (SHA-256, hexadecimal)."""
+    return sha256(repr(masks).encode()).hexdigest()
 
 
 def _outline(mask: Any) -> Polygon:
