@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from core.clock import Clock
 
 FPS = 12.0
+_EARLY_S = 0.012
 LONGEST_SIDE = 1280
 """Renditions are at most this long in pixels; the small streams they are meant for are not cut."""
 _POLL_S = 0.03
@@ -153,7 +154,7 @@ class Rendering:
         breaks = self._input.breaks
         painter = self._make(masks)
         encoding = _Encoding(self.channel)
-        last_s = float("-inf")
+        pace = Pace(FPS)
         try:
             while not self._stop.is_set():
                 frame = self._input.decoder.get(_POLL_S)
@@ -161,9 +162,7 @@ class Rendering:
                     return
                 if frame is not None:
                     self._count()
-                    # A little early is on time: cameras do not keep step with this clock.
-                    if frame.arrived_monotonic - last_s >= 1 / FPS - 0.012:
-                        last_s = frame.arrived_monotonic
+                    if pace.takes(frame.arrived_monotonic):
                         painter.put(_shot(frame))
                 for shot in painter.take():
                     with self._gate:
@@ -190,6 +189,27 @@ class Rendering:
         if lost > self._counted:
             DROPPED.inc(lost - self._counted)
             self._counted = lost
+
+
+class Pace:
+    """Takes at most `fps` pictures a second of a stream with more, and all of one with less.
+
+    The next is due one step after this one was due, not after it came: of 25 pictures a second 12
+    are taken, where waiting a full step after each would take 8.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._step_s = 1 / fps
+        self._due_s = float("-inf")
+
+    def takes(self, at_s: float) -> bool:
+        """Say whether the picture that came at `at_s` (seconds, monotonic) is to be taken."""
+        # A little early is on time: cameras do not keep step with this clock.
+        if at_s < self._due_s - _EARLY_S:
+            return False
+        # After a pause nothing is made up for.
+        self._due_s = max(self._due_s, at_s - self._step_s) + self._step_s
+        return True
 
 
 def _shot(frame: Frame) -> Shot:
