@@ -46,6 +46,7 @@ async def update_masks(
             subject=str(camera.id),
             data={"before": before, "after": len(masks), "burnt": body.burnt},
         )
-    if masks:
-        await hub.live.drop_raw(camera_id, reason="The privacy masks of this camera changed.")
+    if masks or before:
+        # Views with other masks as well: each comes back, and only with these.
+        await hub.live.drop(camera_id, reason="The privacy masks of this camera changed.")
     return describe(hub, actor, camera)

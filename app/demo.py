@@ -20,7 +20,17 @@ import httpx
 import orjson
 from httpx_sse import aconnect_sse
 
-from app.demo_home import AREA, HOME_CAMERA, WITH_HOME, Home, consent, make_home, place, succeeded
+from app.demo_home import (
+    AREA,
+    HOME_CAMERA,
+    HOME_CAMERA_NAME,
+    WITH_HOME,
+    Home,
+    consent,
+    make_home,
+    place,
+    succeeded,
+)
 from app.serve import running_node
 from app.supervisor import Supervisor
 from core.clock import Clock, SystemClock
@@ -247,7 +257,7 @@ async def add_camera(
         "/cameras",
         json={
             **source,
-            "name": camera["name"],
+            "name": camera["name"] if home is None else HOME_CAMERA_NAME,
             "area": AREA,
             **place(home),
             "main_profile": probe.json()["main"],

@@ -13,6 +13,7 @@ from core.errors import UpstreamError
 AREA = "demo/riverside/jade-garden"
 HOUSEHOLD = "Building 3, Flat 1204"
 HOME_CAMERA = 2
+HOME_CAMERA_NAME = "Living room"
 """Number of the camera that hangs in that flat, counted from 1."""
 WITH_HOME = 4
 """With fewer cameras there is no flat."""

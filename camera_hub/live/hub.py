@@ -151,17 +151,17 @@ class LiveHub:
             viewer.close()
         return len(found)
 
-    async def drop_raw(self, camera_id: UUID, *, reason: str) -> int:
-        """End every raw viewing of a camera and forget its raw pictures; return how many ended.
+    async def drop(self, camera_id: UUID, *, reason: str) -> int:
+        """End every viewing of a camera and forget its pictures; return how many ended.
 
         Browsers come back by themselves (code 4503) and are given what they may see then.
         """
         cut = self.cut(
-            lambda viewer: viewer.camera_id == camera_id and viewer.rendition == "raw",
+            lambda viewer: viewer.camera_id == camera_id,
             code=4503,
             reason=reason,
         )
-        for key in [key for key in self._upstreams if key[0] == camera_id and key[2] == "raw"]:
+        for key in [key for key in self._upstreams if key[0] == camera_id]:
             await self._upstreams.pop(key).stop()
         return cut
 
