@@ -1,11 +1,11 @@
 """What a masked and a redacted view cost, beside ffmpeg blurring everything.
 
-One simulated camera (shared clip, 640x360 at 25 fps) is read by a media worker and looked at
-through its socket; CPU time is that of worker and inference process, in percent of one core:
+One simulated camera (shared clip, 640x360 at the 10 fps it was filmed with) is read by a media
+worker and looked at through its socket; CPU time is that of worker and inference process, in percent of one core:
 
 - `read_core_pct`: nobody looks.
-- `masked_core_pct`, `redacted_core_pct`: one viewer at 12 fps; reading is included.
-- `every_picture_core_pct`: the same with the detector looking at each of the 12 pictures, as
+- `masked_core_pct`, `redacted_core_pct`: one viewer of all its pictures; reading is included.
+- `every_picture_core_pct`: the same with the detector looking at each picture, as
   programs do that detect and draw frame by frame.
 - `peer_ffmpeg_boxblur_core_pct`: one ffmpeg process that reads the same camera, blurs whole
   pictures (`fps=12,boxblur=20`) and encodes with the same encoder and preset. It finds nobody.
