@@ -1,7 +1,8 @@
 """What a masked and a redacted view cost, beside ffmpeg blurring everything.
 
 One simulated camera (shared clip, 640x360 at the 10 fps it was filmed with) is read by a media
-worker and looked at through its socket; CPU time is that of worker and inference process, in percent of one core:
+worker and looked at through its socket; CPU time is that of worker and inference process, in
+percent of one core:
 
 - `read_core_pct`: nobody looks.
 - `masked_core_pct`, `redacted_core_pct`: one viewer of all its pictures; reading is included.
