@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
@@ -179,10 +179,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await hub.views.close_abandoned(session)
     async with (
         hub.governance.running(),
-        _watching_workers(hub),
+        _beside(hub, "lost-workers", lambda: lost_workers.watch_for_lost_workers(hub)),
         _signing_ledger(hub),
-        _building_exports(hub),
-        _telling_residents(hub),
+        _beside(hub, "exports", lambda: exports.build_exports(hub)),
+        _beside(hub, "residents", lambda: digests.watch_residents(hub)),
     ):
         try:
             yield
@@ -191,12 +191,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _telling_residents(hub: Hub) -> AsyncIterator[None]:
-    """Put changed rules on record; end seals and keep digests while the block runs."""
-    async with hub.database.transaction() as session:
-        await note_changes(session, hub.clock, hub.ledger, hub.law, hub.policy)
-    telling = supervise("residents", lambda: digests.watch_residents(hub), hub.clock)
-    task = asyncio.create_task(telling, name="residents")
+async def _beside(hub: Hub, name: str, work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Run `work` for ever, started anew when it fails, while the block runs."""
+    task = asyncio.create_task(supervise(name, work, hub.clock), name=name)
     try:
         yield
     finally:
@@ -208,48 +205,19 @@ async def _telling_residents(hub: Hub) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _signing_ledger(hub: Hub) -> AsyncIterator[None]:
     """Sign the ledger while the block runs, and once more at its end."""
-    signing = supervise("ledger", lambda: ledger_watch.sign_ledger(hub), hub.clock)
-    task = asyncio.create_task(signing, name="ledger")
-    async with hub.database.transaction() as session:
-        await hub.ledger.append(session, "hub.started", actor=None, data={})
     try:
-        yield
+        async with _beside(hub, "ledger", lambda: ledger_watch.sign_ledger(hub)):
+            async with hub.database.transaction() as session:
+                await hub.ledger.append(session, "hub.started", actor=None, data={})
+                await note_changes(session, hub.clock, hub.ledger, hub.law, hub.policy)
+            yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
         # A full disk must not keep the hub from stopping; the next start is in the ledger.
         with suppress(DBAPIError):
             async with hub.database.transaction() as session:
                 await hub.ledger.append(session, "hub.stopped", actor=None, data={})
         with suppress(HubError, OSError, DBAPIError):
             await hub.signer.sign()
-
-
-@asynccontextmanager
-async def _building_exports(hub: Hub) -> AsyncIterator[None]:
-    """Build approved exports and delete expired ones while the block runs."""
-    work = supervise("exports", lambda: exports.build_exports(hub), hub.clock)
-    task = asyncio.create_task(work, name="exports")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-@asynccontextmanager
-async def _watching_workers(hub: Hub) -> AsyncIterator[None]:
-    """Look for media workers that fell silent while the block runs."""
-    watch = supervise("lost-workers", lambda: lost_workers.watch_for_lost_workers(hub), hub.clock)
-    task = asyncio.create_task(watch, name="lost-workers")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response, WebSocket, WebSocketDisconnect
+from sqlalchemy.exc import SQLAlchemyError
 
 from access.policy.types import Actor
 from api.door import permit
@@ -18,7 +19,7 @@ from api.looking import camera_to_look_at, check_covered, may_look, record, stil
 from api.open_streams import stream_slot
 from camera_hub.live.hub import Viewer
 from camera_hub.streams.types import StreamRole
-from core.errors import UnavailableError
+from core.errors import HubError, UnavailableError
 from core.logging import get_logger
 from core.metrics import counter
 
@@ -163,6 +164,6 @@ async def _end(hub: Hub, view_id: UUID) -> None:
     try:
         async with hub.database.transaction() as session:
             await hub.views.close_view(session, view_id)
-    except Exception as error:  # noqa: BLE001 - the last step of a viewing: counted and reported
+    except (HubError, SQLAlchemyError, OSError) as error:
         UNENDED.inc()
         log.error("the end of a view is not recorded", view_id=str(view_id), error=str(error))
