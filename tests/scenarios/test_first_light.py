@@ -23,12 +23,18 @@ def _shown(demo: Demo) -> list[dict[str, object]]:
 
 
 async def _playing(page: Page) -> int:
-    """Return how many videos of the page show moving pictures now."""
-    times = "[...document.querySelectorAll('video')].map(v => v.videoWidth ? v.currentTime : 0)"
-    before = await page.evaluate(times)
-    await page.wait_for_timeout(500)
-    after = await page.evaluate(times)
-    return sum(b > a for a, b in zip(before, after, strict=True))
+    """Return how many videos of the page show moving pictures now.
+
+    A tile may come or go between two looks, so each video is asked for itself, in one look.
+    """
+    return await page.evaluate(
+        """async () => {
+            const videos = [...document.querySelectorAll('video')].filter(v => v.videoWidth);
+            const before = videos.map(v => v.currentTime);
+            await new Promise(done => setTimeout(done, 500));
+            return videos.filter((v, i) => v.isConnected && v.currentTime > before[i]).length;
+        }"""
+    )
 
 
 async def test_the_wall_shows_every_camera_live(demo: Demo, context: BrowserContext) -> None:
