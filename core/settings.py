@@ -14,10 +14,20 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from tzlocal import get_localzone
 
 from core.errors import InvalidInputError
+from core.settings_loop import (
+    Dc09Settings,
+    DeliverySettings,
+    GovernanceSettings,
+    HeartbeatSettings,
+    LogLevel,
+    MqttSettings,
+    RedisSettings,
+    Section,
+)
 
 ENV_PREFIX = "CAMERA_HUB_"
 NOT_SETTINGS = frozenset({f"{ENV_PREFIX}CONFIG", f"{ENV_PREFIX}SHARED"})
@@ -26,11 +36,7 @@ KEY_CREDENTIAL = "camera-hub-key"
 DEFAULT_DATA_DIR = Path("~/.local/share/camera-hub")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class SiteSettings(_Section):
+class SiteSettings(Section):
     """The place that is looked after."""
 
     name: str = Field(default="Camera Hub", max_length=80)
@@ -83,7 +89,7 @@ def checked_networks(value: list[str]) -> list[str]:
     return value
 
 
-class ServerSettings(_Section):
+class ServerSettings(Section):
     """The HTTP server."""
 
     host: str = "127.0.0.1"
@@ -115,14 +121,14 @@ class ServerSettings(_Section):
         return self.secure_cookies or self.public_url.lower().startswith("https://")
 
 
-class DatabaseSettings(_Section):
+class DatabaseSettings(Section):
     """The store: SQLite embedded, PostgreSQL scaled."""
 
     url: str = Field(default="", description="Empty: SQLite file in the data directory")
     busy_timeout_s: float = Field(default=15.0, gt=0)
 
 
-class MediaSettings(_Section):
+class MediaSettings(Section):
     """Reading of cameras."""
 
     workers: int = Field(default=1, ge=0, le=64, description="Media worker processes on this node")
@@ -144,7 +150,7 @@ class MediaSettings(_Section):
         return checked_networks(value)
 
 
-class SecretsSettings(_Section):
+class SecretsSettings(Section):
     """The key that encrypts credentials at rest."""
 
     key_file: Path | None = Field(
@@ -159,7 +165,7 @@ class SecretsSettings(_Section):
         return None if value is None else value.expanduser().absolute()
 
 
-class AnalyticsSettings(_Section):
+class AnalyticsSettings(Section):
     """Detection."""
 
     enabled: bool = True
@@ -177,19 +183,7 @@ class AnalyticsSettings(_Section):
     )
 
 
-class GovernanceSettings(_Section):
-    """The closed loop."""
-
-    acknowledge_within_s: dict[str, float] = Field(
-        default={"extreme": 30, "severe": 60, "moderate": 300, "minor": 1800, "unknown": 300},
-        description="Seconds until an incident nobody acknowledged rings again, by CAP severity",
-    )
-    handle_within_s: float = Field(
-        default=1800, gt=0, description="From acknowledgement to feedback"
-    )
-
-
-class OidcSettings(_Section):
+class OidcSettings(Section):
     """Sign-in through the identity provider of the organisation (OpenID Connect)."""
 
     issuer: str = Field(max_length=500, description="e.g. https://login.example.org/realms/town")
@@ -216,7 +210,7 @@ class OidcSettings(_Section):
         return value
 
 
-class AccessSettings(_Section):
+class AccessSettings(Section):
     """Accounts and signing in."""
 
     second_factor_for: tuple[
@@ -239,14 +233,14 @@ class AccessSettings(_Section):
     oidc: OidcSettings | None = None
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """Log output."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: LogLevel = "info"
     format: Literal["console", "json"] = "console"
 
 
-class Settings(_Section):
+class Settings(Section):
     """All settings of one node."""
 
     data_dir: Path = Field(default=DEFAULT_DATA_DIR)
@@ -260,6 +254,11 @@ class Settings(_Section):
     secrets: SecretsSettings = SecretsSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
     governance: GovernanceSettings = GovernanceSettings()
+    deliveries: DeliverySettings = DeliverySettings()
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
+    mqtt: MqttSettings = MqttSettings()
+    dc09: Dc09Settings = Dc09Settings()
+    redis: RedisSettings = RedisSettings()
     access: AccessSettings = AccessSettings()
     log: LogSettings = LogSettings()
 

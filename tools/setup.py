@@ -41,6 +41,8 @@ APT_FOR_TESTS = {
     "gstreamer1.0-plugins-ugly": "/usr/lib/*/gstreamer-1.0/libgstx264.so",
     "gstreamer1.0-libav": "/usr/lib/*/gstreamer-1.0/libgstlibav.so",
     "postgresql": "/usr/lib/postgresql/*/bin/initdb",
+    "redis-server": "/usr/bin/redis-server",
+    "mosquitto": "/usr/sbin/mosquitto",
     "fonts-noto-cjk": "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
 }
 

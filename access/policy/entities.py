@@ -52,18 +52,21 @@ def _area_set(bindings: tuple[RoleBinding, ...], role: str) -> list[Entity]:
     return [{"__entity": uid("Area", b.area)} for b in bindings if b.role.value == role]
 
 
+def _household_set(actor: Actor) -> list[Entity]:
+    return [{"__entity": uid("Household", str(household))} for household in actor.households]
+
+
 def principal(actor: Actor) -> Entity:
     """Return who asks, with roles and households, or with scopes."""
     if actor.kind == "service":
         attributes: Entity = {
             "service": _area_set(actor.bindings, Role.SERVICE.value),
             "scopes": sorted(actor.scopes),
+            "households": _household_set(actor),
         }
     else:
         attributes = {role: _area_set(actor.bindings, role) for role in _ROLE_SETS}
-        attributes["households"] = [
-            {"__entity": uid("Household", str(household))} for household in actor.households
-        ]
+        attributes["households"] = _household_set(actor)
         attributes["home_waits"] = actor.home_waits
     return {"uid": principal_uid(actor), "attrs": attributes, "parents": []}
 

@@ -198,8 +198,8 @@ class Policy:
         """
         if self.areas(actor, action):
             return True
-        return actor.kind == "account" and self._cached_somewhere(
-            actor.bindings, bool(actor.households), action
+        return actor.kind != "anonymous" and self._cached_somewhere(
+            actor.kind, actor.bindings, actor.scopes, bool(actor.households), action
         )
 
     def actions(self, actor: Actor) -> list[str]:
@@ -227,10 +227,15 @@ class Policy:
         return tuple(widest(found))
 
     def _find_somewhere(
-        self, bindings: tuple[RoleBinding, ...], in_household: bool, action: str
+        self,
+        kind_of_actor: Any,
+        bindings: tuple[RoleBinding, ...],
+        scopes: frozenset[str],
+        in_household: bool,
+        action: str,
     ) -> bool:
         own = frozenset({_PROBE_HOUSEHOLD}) if in_household else frozenset[UUID]()
-        actor = Actor(kind="account", bindings=bindings, households=own)
+        actor = Actor(kind=kind_of_actor, bindings=bindings, scopes=scopes, households=own)
         home = str(_PROBE_HOUSEHOLD)
         kind = KIND_OF_ACTION[action]
         thing = Resource(kind, id=home, place_kind="home", household=home)

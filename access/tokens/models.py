@@ -19,6 +19,8 @@ class ServiceToken(Base):
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     scopes: Mapped[list[str]] = mapped_column(JsonValue)
     area: Mapped[str] = mapped_column(String(200))
+    # Whose alarm it presses; every other token belongs to no household.
+    household_id: Mapped[UUID | None] = mapped_column(ForeignKey("household.id"), default=None)
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("account.id", ondelete="SET NULL"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -32,6 +32,7 @@ def actor_of(token: ServiceToken) -> Actor:
         display_name=token.name,
         bindings=(RoleBinding(Role.SERVICE, token.area),),
         scopes=frozenset(token.scopes),
+        households=frozenset() if token.household_id is None else frozenset({token.household_id}),
     )
 
 
@@ -51,6 +52,7 @@ class Tokens:
         area: str = "",
         expires_at: datetime | None = None,
         by: Actor | None = None,
+        household_id: UUID | None = None,
     ) -> tuple[ServiceToken, str]:
         """Make a token; the second of the pair is the secret, which is stored nowhere.
 
@@ -86,6 +88,7 @@ class Tokens:
             token_hash=_digest(secret),
             scopes=wanted,
             area=normalise_area(area),
+            household_id=household_id,
             created_by=by.id if by is not None and by.kind == "account" else None,
             created_at=now,
             expires_at=expires_at,

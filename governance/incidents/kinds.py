@@ -6,6 +6,7 @@ KINDS = {
     "org.camerahub.camera.offline": "camera_offline",
     "org.camerahub.process.failed": "process_failed",
     "org.camerahub.spool.trouble": "spool_trouble",
+    "org.camerahub.device.silent": "device_silent",
     "org.camerahub.alarm.fire": "alarm_fire",
     "org.camerahub.alarm.security": "alarm_security",
     "org.camerahub.alarm.medical": "alarm_medical",
@@ -37,5 +38,5 @@ ALARMS: dict[str, dict[str, str]] = {
 }
 """What a household presses, and what such a signal means where it does not say so itself."""
 
-RECOVERING = frozenset({"camera_offline", "process_failed", "spool_trouble"})
+RECOVERING = frozenset({"camera_offline", "process_failed", "spool_trouble", "device_silent"})
 """Kinds whose `ended` closes the incident by itself, if nobody is handling it."""

@@ -88,6 +88,29 @@ class Incident(Base):
     overdue: Mapped[bool] = mapped_column(Boolean, default=False)
     next_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     snapshot_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
+    # The dispatch policy as it was when the incident opened; {} for one older than policies.
+    policy: Mapped[dict[str, Any]] = mapped_column(JsonValue, default=dict)
+    # How many levels above its own area have been whistled for.
+    level: Mapped[int] = mapped_column(Integer, default=0)
+    # Counts the rings: the first is 0, a repeated press of the alarm or a reopening is the next.
+    round: Mapped[int] = mapped_column(Integer, default=0)
+    ring_from: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    department_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
+    department_name: Mapped[str] = mapped_column(String(200), default="")
+    assignee_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
+    assignee_name: Mapped[str] = mapped_column(String(200), default="")
+    returns: Mapped[int] = mapped_column(Integer, default=0)
+    suspended_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    merged_into_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident.id"), default=None)
+    merged_from: Mapped[str | None] = mapped_column(String(12), default=None)
+    # On the way, there, done: what the one who goes says.
+    progress: Mapped[str | None] = mapped_column(String(12), default=None)
+    progress_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    progress_by_name: Mapped[str] = mapped_column(String(200), default="")
+    eta_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    archived_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    # {"latitude", "longitude", "accuracy_m", "at"} of an alarm's device, if it sent one.
+    location: Mapped[dict[str, Any] | None] = mapped_column(JsonValue, default=None)
 
     def resource(self) -> Resource:
         """Return what the door is asked about. Pictures of a household's incident show a home.

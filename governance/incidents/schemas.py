@@ -12,6 +12,7 @@ Kind = Literal[
     "camera_offline",
     "process_failed",
     "spool_trouble",
+    "device_silent",
     "alarm_fire",
     "alarm_security",
     "alarm_medical",

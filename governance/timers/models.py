@@ -29,6 +29,8 @@ class Timer(Base):
     kind: Mapped[str] = mapped_column(String(20))
     seq: Mapped[int] = mapped_column(Integer)
     attempt: Mapped[int] = mapped_column(Integer, default=0)
+    # The incident's severity rank when it was set: of what is due, the most severe goes first.
+    rank: Mapped[int] = mapped_column(Integer, default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)
     fired_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)

@@ -27,9 +27,19 @@ OUTSIDE = ("demo", "", "demo/riverside2", "demo/hillside", "riverside", "Demo/Ri
 OWN = "session.read session.delete account.self purpose.list law.read"
 LOOK = "camera.list camera.read zone.read"
 READ = "incident.list incident.read"
-FIELD = (
-    f"{READ} incident.image incident.acknowledge incident.handle incident.feedback incident.note"
+IN_FIELD = (
+    "incident.transfer incident.send_back incident.suspend incident.resume incident.whistle "
+    "incident.progress incident.photo incident.deliveries area.list duty.read duty.hand_over"
 )
+DESK = (
+    "incident.close incident.triage incident.dispatch incident.reopen incident.merge "
+    "incident.reject dispatch.read device.list"
+)
+FIELD = (
+    f"{READ} incident.image incident.acknowledge incident.handle incident.feedback incident.note "
+    f"{IN_FIELD}"
+)
+SETS_UP = "area.list duty.read dispatch.read gateway.list webhook.list device.list"
 EXPORT = "export.request export.list"
 SEAL = "seal.list seal.request seal.approve"
 STAFF = "event.stream system.read"
@@ -38,19 +48,21 @@ STAFF = "event.stream system.read"
 # named. Video, consent and second persons have tables and tests of their own.
 TABLE: dict[Role, str] = {
     Role.RESIDENT: f"{OWN} home.read viewing.read",
-    Role.DUTY_STAFF: f"{OWN} {LOOK} {FIELD} {EXPORT} incident.close {STAFF}",
-    Role.OPERATOR: f"{OWN} {LOOK} {READ} {EXPORT} incident.image incident.note {STAFF}",
-    Role.SUPERVISOR: f"{OWN} {LOOK} {FIELD} {EXPORT} {SEAL} incident.close export.approve "
+    Role.DUTY_STAFF: f"{OWN} {LOOK} {FIELD} {EXPORT} {DESK} {STAFF}",
+    Role.OPERATOR: f"{OWN} {LOOK} {READ} {EXPORT} incident.image incident.note "
+    f"incident.whistle incident.deliveries area.list duty.read {STAFF}",
+    Role.SUPERVISOR: f"{OWN} {LOOK} {FIELD} {EXPORT} {SEAL} {DESK} duty.write export.approve "
     f"zone.write camera.mask {STAFF}",
     Role.PATROL: f"{OWN} {FIELD} event.stream",
     Role.DEPARTMENT: f"{OWN} {FIELD} event.stream",
     Role.AUDITOR: f"{OWN} view.list {READ} camera.list camera.read ledger.read ledger.verify "
-    "export.list seal.list seal.approve access.explain",
+    f"export.list seal.list seal.approve access.explain incident.deliveries {SETS_UP}",
     Role.ADMINISTRATOR: f"{OWN} {LOOK} {STAFF} zone.write camera.probe camera.create camera.update "
     "camera.switch camera.switch_on camera.delete account.list account.create account.update "
     "account.grant account.reset "
     "household.list household.create household.update household.close "
-    "token.list token.create token.delete access.explain",
+    "token.list token.create token.delete access.explain "
+    f"{SETS_UP} area.write duty.write dispatch.write gateway.write webhook.write device.write",
 }
 
 VIDEO: dict[Role, set[str]] = {
@@ -60,6 +72,7 @@ VIDEO: dict[Role, set[str]] = {
 }
 VIDEO_ACTIONS = {"camera.live", "camera.snapshot", "recording.list", "recording.play"}
 BY_CONSENT = {"grant.list", "grant.give", "grant.withdraw"}
+OF_A_HOUSEHOLD = {"household.alarm", "alarm.press", "alarm.follow"}
 BY_TWO = {"export.download"}
 NAMED = Circumstances(purpose="incident", reference=True)
 
@@ -90,7 +103,7 @@ def test_the_table_names_every_action_and_role() -> None:
     assert set(TABLE) == set(PEOPLE)
     named = {action for row in TABLE.values() for action in row.split()}
     services_only = {"signal.post", "worker.heartbeat", "metrics.read"}
-    assert named | services_only | VIDEO_ACTIONS | BY_CONSENT | BY_TWO == ACTIONS
+    assert named | services_only | VIDEO_ACTIONS | BY_CONSENT | OF_A_HOUSEHOLD | BY_TWO == ACTIONS
 
 
 @pytest.mark.parametrize("role", PEOPLE)
@@ -168,6 +181,7 @@ def test_a_service_may_do_what_its_scopes_name_out_of_a_closed_list(
         id=new_id(),
         bindings=(RoleBinding(Role.SERVICE, HERE),),
         scopes=frozenset({scope}),
+        households=frozenset({new_id()}) if scope in OF_A_HOUSEHOLD else frozenset(),
     )
     assert policy.actions(actor) == ([scope] if scope in SCOPES else [])
     far = Resource(kind_of(scope), "1", "demo/hillside", "public_space")
@@ -247,3 +261,21 @@ def test_the_example_in_configs_is_the_policy_in_force() -> None:
     for name in ("access.cedar", "inviolable.cedar", "access.cedarschema"):
         in_force = POLICY_FILE.with_name(name)
         assert (root / "configs/policies" / name).read_bytes() == in_force.read_bytes()
+
+
+def test_only_what_a_household_has_bound_presses_its_alarm(policy: Policy) -> None:
+    home, other = new_id(), new_id()
+    button = Actor(
+        kind="service", id=new_id(), scopes=frozenset({"alarm.press"}), households=frozenset({home})
+    )
+    assert policy.authorize(button, "alarm.press", Resource("household", str(home))).allowed
+    assert not policy.authorize(button, "alarm.press", Resource("household", str(other))).allowed
+    area = Actor(
+        kind="service",
+        id=new_id(),
+        bindings=(RoleBinding(Role.SERVICE, ""),),
+        scopes=frozenset({"alarm.press", "signal.post"}),
+    )
+    for actor in (area, person(*[(role, "") for role in PEOPLE])):
+        refused = policy.authorize(actor, "alarm.press", Resource("household", str(home)))
+        assert refused.policies == ("alarm-only-by-household",)
