@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -48,6 +48,7 @@ from api import (
     transparency,
     viewings,
     views,
+    webhooks,
     workers,
 )
 from api.connections import MAX_HEAD, make_protocol
@@ -90,6 +91,7 @@ ROUTERS = (
     viewings.router,
     seals.router,
     transparency.router,
+    webhooks.router,
     workers.router,
     signals.router,
     incidents.router,
@@ -183,7 +185,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         _signing_ledger(hub),
         _beside(hub, "exports", lambda: exports.build_exports(hub)),
         _beside(hub, "residents", lambda: digests.watch_residents(hub)),
+        _beside(hub, "webhooks", hub.webhook_sender.run),
+        AsyncExitStack() as optional,
     ):
+        if hub.redis_stream is not None:
+            await optional.enter_async_context(_beside(hub, "redis", hub.redis_stream.run))
         try:
             yield
         finally:

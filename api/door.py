@@ -63,6 +63,11 @@ _READ_ACTION = {
     "account": "account.list",
     "token": "token.list",
     "seal": "seal.list",
+    "area": "area.list",
+    "duty": "duty.read",
+    "gateway": "gateway.list",
+    "webhook": "webhook.list",
+    "device": "device.list",
 }
 
 _REFUSED = counter("door_refused", "Requests refused at the door", ("reason",))

@@ -27,6 +27,7 @@ from access.views.service import Views
 from analytics.redaction.still import StillRedactor
 from api.guards import Guards
 from api.noticeboard import Noticeboard
+from camera_hub.devices import homes
 from camera_hub.devices.facts import Places
 from camera_hub.devices.probing import Prober
 from camera_hub.devices.service import Devices
@@ -34,10 +35,14 @@ from camera_hub.live.hub import LiveHub
 from camera_hub.streams.reach import Reach
 from core.clock import Clock
 from core.database import Database
+from core.outbound import Outbound
 from core.secrets import SecretBox
 from core.settings import Settings
 from governance.exports.service import Exports
+from governance.fanout.redis_stream import RedisStream
 from governance.service import Governance, build_governance
+from governance.webhooks.sender import WebhookSender
+from governance.webhooks.service import Webhooks
 
 
 @dataclass
@@ -73,6 +78,10 @@ class Hub:
     exports: Exports = field(init=False)
     verifications: Verifications = field(default_factory=Verifications)
     governance: Governance = field(init=False)
+    outbound: Outbound = field(init=False)
+    webhooks: Webhooks = field(init=False)
+    webhook_sender: WebhookSender = field(init=False)
+    redis_stream: RedisStream | None = field(init=False, default=None)
     noticeboard: Noticeboard = field(default_factory=Noticeboard)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -80,7 +89,26 @@ class Hub:
         self.guards = Guards(self.live)
         self.signer = Signer(self.database, self.clock, self.ledger, self.settings.ledger_dir)
         self.exports = Exports(self.clock, self.ledger, self.settings.exports_dir)
+        self._reach_out()
         self.governance = build_governance(self)
+
+    def _reach_out(self) -> None:
+        """Make what other systems are told through."""
+        told = self.settings.deliveries
+        self.outbound = Outbound(allow_private=told.allow_private, timeout_s=told.timeout_s)
+        self.webhooks = Webhooks(self.clock, self.ledger, self.secrets, self.outbound)
+        self.webhook_sender = WebhookSender(
+            self.database,
+            self.clock,
+            ledger=self.ledger,
+            secret_box=self.secrets,
+            outbound=self.outbound,
+            at_home=homes.at_home,
+        )
+        if self.settings.redis.url.get_secret_value():
+            self.redis_stream = RedisStream(
+                self.database, self.clock, self.settings.redis, homes.at_home
+            )
 
     async def close(self) -> None:
         """End the live views and let go of the database; call it once, after the last request."""
@@ -89,6 +117,7 @@ class Hub:
         await self.live.close()
         await self.guards.close()
         await asyncio.to_thread(self.redactor.close)
+        await self.outbound.close()
         await self.database.close()
 
 

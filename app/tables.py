@@ -27,6 +27,7 @@ TABLE_MODULES = (
     "governance.outbox.models",
     "governance.signals.models",
     "governance.timers.models",
+    "governance.webhooks.models",
 )
 
 

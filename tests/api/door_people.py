@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.consent.models import AlarmOpening, AlarmResponder, ConsentGrant
 from access.households.models import Household, HouseholdMember
-from access.policy import SCOPES, Role, RoleBinding
+from access.policy import ANONYMOUS, SCOPES, Role, RoleBinding
 from access.seals.models import Seal
 from api.door import COOKIE, CSRF_HEADER
 from api.hub import Hub
@@ -23,8 +23,9 @@ from governance.attachments.models import Attachment
 from governance.attachments.store import check_picture
 from governance.exports.models import ExportRequest
 from governance.incidents.models import Incident
-from governance.incidents.service import NewIncident
+from governance.incidents.opening import NewIncident
 from governance.signals.models import Signal
+from governance.webhooks.schemas import WebhookCreate
 from tests.support.http import password_hash
 
 HERE = "demo/here"
@@ -121,6 +122,8 @@ async def make_things(
         number = new_id().hex[-12:]
         account_id = await _account(hub, session, f"thing-{number}", Role.RESIDENT, area)
         token, _ = await hub.tokens.issue(session, name="t", scopes=["signal.post"], area=area)
+        receiver = WebhookCreate(name="w", url="http://localhost:1/", area=area)
+        webhook, _ = await hub.webhooks.create(session, receiver, ANONYMOUS)
         household = await hub.households.create(session, None, name="Flat 1204", area=area)
         await session.flush()
         own = household if place_kind == "home" else None
@@ -153,6 +156,7 @@ async def make_things(
             "grant_id": standing.id,
             "account_id": account_id,
             "token_id": token.id,
+            "webhook_id": webhook.id,
             "camera_id": camera.id,
             "incident_id": incident.id,
             "attachment_id": picture.id,

@@ -125,6 +125,18 @@ TABLE = [
         body={"name": "a sensor", "scopes": ["signal.post"], "area": "demo/here"},
     ),
     Row("DELETE", "/api/v1/tokens/{token_id}", ADMIN, things=True),
+    # Other systems that are told what changes.
+    Row("GET", "/api/v1/webhooks", f"auditor {ADMIN}"),
+    Row(
+        "POST",
+        "/api/v1/webhooks",
+        ADMIN,
+        body={"name": "w", "url": "https://example.org/hook", "area": "demo/here"},
+    ),
+    Row("PATCH", "/api/v1/webhooks/{webhook_id}", ADMIN, things=True, body={}),
+    Row("POST", "/api/v1/webhooks/{webhook_id}/secret", ADMIN, things=True),
+    Row("POST", "/api/v1/webhooks/{webhook_id}/test", ADMIN, things=True),
+    Row("DELETE", "/api/v1/webhooks/{webhook_id}", ADMIN, things=True),
     # Why somebody may or may not.
     Row(
         "POST",

@@ -1,0 +1,1 @@
+"""What happens here, for other systems: CloudEvents in a Redis stream and through webhooks."""
