@@ -1,6 +1,6 @@
 """Every query of incidents and their history."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -33,20 +33,29 @@ class Filter:
     camera_id: UUID | None = None
 
 
-async def next_number(session: AsyncSession, year: int) -> int:
-    """Return the next number of `year`; given back if the transaction does not commit."""
+async def next_number(session: AsyncSession, year: int, count: int = 1) -> int:
+    """Take the next `count` numbers of `year` and return the last of them.
+
+    They are given back if the transaction does not commit.
+    """
     insert = (
         postgresql.insert(IncidentNumber)
         if session.get_bind().dialect.name == "postgresql"
         else sqlite.insert(IncidentNumber)
     )
     number: int | None = await session.scalar(
-        insert.values(year=year, last=1)
-        .on_conflict_do_update(index_elements=["year"], set_={"last": IncidentNumber.last + 1})
+        insert.values(year=year, last=count)
+        .on_conflict_do_update(index_elements=["year"], set_={"last": IncidentNumber.last + count})
         .returning(IncidentNumber.last)
     )
     assert number is not None
     return number
+
+
+async def last_number(session: AsyncSession, year: int) -> int:
+    """Return the last number given in `year`, 0 if none was."""
+    query = select(IncidentNumber.last).where(IncidentNumber.year == year)
+    return await session.scalar(query) or 0
 
 
 async def by_id(session: AsyncSession, incident_id: UUID) -> Incident | None:
@@ -74,6 +83,18 @@ async def open_with_key(session: AsyncSession, dedup_key: str) -> Incident | Non
         .execution_options(populate_existing=True)
     )
     return (await session.scalars(query)).one_or_none()
+
+
+async def open_with_keys(session: AsyncSession, keys: Collection[str]) -> Sequence[Incident]:
+    """Return the open incidents with any of these keys, locked until the transaction ends."""
+    query = (
+        select(Incident)
+        .where(Incident.is_open, Incident.dedup_key.in_(keys))
+        .order_by(Incident.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return (await session.scalars(query)).all()
 
 
 async def page(

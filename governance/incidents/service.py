@@ -5,7 +5,6 @@ that `governance.outbox.service.serialise` has made the only writer.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,11 +15,11 @@ from access.consent.service import Consent
 from access.policy.types import Actor
 from core.clock import Clock
 from core.errors import ConflictError, NotFoundError
-from core.ids import new_id
-from core.settings import GovernanceSettings
+from core.settings_loop import GovernanceSettings
 from governance.incidents import repository, views
 from governance.incidents.kinds import ALARMS, DETECTIONS
 from governance.incidents.models import Incident, IncidentLog
+from governance.incidents.opening import SEVERITY_RANK, NewIncident, Opening, opening
 from governance.incidents.transitions import (
     NOTED_STATES,
     OPEN_STATES,
@@ -33,8 +32,6 @@ from governance.outbox import service as outbox
 from governance.timers import service as timers
 from governance.timers.models import Timer
 
-SEVERITY_RANK = {"extreme": 4, "severe": 3, "moderate": 2, "unknown": 1, "minor": 0}
-
 
 class VersionConflictError(ConflictError):
     """Somebody else has changed the incident since the caller looked (409)."""
@@ -46,27 +43,6 @@ class AlreadyAcknowledgedError(ConflictError):
     """Somebody else has acknowledged it (409)."""
 
     code = "already-acknowledged"
-
-
-@dataclass(frozen=True, slots=True)
-class NewIncident:
-    """What a signal says about the incident it opens."""
-
-    kind: str
-    type: str
-    category: str
-    urgency: str
-    severity: str
-    certainty: str
-    status: str
-    dedup_key: str
-    headline: str
-    area: str
-    camera_id: UUID | None
-    camera_name: str
-    zone_name: str
-    observed_at: datetime
-    household_id: UUID | None = None
 
 
 class Incidents:
@@ -101,44 +77,18 @@ class Incidents:
         """Open an incident, with its first timer; `publish` it when its pictures are in place."""
         now = self._clock.now()
         number = await repository.next_number(session, now.year)
-        incident = Incident(
-            id=new_id(),
-            number=f"{now.year}-{number:06d}",
-            kind=new.kind,
-            type=new.type,
-            category=new.category,
-            urgency=new.urgency,
-            severity=new.severity,
-            severity_rank=SEVERITY_RANK[new.severity],
-            certainty=new.certainty,
-            status=new.status,
-            state=State.REPORTED.value,
-            is_open=True,
-            version=1,
-            dedup_key=new.dedup_key,
-            headline=new.headline,
-            area=new.area,
-            camera_id=new.camera_id,
-            camera_name=new.camera_name,
-            zone_name=new.zone_name,
-            household_id=new.household_id,
-            opened_at=now,
-            observed_at=new.observed_at,
-            last_signal_at=now,
-            signal_count=1,
-            acknowledged_by_name="",
-            handler_name="",
-            escalations=0,
-            overdue=False,
-        )
-        session.add(incident)
+        made = self.opening(new, number, now)
+        session.add(made.incident)
         await session.flush()
-        self._log(session, incident, "opened", to_state=State.REPORTED.value)
-        timers.set_first(session, incident, self._settings, now)
-        await self._open_home(session, incident)
-        return incident
+        session.add_all([IncidentLog(**made.entry), Timer(**made.timer)])
+        await self.open_home(session, made.incident)
+        return made.incident
 
-    async def _open_home(self, session: AsyncSession, incident: Incident) -> None:
+    def opening(self, new: NewIncident, number: int, now: datetime) -> Opening:
+        """Return what opens with `new` as the `number`th incident of the year; writes nothing."""
+        return opening(new, number=number, now=now, settings=self._settings, policy={})
+
+    async def open_home(self, session: AsyncSession, incident: Incident) -> None:
         """Tell the consent of an incident that may open a home: never an exercise or a test."""
         if incident.household_id is None or incident.status != "actual":
             return

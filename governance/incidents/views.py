@@ -35,7 +35,7 @@ async def describe(session: AsyncSession, rows: Sequence[Incident]) -> list[Inci
     )
     homes = await households.names(session, {row.household_id for row in rows} - {None})
     return [
-        _incident(
+        describe_one(
             row,
             pictures.get(row.snapshot_id) if row.snapshot_id else None,
             homes.get(row.household_id, "") if row.household_id else "",
@@ -54,7 +54,8 @@ async def describe_fully(session: AsyncSession, row: Incident) -> IncidentDetail
     )
 
 
-def _incident(row: Incident, snapshot: Attachment | None, household: str) -> IncidentOut:
+def describe_one(row: Incident, snapshot: Attachment | None, household: str) -> IncidentOut:
+    """Return `row` as the wire has it, where its picture and its household's name are known."""
     return IncidentOut(
         id=row.id,
         number=row.number,

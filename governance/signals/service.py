@@ -18,7 +18,8 @@ from governance.attachments.models import Attachment
 from governance.incidents import repository as incident_rows
 from governance.incidents.kinds import RECOVERING
 from governance.incidents.models import Incident
-from governance.incidents.service import Incidents, NewIncident
+from governance.incidents.opening import NewIncident
+from governance.incidents.service import Incidents
 from governance.outbox import service as outbox
 from governance.signals import repository
 from governance.signals.models import Signal

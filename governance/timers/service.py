@@ -11,7 +11,7 @@ from enum import StrEnum
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.ids import new_id
-from core.settings import GovernanceSettings
+from core.settings_loop import GovernanceSettings
 from governance.incidents.models import Incident
 from governance.incidents.transitions import State
 from governance.timers import repository
@@ -76,13 +76,6 @@ async def schedule(
     return _add(session, incident, settings, now, kind=kind, seq=seq, attempt=attempt)
 
 
-def set_first(
-    session: AsyncSession, incident: Incident, settings: GovernanceSettings, now: datetime
-) -> Timer:
-    """Set the timer of an incident that was opened in this transaction."""
-    return _add(session, incident, settings, now, kind=TimerKind.ACKNOWLEDGE, seq=1, attempt=0)
-
-
 def _add(
     session: AsyncSession,
     incident: Incident,
@@ -100,6 +93,7 @@ def _add(
         kind=kind.value,
         seq=seq,
         attempt=attempt,
+        rank=incident.severity_rank,
         created_at=now,
         due_at=now + timedelta(seconds=seconds),
     )

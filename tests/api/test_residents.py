@@ -21,7 +21,7 @@ from core.clock import ManualClock
 from core.ids import new_id
 from core.settings import Settings
 from governance.incidents.models import Incident
-from governance.incidents.service import NewIncident
+from governance.incidents.opening import NewIncident
 from tests.support.http import Client, SignIn
 
 BOTH_STORES = pytest.mark.parametrize("hub_url", ["sqlite", "postgresql"], indirect=True)
