@@ -22,6 +22,8 @@ TABLE_MODULES = (
     "analytics.zones.models",
     "camera_hub.devices.models",
     "governance.attachments.models",
+    "governance.contacts.models",
+    "governance.deliveries.models",
     "governance.exports.models",
     "governance.incidents.models",
     "governance.outbox.models",

@@ -298,6 +298,11 @@ class Settings(Section):
         return self.data_dir / "exports"
 
     @property
+    def deliveries_dir(self) -> Path:
+        """Keys of links in messages and of push services; keep a copy elsewhere."""
+        return self.data_dir / "deliveries"
+
+    @property
     def models_path(self) -> Path:
         """Detection models pulled or optimised on this node."""
         return self.models_dir or self.data_dir / "models"

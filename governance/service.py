@@ -15,6 +15,8 @@ from core.metrics import counter
 from core.settings import Settings
 from governance.attachments.store import PictureStore
 from governance.auditor import Auditor
+from governance.deliveries.keys import DeliveryKeys
+from governance.deliveries.service import Deliveries
 from governance.incidents.service import Incidents
 from governance.outbox import repository as outbox_rows
 from governance.outbox.broadcaster import Broadcaster
@@ -55,6 +57,7 @@ class Governance:
 
     clock: Clock
     database: Database
+    deliveries: Deliveries
     incidents: Incidents
     signals: Signals
     pictures: PictureStore
@@ -97,10 +100,12 @@ class Governance:
 
 def build_governance(parts: _Parts) -> Governance:
     """Make the services for a hub's settings, clock and database. Opens nothing yet."""
+    deliveries = Deliveries(parts.clock, DeliveryKeys(parts.settings.deliveries_dir))
     incidents = Incidents(parts.settings.governance, parts.clock, parts.consent)
     return Governance(
         clock=parts.clock,
         database=parts.database,
+        deliveries=deliveries,
         incidents=incidents,
         signals=Signals(parts.clock, incidents),
         pictures=PictureStore(parts.settings.attachments_dir),

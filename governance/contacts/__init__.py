@@ -1,0 +1,1 @@
+"""Neighbours and relatives whom a household has bound, and who have agreed to be told."""

@@ -1,0 +1,122 @@
+"""Every query of deliveries themselves."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from governance.deliveries.models import Delivery
+from governance.deliveries.types import REACHED, RINGING, DeliveryState
+
+_CHUNK = 200  # rows of one insert: SQLite takes 32,766 parameters
+
+
+async def add_new(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Insert the rows whose (key, attempt) is not there yet; return (channel, state) of those.
+
+    Each row is a dict of all columns that have no default.
+    """
+    on_postgresql = session.get_bind().dialect.name == "postgresql"
+    added: list[tuple[str, str]] = []
+    for start in range(0, len(rows), _CHUNK):
+        values = list(rows[start : start + _CHUNK])
+        insert = postgresql.insert(Delivery) if on_postgresql else sqlite.insert(Delivery)
+        query = (
+            insert.values(values)
+            .on_conflict_do_nothing(index_elements=["key", "attempt"])
+            .returning(Delivery.channel, Delivery.state)
+        )
+        added += [(channel, state) for channel, state in await session.execute(query)]
+    return added
+
+
+async def cancel_ringing(session: AsyncSession, incident_id: UUID, now: datetime, code: str) -> int:
+    """Cancel what still waits to ring; return how many."""
+    return await _cancel(
+        session, now, code, Delivery.incident_id == incident_id, Delivery.purpose.in_(RINGING)
+    )
+
+
+async def cancel_of_recipient(
+    session: AsyncSession, incident_id: UUID, recipient_id: UUID, now: datetime, code: str
+) -> int:
+    """Cancel what still waits to ring at one recipient; return how many."""
+    return await _cancel(
+        session,
+        now,
+        code,
+        Delivery.incident_id == incident_id,
+        Delivery.recipient_id == recipient_id,
+        Delivery.purpose.in_(RINGING),
+    )
+
+
+async def cancel_all_of_recipient(
+    session: AsyncSession, recipient_id: UUID, now: datetime, code: str
+) -> int:
+    """Cancel whatever still waits for one recipient: it has withdrawn or is gone."""
+    return await _cancel(session, now, code, Delivery.recipient_id == recipient_id)
+
+
+async def cancel_attempt(
+    session: AsyncSession, key: str, attempt: int, now: datetime, code: str
+) -> int:
+    """Cancel one attempt, if it still waits; return 1 or 0."""
+    return await _cancel(session, now, code, Delivery.key == key, Delivery.attempt == attempt)
+
+
+async def _cancel(session: AsyncSession, now: datetime, code: str, *where: Any) -> int:
+    query = (
+        update(Delivery)
+        .where(Delivery.state == DeliveryState.WAITING.value, *where)
+        .values(state=DeliveryState.CANCELLED.value, finished_at=now, code=code)
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len((await session.scalars(query)).all())
+
+
+async def of_incident(
+    session: AsyncSession, incident_id: UUID, *, after: UUID | None = None, limit: int = 1000
+) -> Sequence[Delivery]:
+    """Return the deliveries of an incident in the order they were made."""
+    query = select(Delivery).where(Delivery.incident_id == incident_id)
+    if after is not None:
+        query = query.where(Delivery.id > after)
+    return (await session.scalars(query.order_by(Delivery.id).limit(limit))).all()
+
+
+async def reached(
+    session: AsyncSession, incident_id: UUID, purposes: Collection[str]
+) -> Sequence[Delivery]:
+    """Return the attempts that told, or may have told, somebody about an incident."""
+    query = (
+        select(Delivery)
+        .where(
+            Delivery.incident_id == incident_id,
+            Delivery.purpose.in_(purposes),
+            Delivery.state.in_(REACHED),
+        )
+        .order_by(Delivery.id)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def contacts_of_incident(
+    session: AsyncSession, incident_id: UUID
+) -> Sequence[tuple[UUID, str, str]]:
+    """Return (id, name, locale) of each household contact that was to be told of an incident."""
+    query = (
+        select(Delivery.recipient_id, Delivery.recipient_name, Delivery.locale)
+        .where(
+            Delivery.incident_id == incident_id,
+            Delivery.recipient_kind == "contact",
+            Delivery.state != DeliveryState.WITHHELD.value,
+        )
+        .distinct()
+    )
+    return [(id, name, locale) for id, name, locale in await session.execute(query)]

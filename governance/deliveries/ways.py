@@ -1,0 +1,127 @@
+"""Every query of the ways to people: contact points, push subscriptions, gateways."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from access.policy.areas import covers, in_areas
+from governance.deliveries.models import ContactPoint, Gateway, GatewayCallback, PushSubscription
+
+
+async def points_of(
+    session: AsyncSession, *, accounts: Collection[UUID] = (), contacts: Collection[UUID] = ()
+) -> Sequence[ContactPoint]:
+    """Return the points that may be used: verified ones of accounts, and those of contacts."""
+    query = (
+        select(ContactPoint)
+        .where(
+            or_(
+                ContactPoint.account_id.in_(accounts) & ContactPoint.verified_at.is_not(None),
+                ContactPoint.contact_id.in_(contacts),
+            )
+        )
+        .order_by(ContactPoint.id)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def point(session: AsyncSession, point_id: UUID) -> ContactPoint | None:
+    """Return one contact point."""
+    return await session.get(ContactPoint, point_id, populate_existing=True)
+
+
+async def own_points(session: AsyncSession, account_id: UUID) -> Sequence[ContactPoint]:
+    """Return every contact point of an account, verified or not."""
+    query = (
+        select(ContactPoint).where(ContactPoint.account_id == account_id).order_by(ContactPoint.id)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def points_of_contacts(
+    session: AsyncSession, contact_ids: Collection[UUID]
+) -> Sequence[ContactPoint]:
+    """Return the contact points of these household contacts."""
+    query = select(ContactPoint).where(ContactPoint.contact_id.in_(contact_ids))
+    return (await session.scalars(query.order_by(ContactPoint.id))).all()
+
+
+async def subscriptions_of(
+    session: AsyncSession, *, accounts: Collection[UUID] = (), devices: Collection[UUID] = ()
+) -> Sequence[PushSubscription]:
+    """Return the push subscriptions of these accounts and alarm devices."""
+    query = (
+        select(PushSubscription)
+        .where(
+            or_(PushSubscription.account_id.in_(accounts), PushSubscription.device_id.in_(devices))
+        )
+        .order_by(PushSubscription.id)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def subscription(session: AsyncSession, subscription_id: UUID) -> PushSubscription | None:
+    """Return one push subscription."""
+    return await session.get(PushSubscription, subscription_id, populate_existing=True)
+
+
+async def subscription_by_hash(
+    session: AsyncSession, endpoint_hash: str
+) -> PushSubscription | None:
+    """Return the subscription of an endpoint."""
+    query = select(PushSubscription).where(PushSubscription.endpoint_hash == endpoint_hash)
+    return (await session.scalars(query)).one_or_none()
+
+
+async def gateway(session: AsyncSession, gateway_id: UUID) -> Gateway | None:
+    """Return a gateway, a removed one too."""
+    return await session.get(Gateway, gateway_id, populate_existing=True)
+
+
+async def gateways(
+    session: AsyncSession, areas: Sequence[str] = ("",), channels: Collection[str] = ()
+) -> Sequence[Gateway]:
+    """Return the gateways that lie in `areas` (and of `channels`, if named), by name."""
+    query = select(Gateway).where(Gateway.removed_at.is_(None), in_areas(Gateway.area, areas))
+    if channels:
+        query = query.where(Gateway.channel.in_(channels))
+    return (await session.scalars(query.order_by(Gateway.name))).all()
+
+
+async def gateway_by_name(session: AsyncSession, name: str) -> Gateway | None:
+    """Return the gateway with this name."""
+    query = select(Gateway).where(Gateway.removed_at.is_(None), Gateway.name == name)
+    return (await session.scalars(query)).one_or_none()
+
+
+async def active_gateways(session: AsyncSession) -> Sequence[Gateway]:
+    """Return every gateway that is in use."""
+    query = select(Gateway).where(Gateway.removed_at.is_(None), Gateway.active)
+    return (await session.scalars(query.order_by(Gateway.name, Gateway.id))).all()
+
+
+def for_channel(found: Iterable[Gateway], channel: str, area: str) -> list[Gateway]:
+    """Return the gateways that carry `channel` in `area`: the nearest first, then by name.
+
+    A robot of a chat room is none: it leads to that room only.
+    """
+    fitting = [
+        gateway
+        for gateway in found
+        if gateway.channel == channel and not gateway.room and covers(gateway.area, area)
+    ]
+    return sorted(fitting, key=lambda gateway: (-len(gateway.area), gateway.name))
+
+
+async def has_callback(session: AsyncSession, gateway_id: UUID, message_id: str) -> bool:
+    """Say whether a callback with this id was accepted before."""
+    return await session.get(GatewayCallback, (gateway_id, message_id)) is not None
+
+
+async def callbacks_older_than(session: AsyncSession, before: datetime) -> int:
+    """Return how many accepted callbacks are older than `before`."""
+    query = select(func.count()).select_from(GatewayCallback).where(GatewayCallback.at < before)
+    return await session.scalar(query) or 0
