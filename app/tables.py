@@ -24,6 +24,7 @@ TABLE_MODULES = (
     "governance.attachments.models",
     "governance.contacts.models",
     "governance.deliveries.models",
+    "governance.dispatch.models",
     "governance.exports.models",
     "governance.incidents.models",
     "governance.outbox.models",

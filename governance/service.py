@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from access.consent.service import Consent
+from access.ledger.service import Ledger
 from core.clock import Clock
 from core.database import Database
 from core.logging import get_logger
@@ -17,6 +18,7 @@ from governance.attachments.store import PictureStore
 from governance.auditor import Auditor
 from governance.deliveries.keys import DeliveryKeys
 from governance.deliveries.service import Deliveries
+from governance.dispatch.policies import Policies
 from governance.incidents.service import Incidents
 from governance.outbox import repository as outbox_rows
 from governance.outbox.broadcaster import Broadcaster
@@ -49,6 +51,8 @@ class _Parts(Protocol):
     def database(self) -> Database: ...
     @property
     def consent(self) -> Consent: ...
+    @property
+    def ledger(self) -> Ledger: ...
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Governance:
     broadcaster: Broadcaster
     timers: TimerLoop
     auditor: Auditor
+    policies: Policies
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -72,6 +77,7 @@ class Governance:
             "timers": self.timers.run,
             "broadcaster": self.broadcaster.run,
             "auditor": self.auditor.run,
+            "policies": self.policies.run,
             "retention": self._prune_for_ever,
         }
         tasks = [
@@ -112,6 +118,7 @@ def build_governance(parts: _Parts) -> Governance:
         broadcaster=Broadcaster(parts.database, parts.clock),
         timers=TimerLoop(parts.database, parts.clock, incidents),
         auditor=Auditor(parts.database, parts.clock, incidents),
+        policies=Policies(parts.database, parts.clock, parts.ledger, parts.settings.site.zone),
     )
 
 

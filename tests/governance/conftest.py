@@ -20,6 +20,7 @@ class Parts:
     clock: ManualClock
     database: Database
     consent: Consent
+    ledger: Ledger
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def parts(database: Database, clock: ManualClock, tmp_path: Path) -> Parts:
     settings = Settings(data_dir=tmp_path / "data")
     settings.attachments_dir.mkdir(parents=True)
     ledger = Ledger(clock, tmp_path / "keys")
-    return Parts(settings, clock, database, Consent(clock, ledger, UTC))
+    return Parts(settings, clock, database, Consent(clock, ledger, UTC), ledger)
 
 
 @pytest.fixture
