@@ -7,6 +7,8 @@ pytest_plugins = [
     "tests.support.media",
     "tests.support.http",
     "tests.support.live",
+    "tests.support.receiver",
+    "tests.support.redis",
 ]
 
 # Without this structlog would draw rich tracebacks with local variables: slow, and they may hold
