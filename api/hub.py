@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 from fastapi import Depends
@@ -27,6 +27,7 @@ from access.views.service import Views
 from analytics.redaction.still import StillRedactor
 from api.guards import Guards
 from api.noticeboard import Noticeboard
+from api.signal_cameras import camera_facts
 from camera_hub.devices import homes
 from camera_hub.devices.facts import Places
 from camera_hub.devices.probing import Prober
@@ -39,10 +40,12 @@ from core.outbound import Outbound
 from core.secrets import SecretBox
 from core.settings import Settings
 from governance.exports.service import Exports
-from governance.fanout.redis_stream import RedisStream
 from governance.service import Governance, build_governance
 from governance.webhooks.sender import WebhookSender
 from governance.webhooks.service import Webhooks
+
+if TYPE_CHECKING:
+    from governance.fanout.redis_stream import RedisStream
 
 
 @dataclass
@@ -81,7 +84,7 @@ class Hub:
     outbound: Outbound = field(init=False)
     webhooks: Webhooks = field(init=False)
     webhook_sender: WebhookSender = field(init=False)
-    redis_stream: RedisStream | None = field(init=False, default=None)
+    redis_stream: "RedisStream | None" = field(init=False, default=None)
     noticeboard: Noticeboard = field(default_factory=Noticeboard)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -90,7 +93,7 @@ class Hub:
         self.signer = Signer(self.database, self.clock, self.ledger, self.settings.ledger_dir)
         self.exports = Exports(self.clock, self.ledger, self.settings.exports_dir)
         self._reach_out()
-        self.governance = build_governance(self)
+        self.governance = build_governance(self, camera_facts)
 
     def _reach_out(self) -> None:
         """Make what other systems are told through."""
@@ -106,6 +109,9 @@ class Hub:
             at_home=homes.at_home,
         )
         if self.settings.redis.url.get_secret_value():
+            # Only where it is used: most sites have no Redis, and each command pays for imports.
+            from governance.fanout.redis_stream import RedisStream
+
             self.redis_stream = RedisStream(
                 self.database, self.clock, self.settings.redis, homes.at_home
             )

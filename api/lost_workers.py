@@ -17,7 +17,7 @@ from camera_hub.devices.service import StatusChange
 from camera_hub.streams.types import ReasonCode, StreamState
 from governance.outbox import service as outbox
 from governance.signals.reading import read_signal
-from governance.signals.service import CameraFacts
+from governance.signals.types import CameraFacts
 
 LOOK_EVERY_S = 1.0
 SOURCE = "/api"

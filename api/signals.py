@@ -2,25 +2,19 @@
 
 import asyncio
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import ClientDisconnect
 
-from access.households import repository as household_rows
-from access.policy.types import Actor, Resource
-from api.door import permit, require
+from access.policy.types import Actor
+from api.door import permit
 from api.hub import Hub, HubDep
-from camera_hub.devices.models import Camera
+from api.intake import take_in
 from core.errors import HubError
 from governance.attachments.store import PictureStore
-from governance.incidents.kinds import ALARMS
 from governance.signals.reading import (
     MAX_BATCH,
-    InvalidSignalError,
     ReadSignal,
     Unreadable,
     parse,
@@ -28,7 +22,6 @@ from governance.signals.reading import (
     read_signal,
 )
 from governance.signals.schemas import BatchItemOut, SignalIn, SignalReceipt
-from governance.signals.service import CameraFacts, HouseholdFacts, Receipt
 
 router = APIRouter(tags=["signals"])
 
@@ -107,12 +100,12 @@ async def post_signals(
     if media_type == BATCH_TYPE or isinstance(raw, list):
         response.status_code = 200
         return await _post_batch(hub, actor, raw)
-    # Decoding and writing pictures takes tens of milliseconds: not on the event loop.
-    signal = await asyncio.to_thread(_prepare, hub.governance.pictures, raw, hub)
-    async with hub.database.transaction() as session:
-        receipt = await _intake(hub, session, actor, signal)
-    response.status_code = 201 if receipt.is_new else 200
-    return receipt.body
+    signal = await _prepared(hub, raw)
+    (answer,) = await take_in(hub, actor, [signal])
+    if isinstance(answer, HubError):
+        raise answer
+    response.status_code = 201 if answer.is_new else 200
+    return answer.body
 
 
 async def _post_batch(hub: Hub, actor: Actor, raw: Any) -> list[BatchItemOut]:
@@ -123,74 +116,28 @@ async def _post_batch(hub: Hub, actor: Actor, raw: Any) -> list[BatchItemOut]:
                 _store_pictures(hub.governance.pictures, item)
         return found
 
-    answers: list[BatchItemOut] = []
     items = await asyncio.to_thread(prepare)
-    async with hub.database.transaction() as session:
-        for item in items:
-            if isinstance(item, Unreadable):
-                answers.append(_refusal(item.error, item.id, item.source))
-                continue
-            try:
-                receipt = await _intake(hub, session, actor, item)
-            except HubError as error:
-                # Refused before anything of it was written; the others go on.
-                answers.append(_refusal(error, item.event.id, item.event.source))
-            else:
-                status = 201 if receipt.is_new else 200
-                answers.append(BatchItemOut(status=status, **dict(receipt.body)))
+    taken = await take_in(hub, actor, [item for item in items if isinstance(item, ReadSignal)])
+    answers, waiting = [], iter(taken)
+    for item in items:
+        if isinstance(item, Unreadable):
+            answers.append(_refusal(item.error, item.id, item.source))
+            continue
+        answer = next(waiting)
+        if isinstance(answer, HubError):
+            answers.append(_refusal(answer, item.event.id, item.event.source))
+        else:
+            status = 201 if answer.is_new else 200
+            answers.append(BatchItemOut(status=status, **dict(answer.body)))
     return answers
 
 
-async def _intake(hub: Hub, session: AsyncSession, actor: Actor, signal: ReadSignal) -> Receipt:
-    camera = await _camera_facts(session, signal.event.data.camera_id)
-    household = await _household_facts(session, signal, camera)
-    area = signal.event.data.area
-    if camera is not None:
-        area = camera.area
-    if household is not None:
-        area = household.area
-    require(hub, actor, "signal.post", Resource("signal", area=area))
-    return await hub.governance.signals.intake(
-        session, signal, camera=camera, household=household, posted_by=actor.id
-    )
-
-
-async def _household_facts(
-    session: AsyncSession, signal: ReadSignal, camera: CameraFacts | None
-) -> HouseholdFacts | None:
-    """Return the household of an alarm; None for any other signal.
-
-    Raises:
-        InvalidSignalError: there is no such household, or the camera named is not one of it.
-    """
-    household_id = signal.event.data.household_id
-    if signal.event.kind not in ALARMS or household_id is None:
-        return None
-    household = await household_rows.by_id(session, household_id)
-    if household is None or household.closed_at is not None:
-        raise InvalidSignalError([_fault("data.household_id", "there is no such household")])
-    if signal.event.data.camera_id is not None and (
-        camera is None or camera.household_id != household_id
-    ):
-        raise InvalidSignalError([_fault("data.camera_id", "is no camera of this household")])
-    return HouseholdFacts(household.id, household.area)
-
-
-def _fault(field: str, message: str) -> dict[str, str]:
-    return {"field": field, "message": message}
-
-
-async def _camera_facts(session: AsyncSession, camera_id: UUID | None) -> CameraFacts | None:
-    if camera_id is None:
-        return None
-    row = (
-        await session.execute(
-            select(Camera.name, Camera.area, Camera.household_id).where(Camera.id == camera_id)
-        )
-    ).one_or_none()
-    if row is None:
-        return None
-    return CameraFacts(name=row.name, area=row.area, household_id=row.household_id)
+async def _prepared(hub: Hub, raw: Any) -> ReadSignal:
+    """Read a signal; decoding and writing pictures takes long: not on the event loop."""
+    data = raw.get("data") if isinstance(raw, dict) else None
+    if isinstance(data, dict) and data.get("attachments"):
+        return await asyncio.to_thread(_prepare, hub.governance.pictures, raw, hub)
+    return read_signal(raw, hub.clock.now())
 
 
 def _prepare(pictures: PictureStore, raw: Any, hub: Hub) -> ReadSignal:

@@ -8,13 +8,13 @@ SQLite's busy timeout.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, MetaData, String, event, text
+from sqlalchemy import JSON, DateTime, Dialect, MetaData, String, event, insert, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import (
@@ -72,6 +72,17 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 JsonValue = JSON().with_variant(JSONB(), "postgresql")
 """Column type for a JSON document (JSONB on PostgreSQL)."""
+
+
+async def insert_rows(
+    session: AsyncSession, model: type[Base], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write many rows of one table in one go, in this order, given by their columns.
+
+    What the session itself has not written yet stays so: flush it before what refers to it.
+    """
+    if rows:
+        await (await session.connection()).execute(insert(model), list(rows))
 
 
 class StoreGoneError(UnavailableError):

@@ -22,6 +22,7 @@ from governance.dispatch.policies import Policies
 from governance.incidents.service import Incidents
 from governance.outbox import repository as outbox_rows
 from governance.outbox.broadcaster import Broadcaster
+from governance.signals.intake import CamerasOf, Intake, no_cameras
 from governance.signals.service import Signals
 from governance.timers.loop import TimerLoop
 
@@ -64,6 +65,7 @@ class Governance:
     deliveries: Deliveries
     incidents: Incidents
     signals: Signals
+    intake: Intake
     pictures: PictureStore
     broadcaster: Broadcaster
     timers: TimerLoop
@@ -87,6 +89,7 @@ class Governance:
         try:
             yield
         finally:
+            await self.intake.settle()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -104,16 +107,21 @@ class Governance:
             await self.clock.sleep(_PRUNE_EVERY_S)
 
 
-def build_governance(parts: _Parts) -> Governance:
-    """Make the services for a hub's settings, clock and database. Opens nothing yet."""
+def build_governance(parts: _Parts, cameras: CamerasOf = no_cameras) -> Governance:
+    """Make the services for a hub's settings, clock and database. Opens nothing yet.
+
+    `cameras` tells what the hub knows of the cameras that signals name.
+    """
     deliveries = Deliveries(parts.clock, DeliveryKeys(parts.settings.deliveries_dir))
     incidents = Incidents(parts.settings.governance, parts.clock, parts.consent)
+    signals = Signals(parts.clock, incidents)
     return Governance(
         clock=parts.clock,
         database=parts.database,
         deliveries=deliveries,
         incidents=incidents,
-        signals=Signals(parts.clock, incidents),
+        signals=signals,
+        intake=Intake(parts.database, signals, cameras),
         pictures=PictureStore(parts.settings.attachments_dir),
         broadcaster=Broadcaster(parts.database, parts.clock),
         timers=TimerLoop(parts.database, parts.clock, incidents),

@@ -17,6 +17,12 @@ async def by_id(session: AsyncSession, household_id: UUID) -> Household | None:
     return await session.get(Household, household_id)
 
 
+async def by_ids(session: AsyncSession, household_ids: Collection[UUID]) -> dict[UUID, Household]:
+    """Return those of the households that exist, closed ones too, by id."""
+    rows = await session.scalars(select(Household).where(Household.id.in_(household_ids)))
+    return {row.id: row for row in rows}
+
+
 async def by_id_locked(session: AsyncSession, household_id: UUID) -> Household | None:
     """Return the household as it is committed now, locked until the transaction ends.
 

@@ -7,7 +7,7 @@ first insert until its commit. SQLite has a single writer anyway.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from access.ledger.service import LOCKED as LEDGER_LOCKED
-from core.database import Database
+from core.database import Database, insert_rows
 from governance.outbox import repository
 from governance.outbox.models import OutboxEvent
 
@@ -86,6 +86,19 @@ async def append(
             created_at=at,
         )
     )
+    _wake_after_commit(session)
+
+
+async def append_all(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add many events at once, in this order, given by all their columns but `seq`."""
+    if not rows:
+        return
+    await serialise(session)
+    await insert_rows(session, OutboxEvent, rows)
+    _wake_after_commit(session)
+
+
+def _wake_after_commit(session: AsyncSession) -> None:
     if not session.info.get(_WAKES):
         session.info[_WAKES] = True
         event.listen(session.sync_session, "after_commit", _wake_readers, once=True)

@@ -1,18 +1,35 @@
 """Every query of signals."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from governance.signals.models import Signal
 
 
-async def by_event(session: AsyncSession, source: str, event_id: str) -> Signal | None:
-    """Return the signal that its sender knows by (source, event_id)."""
-    query = select(Signal).where(Signal.source == source, Signal.event_id == event_id)
-    return (await session.scalars(query)).one_or_none()
+class KnownSignal(NamedTuple):
+    """What a repetition of a signal is answered with."""
+
+    source: str
+    event_id: str
+    content_hash: bytes
+    incident_id: UUID | None
+    joined: bool
+    received_at: datetime
+
+
+async def known(
+    session: AsyncSession, events: Collection[tuple[str, str]]
+) -> Sequence[KnownSignal]:
+    """Return the signals that their senders know by any of these (source, event_id)."""
+    query = select(*(getattr(Signal, name) for name in KnownSignal._fields)).where(
+        tuple_(Signal.source, Signal.event_id).in_(events)
+    )
+    return [KnownSignal(*row) for row in await session.execute(query)]
 
 
 async def of_incident(

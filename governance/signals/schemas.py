@@ -186,12 +186,15 @@ class SignalIn(_Part):
         A detection: camera, rule and zone. An alarm: the household and what was pressed. A fault
         of a camera: the camera. Of a process or a spool: what the event is about. Anything else:
         the sender's own key, or none.
-        An exercise never joins an incident in earnest. What a sender names freely counts for one
-        camera or one area only: nobody joins, or ends, an incident of another one.
+        An exercise never joins an incident in earnest, and a drill's alarms never each other. What
+        a sender names freely counts for one camera or one area only: nobody joins, or ends, an
+        incident of another one.
         """
         data = self.data
         if self.kind in ALARMS:
             key = str(data.household_id)
+            if data.status == "Exercise":
+                key = f"{key}:{data.event_key or self.id}"
         elif self.kind in DETECTIONS:
             zone = str(data.zone_id) if data.zone_id else data.zone_name
             key = f"{data.camera_id}:{data.rule or self.kind}:{zone}"
@@ -205,7 +208,8 @@ class SignalIn(_Part):
             else:
                 key = f"{place}:{self.subject or self.source}"
         text = f"{data.status.lower()}:{self.kind}:{key}"
-        if len(text) > LONGEST_KEY:
+        # In bytes: an index of PostgreSQL takes no more than 2,704 of them.
+        if len(text.encode()) > LONGEST_KEY:
             return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
         return text
 

@@ -36,7 +36,7 @@ from governance.exports.package import BadExportError, check, write_zip
 from governance.exports.watermark import drawable, shown_name, stamp
 from governance.outbox.models import OutboxEvent
 from governance.signals.reading import read_signal
-from governance.signals.service import CameraFacts
+from governance.signals.types import CameraFacts
 from tests.governance.support import AREA, attachment, picture
 from tests.governance.support import signal as detection
 from tests.support.http import Client, SignIn

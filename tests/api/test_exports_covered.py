@@ -20,7 +20,7 @@ from core.ids import new_id
 from core.settings import Settings
 from governance.exports.package import check
 from governance.signals.reading import read_signal
-from governance.signals.service import CameraFacts
+from governance.signals.types import CameraFacts
 from tests.analytics.conftest import person_fall, person_picture
 from tests.analytics.inference import InferenceProcess, client, inference
 from tests.api.test_consent import Home, home

@@ -13,8 +13,9 @@ from core.database import Base, Database
 from core.ids import new_id
 from governance.incidents.models import Incident
 from governance.service import Governance
+from governance.signals.intake import IntakeItem
 from governance.signals.reading import ReadSignal, read_signal
-from governance.signals.service import Receipt
+from governance.signals.types import Receipt
 
 CAMERA = UUID("01900000-0000-7000-8000-000000000001")
 AREA = "demo/riverside/jade-garden"
@@ -97,8 +98,7 @@ async def post(kernel: Governance, raw: dict[str, Any]) -> Receipt:
     checked = read(kernel, raw)
     for _, found in checked.pictures:
         kernel.pictures.write(found)
-    async with kernel.database.transaction() as session:
-        return await kernel.signals.intake(session, checked)
+    return await kernel.intake.submit(IntakeItem(checked))
 
 
 async def opened(kernel: Governance, **data: Any) -> Incident:

@@ -15,7 +15,7 @@ from governance.incidents.models import Incident
 from governance.incidents.views import describe
 from governance.service import Governance
 from governance.signals.reading import InvalidSignalError
-from governance.signals.service import CameraFacts, HouseholdFacts
+from governance.signals.types import CameraFacts, HouseholdFacts
 from tests.governance.support import AREA, CAMERA, fetch, person, read, rows, signal
 
 pytestmark = pytest.mark.consent

@@ -15,7 +15,7 @@ from governance.outbox.models import OutboxEvent
 from governance.service import Governance
 from governance.signals.models import Signal
 from governance.signals.reading import InvalidSignalError, Unreadable, read_batch, read_signal
-from governance.signals.service import SignalIdReusedError
+from governance.signals.types import SignalIdReusedError
 from governance.timers.models import Timer
 from tests.governance.support import (
     AREA,
