@@ -153,7 +153,12 @@ class ServiceClient(Protocol):
     """Makes a service token and returns a client that carries it."""
 
     async def __call__(
-        self, scopes: Iterable[str], area: str = "", *, at: LiveServer | None = None
+        self,
+        scopes: Iterable[str],
+        area: str = "",
+        *,
+        at: LiveServer | None = None,
+        household_id: UUID | None = None,
     ) -> Client: ...
 
 
@@ -204,11 +209,19 @@ async def service_client(hub: Hub, app: FastAPI) -> AsyncIterator[ServiceClient]
     async with AsyncExitStack() as stack:
 
         async def make(
-            scopes: Iterable[str], area: str = "", *, at: LiveServer | None = None
+            scopes: Iterable[str],
+            area: str = "",
+            *,
+            at: LiveServer | None = None,
+            household_id: UUID | None = None,
         ) -> Client:
             async with hub.database.transaction() as session:
                 row, secret = await hub.tokens.issue(
-                    session, name=f"test service {next(_numbers)}", scopes=scopes, area=area
+                    session,
+                    name=f"test service {next(_numbers)}",
+                    scopes=scopes,
+                    area=area,
+                    household_id=household_id,
                 )
             client = await stack.enter_async_context(_client(app, at))
             client.headers["Authorization"] = f"Bearer {secret}"
