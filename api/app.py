@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from access.jurisdictions.changes import note_changes
 from api import (
     accounts,
+    asyncapi,
     cameras,
     console,
     digests,
@@ -68,6 +69,7 @@ BASE = "/api/v1"
 OPENAPI_URL = f"{BASE}/openapi.json"
 
 ROUTERS = (
+    asyncapi.router,
     health.router,
     metrics.router,
     sessions.router,

@@ -43,6 +43,7 @@ PUBLIC = frozenset(
         "health_live",
         "health_ready",
         "openapi",
+        "asyncapi",
         "console_asset",
         "console_page",
     }

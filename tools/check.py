@@ -48,13 +48,15 @@ def migrations() -> str:
 
 
 def openapi_is_current() -> str:
-    """Compare web/openapi.json, from which the console's client is made, with the server's."""
-    from app.cli.site import openapi_text
+    """Compare web/openapi.json and docs/asyncapi.json with what the server says."""
+    from app.cli.site import asyncapi_text, openapi_text
 
-    committed = (ROOT / "web" / "openapi.json").read_text()
-    if committed == openapi_text():
-        return ""
-    return "web/openapi.json is old; run: .venv/bin/camera-hub openapi --output web/openapi.json"
+    old = []
+    if (ROOT / "web" / "openapi.json").read_text() != openapi_text():
+        old.append("camera-hub openapi --output web/openapi.json")
+    if (ROOT / "docs" / "asyncapi.json").read_text() != asyncapi_text():
+        old.append("camera-hub asyncapi --output docs/asyncapi.json")
+    return "\n".join(f"the description is old; run: .venv/bin/{command}" for command in old)
 
 
 def no_registry_hosts() -> str:

@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command()(analyse)
     app.command()(doctor)
     app.command()(openapi)
+    app.command()(asyncapi)
     app.add_typer(db, name="db")
 
 
@@ -130,6 +131,24 @@ def openapi(
         out.file.write(openapi_text())
     else:
         output.write_text(openapi_text(), encoding="utf-8")
+
+
+def asyncapi(
+    output: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
+) -> None:
+    """Print the AsyncAPI document of the events, with the JSON Schema of each."""
+    if output is None:
+        out.file.write(asyncapi_text())
+    else:
+        output.write_text(asyncapi_text(), encoding="utf-8")
+
+
+def asyncapi_text() -> str:
+    """Return the AsyncAPI document as it is kept in docs/asyncapi.json."""
+    from api.asyncapi import asyncapi_document
+
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
+    return orjson.dumps(asyncapi_document(), option=options).decode() + "\n"
 
 
 @db.command("upgrade")

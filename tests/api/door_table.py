@@ -72,6 +72,7 @@ TABLE = [
     Row("GET", "/api/v1/health/live", "everybody"),
     Row("GET", "/api/v1/health/ready", "everybody"),
     Row("GET", "/api/v1/openapi.json", "everybody"),
+    Row("GET", "/api/v1/asyncapi.json", "everybody"),
     Row("GET", "/api/v1/transparency", "everybody"),
     Row("POST", "/api/v1/sessions", "everybody"),
     Row("POST", "/api/v1/sessions/second-factor", "everybody"),

@@ -78,6 +78,7 @@ ELSEWHERE = {
     "models list": "lists models that are not part of a site",
     "models optimize": "converts a file of the caller",
     "models pull": "fetches a model",
+    "asyncapi": "prints the description of the events",
     "openapi": "prints the description of the API",
 }
 SECRETS = ("wang-mei", "Wang Mei", "demo/garden")
