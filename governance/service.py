@@ -18,6 +18,7 @@ from governance.attachments.store import PictureStore
 from governance.auditor import Auditor
 from governance.deliveries.keys import DeliveryKeys
 from governance.deliveries.service import Deliveries
+from governance.dispatch.dispatcher import Dispatcher
 from governance.dispatch.policies import Policies
 from governance.incidents.service import Incidents
 from governance.outbox import repository as outbox_rows
@@ -71,6 +72,7 @@ class Governance:
     timers: TimerLoop
     auditor: Auditor
     policies: Policies
+    dispatcher: Dispatcher
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -115,18 +117,23 @@ def build_governance(parts: _Parts, cameras: CamerasOf = no_cameras) -> Governan
     deliveries = Deliveries(parts.clock, DeliveryKeys(parts.settings.deliveries_dir))
     incidents = Incidents(parts.settings.governance, parts.clock, parts.consent)
     signals = Signals(parts.clock, incidents)
+    intake = Intake(parts.database, signals, cameras)
+    policies = Policies(parts.database, parts.clock, parts.ledger, parts.settings.site.zone)
     return Governance(
         clock=parts.clock,
         database=parts.database,
         deliveries=deliveries,
         incidents=incidents,
         signals=signals,
-        intake=Intake(parts.database, signals, cameras),
+        intake=intake,
         pictures=PictureStore(parts.settings.attachments_dir),
         broadcaster=Broadcaster(parts.database, parts.clock),
         timers=TimerLoop(parts.database, parts.clock, incidents),
-        auditor=Auditor(parts.database, parts.clock, incidents),
-        policies=Policies(parts.database, parts.clock, parts.ledger, parts.settings.site.zone),
+        auditor=Auditor(
+            parts.database, parts.clock, incidents, intake, area=parts.settings.site.area
+        ),
+        policies=policies,
+        dispatcher=Dispatcher(policies, deliveries, parts.clock),
     )
 
 

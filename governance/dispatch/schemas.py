@@ -263,7 +263,12 @@ class ForecastPerson(BaseModel):
 
 
 class ForecastStep(BaseModel):
-    """One step of the dry run. `depends` are targets that only a real incident has."""
+    """One step of the dry run.
+
+    `depends` are targets that only a real incident has; `nobody` says that nobody named can be
+    told outside of a console, `widened` that a level above is told instead; `gaps` are rotas that
+    name nobody for that moment.
+    """
 
     index: int
     at: datetime
@@ -272,9 +277,11 @@ class ForecastStep(BaseModel):
     level: int
     whistle: bool
     widened: bool
+    nobody: bool
     channels: list[str]
     told: list[ForecastPerson]
     depends: list[str]
+    gaps: list[str]
 
 
 class ForecastOut(BaseModel):
@@ -282,4 +289,3 @@ class ForecastOut(BaseModel):
 
     policy: dict[str, Any]
     steps: list[ForecastStep]
-    gaps: list[str]

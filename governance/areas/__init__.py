@@ -1,0 +1,1 @@
+"""Areas as a tree, and the departments that work in them."""
