@@ -19,6 +19,8 @@ from starlette.responses import JSONResponse, Response
 from access.jurisdictions.changes import note_changes
 from api import (
     accounts,
+    alarm_devices,
+    alarms,
     asyncapi,
     cameras,
     console,
@@ -97,12 +99,14 @@ ROUTERS = (
     workers.router,
     signals.router,
     incidents.router,
+    alarms.router,
+    alarm_devices.router,
     events.router,
 )
 
 BODY_LIMIT = 1024 * 1024
-BODY_LIMITS = {f"{BASE}/signals": 8 * 1024 * 1024 + 64 * 1024}
-"""Largest body in bytes, by path; signals carry pictures."""
+BODY_LIMITS = {f"{BASE}/signals": 8 * 1024 * 1024 + 64 * 1024, f"{BASE}/alarms": 64 * 1024}
+"""Largest body in bytes, by path; signals carry pictures, alarms nothing."""
 
 BODY_WITHIN_S = 120.0
 """How long a body may take to arrive: 8 MB at 0.6 Mbit/s."""
@@ -190,6 +194,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         _beside(hub, "webhooks", hub.webhook_sender.run),
         AsyncExitStack() as optional,
     ):
+        if hub.dead_man is not None:
+            await optional.enter_async_context(_beside(hub, "dead-man", hub.dead_man.run))
         if hub.redis_stream is not None:
             await optional.enter_async_context(_beside(hub, "redis", hub.redis_stream.run))
         try:

@@ -40,6 +40,7 @@ PUBLIC = frozenset(
         "oidc_start",
         "oidc_callback",
         "read_transparency",
+        "pair_alarm_device",
         "health_live",
         "health_ready",
         "openapi",
@@ -238,8 +239,7 @@ async def _by_bearer(hub: Hub, header: str) -> Actor:
     scheme, _, secret = header.partition(" ")
     row = None
     if scheme.lower() == "bearer":
-        async with hub.database.read() as session:
-            row = await hub.tokens.resolve(session, secret.strip())
+        row = await hub.token_lookup.resolve(secret.strip())
     if row is None:
         _REFUSED.labels("token").inc()
         raise UnauthenticatedError(

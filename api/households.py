@@ -122,6 +122,7 @@ async def move_out(hub: Hub, session: AsyncSession, actor: Actor | None, row: Ho
             at=hub.clock.now(),
             camera_id=camera.id,
         )
+    await hub.alarm_devices.end_of_household(session, actor, row)
     await hub.consent.end_of_household(session, actor, row.id)
     await hub.households.close(session, actor, row, cameras=len(cameras))
 

@@ -22,6 +22,7 @@ from access.oidc.service import Oidc
 from access.policy.service import Policy
 from access.seals.service import Seals
 from access.sessions.service import Sessions
+from access.tokens.lookup import TokenLookup
 from access.tokens.service import Tokens
 from access.views.service import Views
 from analytics.redaction.still import StillRedactor
@@ -39,6 +40,8 @@ from core.database import Database
 from core.outbound import Outbound
 from core.secrets import SecretBox
 from core.settings import Settings
+from governance.alarms.service import AlarmDevices
+from governance.dead_man import DeadMan
 from governance.exports.service import Exports
 from governance.service import Governance, build_governance
 from governance.webhooks.sender import WebhookSender
@@ -76,12 +79,15 @@ class Hub:
     places: Places
     live: LiveHub
     redactor: StillRedactor
+    token_lookup: TokenLookup = field(init=False)
     guards: Guards = field(init=False)
     signer: Signer = field(init=False)
+    alarm_devices: AlarmDevices = field(init=False)
     exports: Exports = field(init=False)
     verifications: Verifications = field(default_factory=Verifications)
     governance: Governance = field(init=False)
     outbound: Outbound = field(init=False)
+    dead_man: DeadMan | None = field(init=False, default=None)
     webhooks: Webhooks = field(init=False)
     webhook_sender: WebhookSender = field(init=False)
     redis_stream: "RedisStream | None" = field(init=False, default=None)
@@ -89,11 +95,21 @@ class Hub:
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self.token_lookup = TokenLookup(self.database, self.tokens)
         self.guards = Guards(self.live)
         self.signer = Signer(self.database, self.clock, self.ledger, self.settings.ledger_dir)
+        self.alarm_devices = AlarmDevices(self.clock, self.secrets, self.tokens, self.ledger)
         self.exports = Exports(self.clock, self.ledger, self.settings.exports_dir)
         self._reach_out()
         self.governance = build_governance(self, camera_facts)
+        if self.settings.heartbeat.url.get_secret_value():
+            self.dead_man = DeadMan(
+                self.database,
+                self.clock,
+                self.settings.heartbeat,
+                outbound=self.outbound,
+                auditor=self.governance.auditor,
+            )
 
     def _reach_out(self) -> None:
         """Make what other systems are told through."""

@@ -60,6 +60,16 @@ class SiteSettings(Section):
     contact: str = Field(
         default="", max_length=200, description="Whom to ask about cameras that name no contact"
     )
+    alarm_number: str = Field(
+        default="",
+        pattern=r"^\+?[0-9 -]{0,20}$",
+        description="Telephone of the duty desk, offered when an alarm gets no receipt",
+    )
+    sms_number: str = Field(
+        default="",
+        pattern=r"^\+?[0-9 -]{0,20}$",
+        description="Number for text messages, offered when an alarm gets no receipt",
+    )
 
     @field_validator("time_zone")
     @classmethod

@@ -50,6 +50,8 @@ class Incident(Base):
         Index("ix_incident_opened_at", "opened_at", "id"),
         Index("ix_incident_camera_id", "camera_id", "opened_at"),
         Index("ix_incident_area", "area", "opened_at"),
+        Index("ix_incident_merged_into_id", "merged_into_id"),
+        Index("ix_incident_household_id", "household_id", "opened_at"),
     )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
@@ -87,6 +89,8 @@ class Incident(Base):
     escalations: Mapped[int] = mapped_column(Integer, default=0)
     overdue: Mapped[bool] = mapped_column(Boolean, default=False)
     next_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    # The kind of its pending timer.
+    waiting_for: Mapped[str | None] = mapped_column(String(20), default=None)
     snapshot_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
     # The dispatch policy as it was when the incident opened; {} for one older than policies.
     policy: Mapped[dict[str, Any]] = mapped_column(JsonValue, default=dict)
@@ -109,6 +113,7 @@ class Incident(Base):
     progress_by_name: Mapped[str] = mapped_column(String(200), default="")
     eta_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     archived_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    result_photos: Mapped[int] = mapped_column(Integer, default=0)
     # {"latitude", "longitude", "accuracy_m", "at"} of an alarm's device, if it sent one.
     location: Mapped[dict[str, Any] | None] = mapped_column(JsonValue, default=None)
 

@@ -19,6 +19,7 @@ from api.door import COOKIE, CSRF_HEADER
 from api.hub import Hub
 from camera_hub.devices.models import Camera
 from core.ids import new_id
+from governance.alarms.models import AlarmDevice
 from governance.attachments.models import Attachment
 from governance.attachments.store import check_picture
 from governance.exports.models import ExportRequest
@@ -103,6 +104,7 @@ class Things:
         """Return `text` with the ids in it."""
         for name, value in self.ids.items():
             text = text.replace(f"{{{name}}}", str(value))
+        text = text.replace("{alarm_id}", "00000000-0000-7000-8000-000000000000")
         return text.replace("{name}", "media-0").replace("{path:path}", "cameras")
 
 
@@ -146,6 +148,8 @@ async def make_things(
         session.add(seal)
         export = _export(hub, camera, incident, account_id)
         picture = await _picture(hub, session, incident)
+        device = _device(hub, household)
+        session.add(device)
         session.add(export)
         if area == HERE:
             session.add(_member(hub, household, people.accounts["household"]))
@@ -162,6 +166,7 @@ async def make_things(
             "attachment_id": picture.id,
             "seal_id": seal.id,
             "export_id": export.id,
+            "device_id": device.id,
         }
     )
 
@@ -292,6 +297,16 @@ def _export(hub: Hub, camera: Camera, incident: Incident, asked_by: UUID) -> Exp
         state="requested",
         requested_by=asked_by,
         requested_at=hub.clock.now(),
+    )
+
+
+def _device(hub: Hub, household: Household) -> AlarmDevice:
+    return AlarmDevice(
+        id=new_id(),
+        household_id=household.id,
+        kind="button",
+        name="Bedside",
+        created_at=hub.clock.now(),
     )
 
 

@@ -343,6 +343,45 @@ TABLE = [
         things=True,
         body={"text": "seen"},
     ),
+    # Alarms and what presses them. No role and no token of an area presses; what a household has
+    # bound does (tests/api/test_alarms.py). Who lives there follows, and an alarm that was not
+    # received is one that nobody else's answer tells apart.
+    Row("POST", "/api/v1/alarms", ""),
+    Row("GET", "/api/v1/alarms", "household"),
+    Row("GET", "/api/v1/alarms/{alarm_id}", "household"),
+    Row(
+        "POST",
+        "/api/v1/alarms/{alarm_id}/location",
+        "household",
+        body={"latitude": 30.5, "longitude": 114.3},
+    ),
+    Row("POST", "/api/v1/alarms/{alarm_id}/cancel", "household", body={}),
+    Row("GET", "/api/v1/households/{household_id}/alarms", "household", things=True),
+    Row("GET", "/api/v1/alarm-devices", "duty_staff supervisor auditor administrator"),
+    Row("POST", "/api/v1/alarm-devices/pair", "everybody"),
+    Row("GET", "/api/v1/alarm-devices/me", "household"),
+    Row("POST", "/api/v1/alarm-devices/me/heartbeat", "household", body={}),
+    Row("GET", "/api/v1/households/{household_id}/alarm-devices", "household", things=True),
+    Row(
+        "POST",
+        "/api/v1/households/{household_id}/alarm-devices",
+        "household",
+        things=True,
+        body={"kind": "phone", "name": "Kitchen"},
+    ),
+    Row(
+        "DELETE",
+        "/api/v1/households/{household_id}/alarm-devices/{device_id}",
+        "household",
+        things=True,
+    ),
+    Row(
+        "POST",
+        "/api/v1/households/{household_id}/pairing-codes",
+        "household",
+        things=True,
+        body={},
+    ),
     Row(
         "GET",
         "/api/v1/events",

@@ -1,0 +1,167 @@
+"""What presses a household's alarm: let in by the household, by hand or by a code."""
+
+import asyncio
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from access.households.models import Household
+from access.households.service import resource_of
+from access.policy.types import Actor
+from api.door import permit, require
+from api.hub import Hub, HubDep
+from api.pages import Page, Paging
+from core.errors import NotFoundError
+from governance.alarms import codes, repository
+from governance.alarms.models import AlarmDevice
+from governance.alarms.schemas import (
+    DeviceCreate,
+    DeviceIssued,
+    DeviceOut,
+    DeviceSelfOut,
+    HeartbeatIn,
+    HeartbeatOut,
+    HouseholdBrief,
+    PairIn,
+    PairingCodeCreate,
+    PairingCodeOut,
+)
+from governance.alarms.service import PairingCodeError
+from governance.deliveries.keys import DeliveryKeys
+
+router = APIRouter(tags=["alarm devices"])
+
+
+@router.get("/alarm-devices")
+async def list_alarm_devices(
+    page: Paging, hub: HubDep, actor: Annotated[Actor, permit("device.list")]
+) -> Page[DeviceOut]:
+    """List the alarm devices of the own areas in the order they were let in."""
+    after = page.after(UUID)
+    async with hub.database.read() as session:
+        rows = await repository.page(
+            session,
+            areas=hub.policy.areas(actor, "device.list"),
+            after=after[0] if after else None,
+            limit=page.fetch,
+        )
+        items = await hub.alarm_devices.describe(session, rows[: page.limit])
+    return page.page(rows, lambda row: (row.id,), items)
+
+
+@router.post("/alarm-devices/pair", status_code=201)
+async def pair_alarm_device(body: PairIn, request: Request, hub: HubDep) -> DeviceIssued:
+    """Let in the device that shows a code. Its token is in this answer and nowhere else."""
+    address = request.client.host if request.client else ""
+    hub.alarm_devices.pairings.attempt(address)
+    code = codes.normalise(body.code)
+    code_hash = await asyncio.to_thread(codes.code_hash, code)
+    async with hub.database.transaction() as session:
+        issued = await hub.alarm_devices.pair(session, code, code_hash, body.name)
+    if issued is None:
+        raise PairingCodeError
+    hub.alarm_devices.pairings.succeeded(address)
+    return issued
+
+
+@router.get("/alarm-devices/me")
+async def read_own_alarm_device(
+    hub: HubDep, actor: Annotated[Actor, permit("alarm.follow")]
+) -> DeviceSelfOut:
+    """Return what the device that asks may show of itself."""
+    async with hub.database.read() as session:
+        device = await _self(hub, session, actor)
+        described = (await hub.alarm_devices.describe(session, [device]))[0]
+    site = hub.settings.site
+    return DeviceSelfOut(
+        device=described,
+        household=HouseholdBrief(name=described.household, area=described.area),
+        alarm_number=site.alarm_number,
+        sms_number=site.sms_number,
+        push_key=await asyncio.to_thread(_push_key, hub),
+        tested_at=device.tested_at,
+        test_due=described.test_due,
+    )
+
+
+@router.post("/alarm-devices/me/heartbeat")
+async def beat(
+    body: HeartbeatIn, hub: HubDep, actor: Annotated[Actor, permit("alarm.follow")]
+) -> HeartbeatOut:
+    """Note a sign of life of the device that asks."""
+    async with hub.database.read() as session:
+        device = await _self(hub, session, actor)
+    at = hub.alarm_devices.presence.heard(device.id, battery_pct=body.battery_pct)
+    return HeartbeatOut(at=at, next_within_s=device.heartbeat_s)
+
+
+def _push_key(hub: Hub) -> str:
+    return DeliveryKeys(hub.settings.deliveries_dir).push_key
+
+
+async def _self(hub: Hub, session: AsyncSession, actor: Actor) -> AlarmDevice:
+    device = await hub.alarm_devices.by_token(session, actor.id)
+    if device is None:
+        raise NotFoundError(
+            "Who asks is no alarm device.", remedy="Ask with the token of a device."
+        )
+    return device
+
+
+@router.get("/households/{household_id}/alarm-devices")
+async def list_household_alarm_devices(
+    household_id: UUID, hub: HubDep, actor: Annotated[Actor, permit("household.alarm")]
+) -> list[DeviceOut]:
+    """List the alarm devices of the own household, oldest first."""
+    async with hub.database.read() as session:
+        household = await hub.households.get(session, household_id)
+        require(hub, actor, "household.alarm", resource_of(household))
+        rows = await repository.of_household(session, household_id)
+        return await hub.alarm_devices.describe(session, rows)
+
+
+@router.post("/households/{household_id}/alarm-devices", status_code=201)
+async def create_alarm_device(
+    household_id: UUID,
+    body: DeviceCreate,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("household.alarm")],
+) -> DeviceIssued:
+    """Let a device into the own household. Its secrets are in this answer and nowhere else."""
+    async with hub.database.transaction() as session:
+        household = await _locked(hub, session, actor, household_id)
+        return await hub.alarm_devices.create(session, actor, household, body)
+
+
+@router.delete("/households/{household_id}/alarm-devices/{device_id}", status_code=204)
+async def remove_alarm_device(
+    household_id: UUID,
+    device_id: UUID,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("household.alarm")],
+) -> None:
+    """Take a device out of the own household; its token opens nothing from now on."""
+    async with hub.database.transaction() as session:
+        household = await _locked(hub, session, actor, household_id)
+        await hub.alarm_devices.remove(session, actor, household, device_id)
+
+
+@router.post("/households/{household_id}/pairing-codes", status_code=201)
+async def create_pairing_code(
+    household_id: UUID,
+    body: PairingCodeCreate,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("household.alarm")],
+) -> PairingCodeOut:
+    """Make a code for a device of the own household: ten minutes, one device."""
+    async with hub.database.transaction() as session:
+        household = await _locked(hub, session, actor, household_id)
+        return await hub.alarm_devices.make_code(session, actor, household, body.kind)
+
+
+async def _locked(hub: Hub, session: AsyncSession, actor: Actor, household_id: UUID) -> Household:
+    household = await hub.households.locked(session, household_id)
+    require(hub, actor, "household.alarm", resource_of(household))
+    return household

@@ -1,0 +1,121 @@
+"""From a device to the kernel: every way in (HTTP, MQTT, DC-09) presses through here."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from access.households import repository as household_rows
+from access.households.models import Household
+from access.policy.types import Actor
+from api.hub import Hub
+from api.intake import take_in
+from core.errors import HubError, NotFoundError
+from core.ids import new_id
+from core.metrics import counter
+from governance.alarms import following, repository
+from governance.alarms.presses import Press, checked_location, read_press, signal_of
+from governance.alarms.schemas import LocationIn
+from governance.alarms.service import HouseholdDevice
+from governance.signals.schemas import SignalReceipt
+
+_pressed = counter("alarms_pressed", "Presses received for the first time", ("kind", "via"))
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """What became of a press. `is_new` is False for one that was received before."""
+
+    id: str
+    receipt: SignalReceipt
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Presser:
+    """Whoever presses: a device of a household, and the actor that it is."""
+
+    actor: Actor
+    device_id: UUID
+    device_name: str
+    household: Household
+
+    @classmethod
+    def of(cls, found: HouseholdDevice) -> "Presser":
+        """Return the presser of what does not come through the HTTP door."""
+        return cls(found.actor(), found.device.id, found.device.name, found.household)
+
+
+async def press_alarm(hub: Hub, actor: Actor, raw: Any, *, key: str = "") -> Pressed:
+    """Take in the press in `raw` (parsed JSON) of the device that `actor` is.
+
+    Raises:
+        HubError: it cannot be understood, comes too often, or its household is gone.
+    """
+    async with hub.database.read() as session:
+        device = await hub.alarm_devices.by_token(session, actor.id)
+        household = await _household(session, actor)
+    # A token that was bound to the household without a device presses as itself.
+    identity = device.id if device is not None else actor.id or new_id()
+    press = read_press(raw, hub.clock.now(), device_id=identity, key=key)
+    name = actor.name if device is None else device.name
+    return await take_press(hub, Presser(actor, identity, name, household), press)
+
+
+async def take_press(hub: Hub, presser: Presser, press: Press) -> Pressed:
+    """Take in a press; returns after its commit.
+
+    Raises:
+        HubError: it comes too often, or the door or the store refuses it.
+    """
+    household, device_id = presser.household, presser.device_id
+    hub.alarm_devices.presses.press(str(device_id), press.kind)
+    signal = signal_of(
+        press,
+        device_id=device_id,
+        device_name=presser.device_name,
+        household_id=household.id,
+        household=household.name,
+        now=hub.clock.now(),
+    )
+    (answer,) = await take_in(hub, presser.actor, [signal])
+    if isinstance(answer, HubError):
+        raise answer
+    if answer.is_new:
+        _pressed.labels(press.kind, press.via).inc()
+    hub.alarm_devices.presence.heard(device_id)
+    await _follow_up(hub, press, device_id, household.id)
+    return Pressed(press.id, answer.body, answer.is_new)
+
+
+async def _follow_up(hub: Hub, press: Press, device_id: UUID, household_id: UUID) -> None:
+    """Write what came with the press. The press is durable; a repetition brings this again."""
+    if press.status == "Test":
+        async with hub.database.transaction() as session:
+            await repository.set_values(session, device_id, tested_at=hub.clock.now())
+    if press.location is not None:
+        now = hub.clock.now()
+        place = checked_location(LocationIn.model_validate(press.location), now)
+        async with hub.database.transaction() as session:
+            await following.locate(
+                hub.governance, session, [household_id], press.id, place, only_first=True
+            )
+
+
+async def _household(session: AsyncSession, actor: Actor) -> Household:
+    """Return the household that `actor` is bound to.
+
+    Raises:
+        NotFoundError: it has moved out.
+    """
+    for household_id in actor.households:
+        household = await household_rows.by_id(session, household_id)
+        if household is not None and household.closed_at is None:
+            return household
+    raise NotFoundError(
+        "The household of this device has moved out.",
+        remedy="Pair the device with the household that lives there now. "
+        "If somebody is in danger now, call for help by telephone.",
+        code="household-closed",
+    )
