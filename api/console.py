@@ -1,13 +1,26 @@
-"""The web console: files of the built bundle, and its first page for every address of its own."""
+"""The web console: files of the built bundle, and its first page for every address of its own.
+
+The alarm of a household (`/alarm`, `/tv`) is a program of its own beside it.
+"""
 
 import mimetypes
 from pathlib import Path
 
-from fastapi import APIRouter
+import orjson
+from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, Response
 
 BUNDLE = Path(__file__).with_name("console")
+
+_ALARM_PAGES = frozenset({"alarm", "tv"})
+_ALARM_PAGE = "alarm.html"
+_MANIFEST = "alarm.webmanifest"
+# Only the alarm's page may ask where its phone is, and it asks after the press.
+_ALARM_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(self), payment=(), usb=()",
+}
 
 _NOT_BUILT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Camera Hub</title>
@@ -30,20 +43,43 @@ def console_router(bundle: Path = BUNDLE) -> APIRouter:
         )
 
     @router.get("/{path:path}")
-    async def console_page(path: str) -> Response:
-        """A file at the bundle's top (icon, manifest), else the console's first page."""
+    async def console_page(path: str, request: Request) -> Response:
+        """A file at the bundle's top (icon, worker), else the first page of console or alarm."""
         if path == "api" or path.startswith("api/"):
             raise HTTPException(404)
+        if path == _MANIFEST:
+            return _manifest(bundle, request)
+        if path == _ALARM_PAGE or path.partition("/")[0] in _ALARM_PAGES:
+            return _page(bundle / _ALARM_PAGE, _ALARM_HEADERS)
         if path and "/" not in path and _inside(bundle, path) is not None:
             return _file(bundle, path, {"Cache-Control": "no-cache"})
         if "." in path.rpartition("/")[2]:
             raise HTTPException(404)
-        index = bundle / "index.html"
-        if not index.is_file():
-            return HTMLResponse(_NOT_BUILT, status_code=503, headers={"Cache-Control": "no-store"})
-        return FileResponse(index, headers={"Cache-Control": "no-cache"})
+        return _page(bundle / "index.html", {"Cache-Control": "no-cache"})
 
     return router
+
+
+def _page(page: Path, headers: dict[str, str]) -> Response:
+    if not page.is_file():
+        return HTMLResponse(_NOT_BUILT, status_code=503, headers={"Cache-Control": "no-store"})
+    return FileResponse(page, headers=headers)
+
+
+def _manifest(bundle: Path, request: Request) -> Response:
+    """Return what an installed alarm is called: under its icon, and with the name of the site."""
+    path = _inside(bundle, _MANIFEST)
+    if path is None:
+        raise HTTPException(404)
+    manifest = orjson.loads(path.read_bytes())
+    hub = getattr(request.app.state, "hub", None)
+    if hub is not None:
+        manifest["name"] = f"{hub.settings.site.name} · {manifest['short_name']}"
+    return Response(
+        orjson.dumps(manifest),
+        media_type="application/manifest+json",
+        headers={"Cache-Control": "no-cache"},
+    )
 
 
 def _inside(folder: Path, name: str) -> Path | None:

@@ -1,12 +1,24 @@
 import { fileURLToPath, URL } from 'node:url'
 import vue from '@vitejs/plugin-vue'
+import type { Plugin } from 'vite'
 import { defineConfig } from 'vitest/config'
 
 // `CAMERA_HUB_URL` points the development server at a running hub.
 const hub = process.env.CAMERA_HUB_URL ?? 'http://127.0.0.1:8480'
 
+/** In development, too, /alarm and /tv are a program of their own. */
+const alarmPages: Plugin = {
+  name: 'alarm-pages',
+  configureServer(server) {
+    server.middlewares.use((request, _response, next) => {
+      if (/^\/(alarm|tv)(\/|\?|$)/.test(request.url ?? '')) request.url = '/alarm.html'
+      next()
+    })
+  },
+}
+
 export default defineConfig({
-  plugins: [vue()],
+  plugins: [vue(), alarmPages],
   resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
   define: {
     __VUE_OPTIONS_API__: 'true', // Element Plus has components in that style

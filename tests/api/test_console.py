@@ -8,7 +8,9 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from api.console import console_router
+from api.hub import Hub
 from api.problems import install
+from tests.support.http import LiveServer
 
 SECRET = "not for anybody"
 
@@ -18,6 +20,9 @@ async def browser(tmp_path: Path) -> httpx.AsyncClient:
     bundle = tmp_path / "console"
     (bundle / "assets" / "deep").mkdir(parents=True)
     (bundle / "index.html").write_text("<!doctype html><title>Camera Hub</title>")
+    (bundle / "alarm.html").write_text("<!doctype html><title>Alarm</title>")
+    (bundle / "alarm.webmanifest").write_text('{"name": "A", "short_name": "SOS"}')
+    (bundle / "sw.js").write_text("self.x = 1")
     (bundle / "favicon.svg").write_text("<svg/>")
     (bundle / "assets" / "index-4f2a.js").write_text("x = 1;" * 1000)
     (bundle / "assets" / "deep" / "f.js").write_text("x")
@@ -47,6 +52,44 @@ async def test_assets_are_kept_for_good_and_the_page_is_asked_for_again(
     assert icon.headers["content-type"] == "image/svg+xml"
     assert (await browser.get("/assets/gone-1.js")).status_code == 404, "no page in place of a file"
     assert (await browser.get("/gone.png")).status_code == 404
+
+
+async def test_the_alarm_has_a_first_page_of_its_own_that_may_ask_where_it_is(
+    browser: httpx.AsyncClient,
+) -> None:
+    for path in ("/alarm", "/alarm/pair", "/tv", "/alarm.html"):
+        page = await browser.get(path)
+        assert "<title>Alarm</title>" in page.text, path
+        assert page.headers["cache-control"] == "no-cache"
+        assert "geolocation=(self)" in page.headers["permissions-policy"]
+        assert "camera=()" in page.headers["permissions-policy"]
+    for path in ("/alarms", "/tvs", "/home/alarm"):
+        page = await browser.get(path)
+        assert "<title>Camera Hub</title>" in page.text, path
+        assert "permissions-policy" not in page.headers, "left to what everything else has"
+
+
+async def test_a_new_service_worker_is_found_at_once(browser: httpx.AsyncClient) -> None:
+    worker = await browser.get("/sw.js")
+    assert worker.headers["content-type"].startswith("text/javascript")
+    assert worker.headers["cache-control"] == "no-cache"
+
+
+async def test_the_alarm_is_installed_under_the_name_of_the_site(
+    browser: httpx.AsyncClient, server: LiveServer, hub: Hub
+) -> None:
+    plain = await browser.get("/alarm.webmanifest")
+    assert plain.headers["content-type"] == "application/manifest+json"
+    assert plain.json()["name"] == "A"
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        answer = await client.get("/alarm.webmanifest")
+        if answer.status_code == 404:
+            pytest.skip("the console is not built")
+        assert answer.json()["name"].startswith(f"{hub.settings.site.name} · ")
+        assert answer.json()["start_url"] == "/alarm"
+        policy = answer.headers["content-security-policy"]
+    assert "manifest-src 'self'" in policy
+    assert "worker-src 'self';" in policy
 
 
 @pytest.mark.parametrize(
