@@ -13,10 +13,12 @@ from core.clock import Clock
 from core.database import Database
 from core.logging import get_logger
 from core.metrics import counter
+from core.secrets import SecretBox
 from core.settings import Settings
 from governance.attachments.store import PictureStore
 from governance.auditor import Auditor
 from governance.deliveries.keys import DeliveryKeys
+from governance.deliveries.sender import Sender
 from governance.deliveries.service import Deliveries
 from governance.dispatch.dispatcher import Dispatcher
 from governance.dispatch.policies import Policies
@@ -55,6 +57,8 @@ class _Parts(Protocol):
     def consent(self) -> Consent: ...
     @property
     def ledger(self) -> Ledger: ...
+    @property
+    def secrets(self) -> SecretBox: ...
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Governance:
     clock: Clock
     database: Database
     deliveries: Deliveries
+    sender: Sender
     incidents: Incidents
     signals: Signals
     intake: Intake
@@ -82,6 +87,7 @@ class Governance:
             "broadcaster": self.broadcaster.run,
             "auditor": self.auditor.run,
             "policies": self.policies.run,
+            "deliveries": self.sender.run,
             "retention": self._prune_for_ever,
         }
         tasks = [
@@ -114,7 +120,8 @@ def build_governance(parts: _Parts, cameras: CamerasOf = no_cameras) -> Governan
 
     `cameras` tells what the hub knows of the cameras that signals name.
     """
-    deliveries = Deliveries(parts.clock, DeliveryKeys(parts.settings.deliveries_dir))
+    keys = DeliveryKeys(parts.settings.deliveries_dir)
+    deliveries = Deliveries(parts.clock, keys)
     incidents = Incidents(parts.settings.governance, parts.clock, parts.consent)
     signals = Signals(parts.clock, incidents)
     intake = Intake(parts.database, signals, cameras)
@@ -123,6 +130,14 @@ def build_governance(parts: _Parts, cameras: CamerasOf = no_cameras) -> Governan
         clock=parts.clock,
         database=parts.database,
         deliveries=deliveries,
+        sender=Sender(
+            parts.database,
+            parts.clock,
+            parts.settings,
+            secrets=parts.secrets,
+            keys=keys,
+            deliveries=deliveries,
+        ),
         incidents=incidents,
         signals=signals,
         intake=intake,

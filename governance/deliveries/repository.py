@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -80,6 +80,14 @@ async def _cancel(session: AsyncSession, now: datetime, code: str, *where: Any) 
     return len((await session.scalars(query)).all())
 
 
+async def count_overdue(session: AsyncSession, before: datetime) -> int:
+    """Return how many attempts should have left before `before` and still wait."""
+    query = select(func.count()).where(
+        Delivery.state == DeliveryState.WAITING.value, Delivery.not_before < before
+    )
+    return await session.scalar(query) or 0
+
+
 async def of_incident(
     session: AsyncSession, incident_id: UUID, *, after: UUID | None = None, limit: int = 1000
 ) -> Sequence[Delivery]:
@@ -120,3 +128,35 @@ async def contacts_of_incident(
         .distinct()
     )
     return [(id, name, locale) for id, name, locale in await session.execute(query)]
+
+
+async def locked(session: AsyncSession, delivery_id: UUID) -> Delivery | None:
+    """Return one attempt as it is committed now, locked until the transaction ends."""
+    query = select(Delivery).where(Delivery.id == delivery_id).with_for_update()
+    return (await session.scalars(query.execution_options(populate_existing=True))).one_or_none()
+
+
+async def by_answer(session: AsyncSession, answer_hash: str) -> Delivery | None:
+    """Return the newest attempt whose link has this hash."""
+    query = (
+        select(Delivery)
+        .where(Delivery.answer_hash == answer_hash)
+        .order_by(Delivery.attempt.desc())
+        .limit(1)
+    )
+    return (await session.scalars(query)).one_or_none()
+
+
+async def by_provider_key(
+    session: AsyncSession, gateway_id: UUID, provider_key: UUID
+) -> Delivery | None:
+    """Return the newest attempt that a gateway knows by this key, locked."""
+    query = (
+        select(Delivery)
+        .where(Delivery.gateway_id == gateway_id, Delivery.provider_key == provider_key)
+        .order_by(Delivery.attempt.desc())
+        .limit(1)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return (await session.scalars(query)).one_or_none()

@@ -1,11 +1,11 @@
 """Every query of incidents and their history."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, exists, func, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -85,6 +85,12 @@ async def open_with_key(session: AsyncSession, dedup_key: str) -> Incident | Non
     return (await session.scalars(query)).one_or_none()
 
 
+async def is_open_with_key(session: AsyncSession, dedup_key: str) -> bool:
+    """Say whether there is an open incident with this key."""
+    query = select(Incident.id).where(Incident.is_open, Incident.dedup_key == dedup_key)
+    return await session.scalar(query) is not None
+
+
 async def open_with_keys(session: AsyncSession, keys: Collection[str]) -> Sequence[Incident]:
     """Return the open incidents with any of these keys, locked until the transaction ends."""
     query = (
@@ -138,6 +144,56 @@ async def log_of(session: AsyncSession, incident_id: UUID) -> Sequence[IncidentL
         select(IncidentLog).where(IncidentLog.incident_id == incident_id).order_by(IncidentLog.id)
     )
     return (await session.scalars(query)).all()
+
+
+async def count_log(session: AsyncSession, incident_id: UUID) -> int:
+    """Return how many entries the history of an incident has."""
+    query = (
+        select(func.count()).select_from(IncidentLog).where(IncidentLog.incident_id == incident_id)
+    )
+    return await session.scalar(query) or 0
+
+
+async def last_actor(session: AsyncSession, incident_id: UUID, action: str) -> UUID | None:
+    """Return who did `action` last."""
+    query = (
+        select(IncidentLog.actor_id)
+        .where(IncidentLog.incident_id == incident_id, IncidentLog.action == action)
+        .order_by(IncidentLog.id.desc())
+        .limit(1)
+    )
+    return await session.scalar(query)
+
+
+async def merged_into(session: AsyncSession, incident_id: UUID) -> Sequence[Incident]:
+    """Return those that were merged into an incident, locked until the transaction ends."""
+    query = (
+        select(Incident)
+        .where(Incident.merged_into_id == incident_id)
+        .order_by(Incident.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def merged_briefly(session: AsyncSession, incident_id: UUID) -> Sequence[tuple[UUID, str]]:
+    """Return id and number of those that were merged into an incident."""
+    query = (
+        select(Incident.id, Incident.number)
+        .where(Incident.merged_into_id == incident_id)
+        .order_by(Incident.id)
+    )
+    return [(row.id, row.number) for row in await session.execute(query)]
+
+
+async def numbers(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, str]:
+    """Return the numbers of incidents by id."""
+    wanted = set(ids)
+    if not wanted:
+        return {}
+    query = select(Incident.id, Incident.number).where(Incident.id.in_(wanted))
+    return {row.id: row.number for row in await session.execute(query)}
 
 
 def _untimed() -> ColumnElement[bool]:
