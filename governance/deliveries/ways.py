@@ -103,17 +103,21 @@ async def active_gateways(session: AsyncSession) -> Sequence[Gateway]:
     return (await session.scalars(query.order_by(Gateway.name, Gateway.id))).all()
 
 
-def for_channel(found: Iterable[Gateway], channel: str, area: str) -> list[Gateway]:
+def for_channel(found: Iterable[Gateway], channel: str, area: str | None) -> list[Gateway]:
     """Return the gateways that carry `channel` in `area`: the nearest first, then by name.
 
-    A robot of a chat room is none: it leads to that room only.
+    Without an area (a code, a request for consent) all of them, the widest first. A robot of a
+    chat room is none: it leads to that room only.
     """
     fitting = [
         gateway
         for gateway in found
-        if gateway.channel == channel and not gateway.room and covers(gateway.area, area)
+        if gateway.channel == channel
+        and not gateway.room
+        and (area is None or covers(gateway.area, area))
     ]
-    return sorted(fitting, key=lambda gateway: (-len(gateway.area), gateway.name))
+    sign = 1 if area is None else -1
+    return sorted(fitting, key=lambda gateway: (sign * len(gateway.area), gateway.name))
 
 
 async def has_callback(session: AsyncSession, gateway_id: UUID, message_id: str) -> bool:

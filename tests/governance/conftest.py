@@ -10,6 +10,7 @@ from access.consent.service import Consent
 from access.ledger.service import Ledger
 from core.clock import ManualClock
 from core.database import Database
+from core.secrets import SecretBox, new_key
 from core.settings import Settings
 from governance.service import Governance, build_governance
 
@@ -21,6 +22,7 @@ class Parts:
     database: Database
     consent: Consent
     ledger: Ledger
+    secrets: SecretBox
 
 
 @pytest.fixture
@@ -29,7 +31,9 @@ def parts(database: Database, clock: ManualClock, tmp_path: Path) -> Parts:
     settings = Settings(data_dir=tmp_path / "data")
     settings.attachments_dir.mkdir(parents=True)
     ledger = Ledger(clock, tmp_path / "keys")
-    return Parts(settings, clock, database, Consent(clock, ledger, UTC), ledger)
+    return Parts(
+        settings, clock, database, Consent(clock, ledger, UTC), ledger, SecretBox(new_key())
+    )
 
 
 @pytest.fixture
