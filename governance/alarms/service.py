@@ -150,7 +150,7 @@ class AlarmDevices:
                 f"Another panel answers to the account {device.account_code} already.",
                 remedy="Give each panel an account of its own, or remove the other one first.",
             ) from error
-        await self._append(session, "device.paired", actor, household, device, by_code=by_code)
+        await self._append(session, "device.paired", actor, household, device, by_itself=by_code)
         described = self._describe(device, household)
         return DeviceIssued(device=described, token=secret, key=None if key is None else key.hex())
 
@@ -203,7 +203,7 @@ class AlarmDevices:
         await repository.add(session, row)
         await self._ledger.append(
             session,
-            "device.code_made",
+            "device.invited",
             actor=actor,
             area=household.area,
             subject=str(household.id),
