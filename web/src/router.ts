@@ -1,5 +1,5 @@
 import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
-import { may, must, restore, signedIn } from '@/state/session'
+import { account, may, must, restore, signedIn } from '@/state/session'
 
 declare module 'vue-router' {
   interface RouteMeta {
@@ -39,6 +39,19 @@ const routes: RouteRecordRaw[] = [
     component: () => import('@/pages/IncidentPage.vue'),
     props: true,
     meta: { title: 'title.incident', needs: ['incident.read'] },
+  },
+  {
+    path: '/tasks',
+    name: 'tasks',
+    component: () => import('@/pages/TasksPage.vue'),
+    meta: { title: 'title.tasks', needs: ['incident.progress'] },
+  },
+  {
+    path: '/a/:token',
+    name: 'answer',
+    component: () => import('@/pages/AnswerPage.vue'),
+    props: true,
+    meta: { title: 'title.answer', anyone: true },
   },
   {
     path: '/wall/:id?',
@@ -170,6 +183,7 @@ const routes: RouteRecordRaw[] = [
 /** The menu, in order; the first permitted entry is the home page. */
 export const menu = [
   { name: 'queue', needs: 'incident.list' },
+  { name: 'tasks', needs: 'incident.progress' },
   { name: 'my-home', needs: 'home.read' },
   { name: 'viewings', needs: 'viewing.read' },
   { name: 'wall', needs: 'camera.live' },
@@ -192,6 +206,12 @@ export function offered({ name, needs }: (typeof menu)[number]): boolean {
   return may(needs) && (!forStaff.has(name) || may('incident.list') || may('camera.create') || !may('home.read'))
 }
 
+/** Whether every role of the account is one of those out there with a phone. */
+function outside(): boolean {
+  const roles = account.value?.roles ?? []
+  return roles.length > 0 && roles.every(({ role }) => role === 'patrol' || role === 'department') && may('incident.progress')
+}
+
 export const router = createRouter({
   history: createWebHistory(),
   routes,
@@ -208,7 +228,8 @@ router.beforeEach(async (to) => {
   if (must.value) return to.name === 'account' ? true : { name: 'account' }
   if (to.meta.public) return { name: 'home' }
   if (to.name === 'home') {
-    const first = menu.find(offered)
+    // Whoever only goes out to deal with things starts with the own tasks.
+    const first = outside() ? { name: 'tasks' as const } : menu.find(offered)
     return first ? { name: first.name } : true
   }
   const needs = to.meta.needs

@@ -57,6 +57,9 @@ export const cameras = {
 export interface IncidentQuery {
   state: 'open' | 'closed' | 'all'
   severity?: Severity
+  kind?: string
+  whose?: 'mine' | 'department'
+  step?: string
   cursor?: string | null
   limit: number
 }

@@ -33,6 +33,11 @@ const csrf: Middleware = {
 export const client = createClient<paths>({ baseUrl: globalThis.location?.origin ?? 'http://localhost' })
 client.use(csrf)
 
+/** The proof for a request that does not go through `client`. */
+export function csrfProof(): string {
+  return csrfToken
+}
+
 export function patience(milliseconds = TIMEOUT_MS): AbortSignal {
   return AbortSignal.timeout(milliseconds)
 }

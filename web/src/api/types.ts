@@ -32,14 +32,43 @@ export type Zone = Schemas['ZoneIn']
 export type ZoneSet = Schemas['ZonesOut']
 export type Point = Zone['polygon'][number]
 
-/** Only an incident read by itself carries its log and all its pictures. */
-export type Incident = Schemas['IncidentOut'] & { log?: LogEntry[]; attachments?: Schemas['AttachmentOut'][] }
+/** The dispatch policy as it was when the incident opened; `{}` of one older than policies. */
+export interface PolicySnapshot {
+  id?: string
+  version?: number
+  steps?: { after_s: number; targets: string[]; channels: string[]; whistle: boolean }[]
+  repeat_s?: number
+  progress_s?: number
+  limits?: Record<string, number>
+  verifier?: 'anyone' | 'other'
+  result_photos?: number
+}
+interface LoopFacts {
+  level: number
+  round: number
+  ring_from: string | null
+  department: { id: string; name: string } | null
+  assignee: { id: string; display_name: string } | null
+  returns: number
+  suspended_until: string | null
+  merged_into: { id: string; number: string } | null
+  progress: 'going' | 'arrived' | 'done' | null
+  progress_at: string | null
+  progress_by_name: string
+  eta_at: string | null
+  archived_at: string | null
+  location: { latitude: number; longitude: number; accuracy_m?: number; at?: string } | null
+  policy: PolicySnapshot
+}
+
+/** Only an incident read by itself carries its log, its pictures and its policy. */
+export type Incident = Schemas['IncidentOut'] &
+  Partial<LoopFacts> & { log?: LogEntry[]; attachments?: (Schemas['AttachmentOut'] & { kind?: string })[] }
 export type IncidentState = Incident['state']
 export type Severity = Incident['severity']
 export type LogEntry = Schemas['LogEntryOut']
 export type Snapshot = Schemas['PictureOut']
 export type Resolution = Schemas['CloseRequest']['resolution']
-export type IncidentAction = 'acknowledge' | 'handle' | 'feedback' | 'close' | 'note'
 
 export type Token = Schemas['TokenOut']
 export type TokenCreate = Schemas['TokenCreate']

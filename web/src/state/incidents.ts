@@ -4,15 +4,20 @@ import type { Incident } from '@/api/types'
 import { byUrgency, isOpen, isWaiting, newer } from '@/lib/incidents'
 
 const PAGE = 100
-const MOST = 1000
+/** So many of the open incidents, the most urgent first, are held and heard; others are paged by the queue. */
+const MOST = 300
 
 /** Every incident this page has heard of, by id. */
 const known = shallowReactive(new Map<string, Incident>())
 const ready = ref(false)
+const more = ref(false)
 
 export const incidentsReady = readonly(ready)
+/** Whether there are more open incidents than this page holds. */
+export const moreOpen = readonly(more)
 export const openIncidents = computed(() => [...known.values()].filter(isOpen).sort(byUrgency))
 export const waitingCount = computed(() => openIncidents.value.filter(isWaiting).length)
+export const overdueCount = computed(() => openIncidents.value.filter(({ overdue }) => overdue).length)
 
 /** Open incidents by the camera they are on, most urgent first. */
 export const openByCamera = computed(() => {
@@ -63,6 +68,7 @@ export async function loadOpen(): Promise<boolean> {
       surprise = true
     }
   }
+  more.value = cursor !== null
   ready.value = true
   return surprise
 }
@@ -70,4 +76,5 @@ export async function loadOpen(): Promise<boolean> {
 export function forgetIncidents(): void {
   known.clear()
   ready.value = false
+  more.value = false
 }

@@ -22,6 +22,9 @@ watch(volume, (next) => remember('volume', String(next)))
 
 export const showBoxes = choice('boxes', ['on', 'off'] as const, 'on')
 
+/** Whether single letters do something in the queue; who dictates or uses such keys elsewhere turns them off. */
+export const queueKeys = choice('keys', ['on', 'off'] as const, 'on')
+
 /** Keeps `<html class="dark">` equal to the chosen theme. */
 export function startTheme(): void {
   const system = matchMedia('(prefers-color-scheme: dark)')
