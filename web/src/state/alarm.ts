@@ -1,6 +1,6 @@
 /** The audible alarm: a tone per severity, again and again while a grave incident waits. */
 import { computed, effectScope, ref, watch, type EffectScope } from 'vue'
-import { newCalls, ringsOn, severities } from '@/lib/incidents'
+import { isAlarm, newCalls, ringsOn, severities } from '@/lib/incidents'
 import type { Incident, Severity } from '@/api/types'
 import { openIncidents } from './incidents'
 import { sound, volume } from './preferences'
@@ -8,8 +8,12 @@ import { onSignedOut } from './session'
 
 const REPEAT_MS = 8000
 
-/** Notes of each severity: start in seconds, frequency in Hz, length in seconds. */
-const melodies: Record<Severity, [number, number, number][]> = {
+/** What is to be heard: a severity, or that somebody pressed for help, which sounds like nothing else. */
+type Tune = Severity | 'pressed'
+
+/** Notes of each tune: start in seconds, frequency in Hz, length in seconds. */
+const melodies: Record<Tune, [number, number, number][]> = {
+  pressed: [0, 0.5, 1, 1.5, 2, 2.5].map((at, i) => [at, i % 2 ? 554 : 880, 0.46]),
   extreme: [0, 0.24, 0.48, 0.72, 0.96, 1.2].map((at, i) => [at, i % 2 ? 740 : 988, 0.2]),
   severe: [
     [0, 880, 0.26],
@@ -44,15 +48,15 @@ async function wake(): Promise<void> {
   running.value = audio.state === 'running'
 }
 
-/** Sounds the tone of `severity` once. */
-export function play(severity: Severity): void {
+/** Sounds `tune` once. */
+export function play(tune: Tune): void {
   const audio = context.value
   if (!audio || audio.state !== 'running' || sound.value !== 'on') return
   const start = audio.currentTime + 0.02
-  for (const [at, frequency, length] of melodies[severity]) {
+  for (const [at, frequency, length] of melodies[tune]) {
     const tone = audio.createOscillator()
     const gain = audio.createGain()
-    tone.type = severity === 'extreme' ? 'square' : 'triangle'
+    tone.type = tune === 'extreme' || tune === 'pressed' ? 'square' : 'triangle'
     tone.frequency.value = frequency
     const loudness = volume.value * (tone.type === 'square' ? 0.35 : 0.9)
     gain.gain.setValueAtTime(0, start + at)
@@ -76,7 +80,8 @@ export function soundOff(): void {
   sound.value = 'off'
 }
 
-function gravest(incidents: readonly Incident[]): Severity | null {
+function gravest(incidents: readonly Incident[]): Tune | null {
+  if (incidents.some((incident) => isAlarm(incident) && incident.status === 'actual')) return 'pressed'
   return severities.find((severity) => incidents.some((incident) => incident.severity === severity)) ?? null
 }
 
@@ -95,15 +100,15 @@ export function startAlarm(): void {
     watch(
       openIncidents,
       (open) => {
-        const severity = gravest(newCalls(open, calls))
-        if (severity) play(severity)
+        const tune = gravest(newCalls(open, calls))
+        if (tune) play(tune)
       },
       { immediate: true },
     )
   })
   repeat = setInterval(() => {
-    const severity = gravest(openIncidents.value.filter(ringsOn))
-    if (severity) play(severity)
+    const tune = gravest(openIncidents.value.filter(ringsOn))
+    if (tune) play(tune)
   }, REPEAT_MS)
   addEventListener('pointerdown', unlock)
   addEventListener('keydown', unlock)
