@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import type { Incident } from '@/api/types'
-import { byUrgency, isOpen, isWaiting, newer, newCalls, ringsOn } from '@/lib/incidents'
+import { byUrgency, isOpen, isWaiting, mergeable, newer, newCalls, ringsOn } from '@/lib/incidents'
 
 function incident(part: Partial<Incident>): Incident {
   return {
     id: 'a',
+    kind: 'intrusion',
+    status: 'actual',
     severity: 'severe',
     state: 'reported',
     version: 1,
@@ -25,6 +27,38 @@ describe('the order of the queue', () => {
       incident({ id: 'extreme', severity: 'extreme', opened_at: '2026-11-22T06:00:00Z' }),
     ]
     expect(list.sort(byUrgency).map(({ id }) => id)).toEqual(['extreme', 'new severe', 'old severe', 'old minor'])
+  })
+})
+
+describe('alarms of residents in a flood', () => {
+  it('come before a thousand newer camera alerts of the same severity, and drills do not', () => {
+    const flood = Array.from({ length: 1000 }, (_, n) =>
+      incident({ id: `camera ${n}`, kind: 'person_down', severity: 'extreme', opened_at: new Date(1_800_000_000_000 + n).toISOString() }),
+    )
+    const drill = incident({ id: 'drill', kind: 'alarm_fire', severity: 'extreme', status: 'exercise', opened_at: '2020-01-01T00:00:00Z' })
+    const fire = incident({ id: 'fire', kind: 'alarm_fire', severity: 'extreme', opened_at: '2020-01-01T00:00:00Z' })
+    const order = [...flood, drill, fire].sort(byUrgency).map(({ id }) => id)
+    expect(order[0]).toBe('fire')
+    expect(order.at(-1)).toBe('drill')
+  })
+
+  it('stay below what is active while suspended', () => {
+    const list = [incident({ id: 'rests', severity: 'extreme', state: 'suspended' }), incident({ id: 'minor', severity: 'minor' })]
+    expect(list.sort(byUrgency).map(({ id }) => id)).toEqual(['minor', 'rests'])
+  })
+})
+
+describe('mergeable', () => {
+  it('offers what is near in place, the nearest in time first, and never another household’s alarm', () => {
+    const one = incident({ id: 'one', kind: 'alarm_fire', area: 'town/estate', household_id: 'h1', opened_at: '2026-11-22T08:00:00Z' })
+    const others = [
+      incident({ id: 'late', area: 'town/estate', opened_at: '2026-11-22T09:00:00Z' }),
+      incident({ id: 'near', area: 'town/estate/cell', opened_at: '2026-11-22T08:01:00Z' }),
+      incident({ id: 'far', area: 'town/elsewhere' }),
+      incident({ id: 'neighbour', kind: 'alarm_fire', area: 'town/estate', household_id: 'h2' }),
+      incident({ id: 'again', kind: 'alarm_fire', area: 'town/estate', household_id: 'h1', opened_at: '2026-11-22T08:10:00Z' }),
+    ]
+    expect(mergeable(one, [one, ...others]).map(({ id }) => id)).toEqual(['near', 'again', 'late'])
   })
 })
 
@@ -50,6 +84,8 @@ describe('newer', () => {
 describe('alarms', () => {
   it('ring on while grave and unacknowledged only', () => {
     expect(ringsOn(incident({}))).toBe(true)
+    expect(ringsOn(incident({ status: 'exercise' }))).toBe(true)
+    expect(ringsOn(incident({ status: 'test' }))).toBe(false)
     expect(ringsOn(incident({ severity: 'moderate' }))).toBe(false)
     expect(ringsOn(incident({ acknowledged_at: '2026-11-22T08:01:00Z' }))).toBe(false)
     expect(ringsOn(incident({ state: 'closed' }))).toBe(false)

@@ -34,6 +34,8 @@ beforeEach(() => {
 function incident(id: string, part: Partial<Incident> = {}): Incident {
   return {
     id,
+    kind: 'intrusion',
+    status: 'actual',
     severity: 'severe',
     state: 'reported',
     version: 1,
