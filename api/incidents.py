@@ -75,7 +75,7 @@ async def read_incident(
 ) -> IncidentDetailOut:
     """Return one incident with its history and its pictures."""
     async with hub.database.read() as session:
-        incident = await _visible(hub, session, actor, incident_id)
+        incident = await visible(hub, session, actor, incident_id)
         return await views.describe_fully(session, incident)
 
 
@@ -89,7 +89,7 @@ async def list_incident_signals(
     """List the signals of an incident, oldest first; pictures by their SHA-256."""
     after = page.after(UUID)
     async with hub.database.read() as session:
-        await _visible(hub, session, actor, incident_id)
+        await visible(hub, session, actor, incident_id)
         rows = await signal_rows.of_incident(
             session, incident_id, after=after[0] if after else None, limit=page.fetch
         )
@@ -125,9 +125,11 @@ async def read_incident_picture(
     That of a home camera is shown to its household, and to others under a live grant only.
     """
     async with hub.database.read() as session:
-        incident = await _visible(hub, session, actor, incident_id)
+        incident = await visible(hub, session, actor, incident_id)
         row = await attachment_rows.one_of_incident(session, incident_id, attachment_id)
-        look = await _look_at(hub, session, actor, incident)
+        # A picture of the result was taken by a person: it shows no camera.
+        by_camera = row is None or row.kind == "signal"
+        look = await _look_at(hub, session, actor, incident, by_camera=by_camera)
     if row is None:
         raise NotFoundError("The incident has no such picture.", remedy="Reload the incident.")
     content = await asyncio.to_thread(hub.governance.pictures.read, row.sha256)
@@ -136,9 +138,9 @@ async def read_incident_picture(
         content = await hub.redactor.still(content, look.camera.masks, look.rendition == "redacted")
         media_type = "image/jpeg"
     async with hub.database.transaction() as session:
-        incident = await _visible(hub, session, actor, incident_id)
-        again = await _look_at(hub, session, actor, incident)
-        await _record(hub, session, actor, incident, again)
+        incident = await visible(hub, session, actor, incident_id)
+        again = await _look_at(hub, session, actor, incident, by_camera=by_camera)
+        await _record(hub, session, actor, incident, again, by_camera=by_camera)
         if again is not None:
             check_covered(again, "raw" if look is None else look.rendition)
     return Response(
@@ -149,11 +151,17 @@ async def read_incident_picture(
 
 
 async def _record(
-    hub: Hub, session: AsyncSession, actor: Actor, incident: Incident, look: Look | None
+    hub: Hub,
+    session: AsyncSession,
+    actor: Actor,
+    incident: Incident,
+    look: Look | None,
+    *,
+    by_camera: bool,
 ) -> None:
     if look is not None:
         await record(hub, session, actor, look, "incident_image")
-    elif incident.camera_id is not None:
+    elif by_camera and incident.camera_id is not None:
         # A camera that this hub has never had: what a sender says of it is all that is known.
         await hub.views.open_view(
             session,
@@ -183,15 +191,15 @@ async def _record(
 
 
 async def _look_at(
-    hub: Hub, session: AsyncSession, actor: Actor, incident: Incident
+    hub: Hub, session: AsyncSession, actor: Actor, incident: Incident, *, by_camera: bool
 ) -> Look | None:
-    """Return the permitted look at the incident's camera; None where it has none.
+    """Return the permitted look at the incident's camera; None where none took the picture.
 
     Raises:
         ForbiddenError: the actor may not see its pictures.
     """
     camera = None
-    if incident.camera_id is not None:
+    if by_camera and incident.camera_id is not None:
         camera = await homes.also_deleted(session, incident.camera_id)
     if camera is None:
         require(hub, actor, "incident.image", incident.resource())
@@ -208,7 +216,7 @@ async def acknowledge_incident(
 ) -> IncidentOut:
     """Say that you have seen it. A second time by the same person changes nothing."""
     async with hub.database.transaction() as session:
-        incident = await _mine(hub, session, actor, incident_id, "incident.acknowledge")
+        incident = await mine(hub, session, actor, incident_id, "incident.acknowledge")
         incidents = hub.governance.incidents
         if await incidents.acknowledge(session, incident, actor, body.version):
             await incidents.publish(session, incident, "acknowledge")
@@ -224,7 +232,7 @@ async def handle_incident(
 ) -> IncidentOut:
     """Take it on; that acknowledges it too."""
     async with hub.database.transaction() as session:
-        incident = await _mine(hub, session, actor, incident_id, "incident.handle")
+        incident = await mine(hub, session, actor, incident_id, "incident.handle")
         incidents = hub.governance.incidents
         await incidents.handle(session, incident, actor, body.version, body.note)
         await incidents.publish(session, incident, "handle")
@@ -240,7 +248,7 @@ async def feedback_incident(
 ) -> IncidentOut:
     """Say what was done."""
     async with hub.database.transaction() as session:
-        incident = await _mine(hub, session, actor, incident_id, "incident.feedback")
+        incident = await mine(hub, session, actor, incident_id, "incident.feedback")
         incidents = hub.governance.incidents
         await incidents.feedback(session, incident, actor, body.version, body.note)
         await incidents.publish(session, incident, "feedback")
@@ -256,7 +264,7 @@ async def close_incident(
 ) -> IncidentOut:
     """Close it, saying how it ended."""
     async with hub.database.transaction() as session:
-        incident = await _mine(hub, session, actor, incident_id, "incident.close")
+        incident = await mine(hub, session, actor, incident_id, "incident.close")
         incidents = hub.governance.incidents
         await incidents.close(
             session,
@@ -282,20 +290,21 @@ async def add_incident_note(
 ) -> IncidentDetailOut:
     """Add a note to the history."""
     async with hub.database.transaction() as session:
-        incident = await _mine(hub, session, actor, incident_id, "incident.note")
+        incident = await mine(hub, session, actor, incident_id, "incident.note")
         incidents = hub.governance.incidents
         await incidents.note(session, incident, actor, body.text)
         await incidents.publish(session, incident, "note")
         return await views.describe_fully(session, incident)
 
 
-async def _visible(hub: Hub, session: AsyncSession, actor: Actor, incident_id: UUID) -> Incident:
+async def visible(hub: Hub, session: AsyncSession, actor: Actor, incident_id: UUID) -> Incident:
+    """Return the incident if `actor` may read it."""
     incident = await hub.governance.incidents.get(session, incident_id)
     require(hub, actor, "incident.read", incident.resource())
     return incident
 
 
-async def _mine(
+async def mine(
     hub: Hub, session: AsyncSession, actor: Actor, incident_id: UUID, action: str
 ) -> Incident:
     """Return the incident, locked, if `actor` may do `action` to it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import secrets
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -182,7 +183,8 @@ class BodyLimit:
     """Refuses bodies larger than the path's limit, and those that come too slowly.
 
     A body may take `seconds` in all: whoever sends a byte now and then must not hold a connection
-    for ever, and a spool on a thin line still gets its pictures through.
+    for ever, and a spool on a thin line still gets its pictures through. In `by_path` a `*` stands
+    for one part of a path.
     """
 
     def __init__(
@@ -190,14 +192,24 @@ class BodyLimit:
     ) -> None:
         self.app = app
         self.default = default
-        self.by_path = dict(by_path)
+        self.by_path = {path: limit for path, limit in by_path.items() if "*" not in path}
+        self.by_pattern = [
+            (re.compile(re.escape(path).replace(r"\*", "[^/]+")), limit)
+            for path, limit in by_path.items()
+            if "*" in path
+        ]
         self.seconds = seconds
+
+    def _limit_of(self, path: str) -> int:
+        if path in self.by_path:
+            return self.by_path[path]
+        return next((n for shape, n in self.by_pattern if shape.fullmatch(path)), self.default)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit = self.by_path.get(scope["path"], self.default)
+        limit = self._limit_of(scope["path"])
         headers = Headers(scope=scope)
         if "transfer-encoding" in headers and "content-length" in headers:
             await self._refuse_ambiguous(scope, receive, send)

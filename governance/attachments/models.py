@@ -11,9 +11,10 @@ from core.database import Base, JsonValue, UtcDateTime
 
 
 class Attachment(Base):
-    """A picture that came with a signal. Its bytes lie on disk under `sha256` (hexadecimal).
+    """A picture that came with a signal, or that shows the result of the work (`kind` `result`).
 
-    `objects` is a list of `{label, confidence, box: [x1, y1, x2, y2]}`, boxes in 0..1.
+    Its bytes lie on disk under `sha256` (hexadecimal). A result has no signal, but somebody who
+    added it. `objects` is a list of `{label, confidence, box: [x1, y1, x2, y2]}`, boxes in 0..1.
     """
 
     __tablename__ = "attachment"
@@ -30,6 +31,11 @@ class Attachment(Base):
     height: Mapped[int] = mapped_column(Integer)
     size: Mapped[int] = mapped_column(BigInteger)
     objects: Mapped[list[dict[str, Any]]] = mapped_column(JsonValue, default=list)
-    signal_id: Mapped[UUID] = mapped_column(ForeignKey("signal.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(8), default="signal", server_default="signal")
+    signal_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("signal.id"), index=True, default=None
+    )
+    added_by_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
+    added_by_name: Mapped[str] = mapped_column(String(200), default="", server_default="")
     incident_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident.id"), default=None)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -32,3 +32,13 @@ async def one_of_incident(
         Attachment.id == attachment_id, Attachment.incident_id == incident_id
     )
     return (await session.scalars(query)).one_or_none()
+
+
+async def results_of(session: AsyncSession, incident_id: UUID) -> Sequence[Attachment]:
+    """Return the pictures that show the result of the work on an incident, oldest first."""
+    query = (
+        select(Attachment)
+        .where(Attachment.incident_id == incident_id, Attachment.kind == "result")
+        .order_by(Attachment.id)
+    )
+    return (await session.scalars(query)).all()

@@ -27,7 +27,9 @@ MAX_SIDE = 16_384
 _FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG"}
 _MODES = {"image/jpeg": {"L", "RGB"}, "image/png": {"L", "LA", "RGB", "RGBA"}}
 _REENCODED = counter("pictures_reencoded", "Pictures that held more than a picture")
-_decoding = threading.BoundedSemaphore(2)
+decoding = threading.BoundedSemaphore(2)
+"""Held while a picture is decoded: each may take a hundred megabytes for a moment."""
+
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -72,7 +74,7 @@ def check_picture(content: bytes, media_type: str) -> Picture:
         with Image.open(BytesIO(content), formats=list(_FORMATS.values())) as image:
             _check_claims(image, media_type)
             # Each may take a hundred megabytes for a moment.
-            with _decoding:
+            with decoding:
                 image.load()
                 if not clean:
                     _REENCODED.inc()

@@ -6,9 +6,9 @@ build that was killed is begun anew from the approved request.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -151,7 +151,8 @@ class ExportBuilder:
             row = await self._exports.get(session, export_id)
             found = await attachments.by_ids(session, [UUID(i) for i in row.attachment_ids])
             chosen = [found[UUID(i)] for i in row.attachment_ids if UUID(i) in found]
-            when = await repository.occurred(session, {one.signal_id for one in chosen})
+            signals = {one.signal_id for one in chosen if one.signal_id is not None}
+            when = await repository.occurred(session, signals)
             if row.decided_by in {None, row.requested_by}:
                 raise ForbiddenError(
                     "No second person has approved this export.", code="second-person-needed"
@@ -187,7 +188,7 @@ class ExportBuilder:
                     "source_media_type": one.media_type,
                     "camera_id": None if row.camera_id is None else str(row.camera_id),
                     "camera": row.camera_name,
-                    "occurred_at": when[one.signal_id].isoformat(),
+                    "occurred_at": _taken(one, when).isoformat(),
                 }
             )
         return await self._pack({**about, "pictures": pictures}, files)
@@ -251,6 +252,11 @@ def _put(path: Path, content: bytes) -> None:
             os.close(directory)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def _taken(one: Attachment, when: Mapping[UUID, datetime]) -> datetime:
+    """Return when a picture was taken; one without a signal when it was added."""
+    return one.created_at if one.signal_id is None else when[one.signal_id]
 
 
 def _files(directory: Path) -> dict[UUID, Path]:

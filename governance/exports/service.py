@@ -92,7 +92,12 @@ class Exports:
         if actor.kind != "account" or actor.id is None:
             raise ForbiddenError("Pictures are handed out to people who can be named.")
         await outbox.serialise(session)
-        there = [row.id for row in await attachments.of_incident(session, incident.id)]
+        # Pictures of cameras: what people took of the result is not under its masks and consents.
+        there = [
+            row.id
+            for row in await attachments.of_incident(session, incident.id)
+            if row.kind == "signal"
+        ]
         wanted = list(dict.fromkeys(wish.attachment_ids or there))
         if not wanted:
             raise InvalidInputError(

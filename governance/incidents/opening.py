@@ -105,6 +105,7 @@ def opening(
         assignee_name="",
         returns=0,
         progress_by_name="",
+        result_photos=0,
     )
     entry = {
         "incident_id": incident.id,
@@ -121,13 +122,13 @@ def opening(
 
 
 def _first_timer(incident: Incident, settings: GovernanceSettings, now: datetime) -> dict[str, Any]:
-    """Return the columns of the one timer of a new incident; sets `incident.next_due_at`."""
+    """Return the columns of the one timer of a new incident; sets what it waits for."""
     kind, due_at = FIRST_RING, now
     if not incident.policy:
         waits = timers.TimerKind.ACKNOWLEDGE
         within_s = timers.interval_s(settings, waits, incident.severity, 0)
         kind, due_at = waits.value, now + timedelta(seconds=within_s)
-    incident.next_due_at = due_at
+    incident.next_due_at, incident.waiting_for = due_at, kind
     return {
         "id": new_id(),
         "incident_id": incident.id,

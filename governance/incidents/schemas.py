@@ -1,10 +1,17 @@
 """Incidents as they go over the wire, in answers and in events alike."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 Kind = Literal[
     "intrusion",
@@ -31,11 +38,29 @@ StateName = Literal[
     "merged",
     "rejected",
 ]
-Resolution = Literal["handled", "false_alarm", "recovered"]
+Resolution = Literal["handled", "false_alarm", "recovered", "test", "rejected"]
+WaitingFor = Literal[
+    "ring",
+    "acknowledge",
+    "triage",
+    "dispatch",
+    "handle",
+    "feedback",
+    "close",
+    "resume",
+    "end",
+    "archive",
+]
+Progress = Literal["going", "arrived", "done"]
+AttachmentKind = Literal["signal", "result"]
 
 # NUL cannot be stored by PostgreSQL; other control characters have no place in a note.
 _TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+_LINE = r"^[^\x00-\x1f\x7f]*$"
 Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000, pattern=_TEXT)]
+Headline = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300, pattern=_LINE)
+]
 RequiredNote = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=_TEXT)
 ]
@@ -73,12 +98,44 @@ class PictureOut(BaseModel):
 
 
 class AttachmentOut(PictureOut):
-    """A picture with its file's facts."""
+    """A picture with its file's facts; `added_by` is set for pictures of the result."""
 
+    kind: AttachmentKind
     name: str
     media_type: str
     size: int
     created_at: datetime
+    added_by: PersonOut | None
+
+
+class DepartmentBriefOut(BaseModel):
+    """A department, as it was named when the incident was given to it."""
+
+    id: UUID
+    name: str
+
+
+class LocationOut(BaseModel):
+    """Where an alarm's device was when it said so. Degrees (WGS 84); `accuracy_m` in metres."""
+
+    latitude: float
+    longitude: float
+    accuracy_m: float | None = None
+    at: datetime | None = None
+
+
+class ResultPhotosOut(BaseModel):
+    """How many pictures of the result the policy asks for, and how many there are."""
+
+    needed: int
+    there: int
+
+
+class IncidentBriefOut(BaseModel):
+    """An incident by its number."""
+
+    id: UUID
+    number: str
 
 
 class LogEntryOut(BaseModel):
@@ -95,7 +152,11 @@ class LogEntryOut(BaseModel):
 
 
 class IncidentOut(BaseModel):
-    """An incident. `observed_at` is the arrival of the newest frame that it rests on."""
+    """An incident. `observed_at` is the arrival of the newest frame that it rests on.
+
+    `waiting_for` is what `next_due_at` is about; `level` counts the levels above its area that were
+    whistled for; `allowed` names the steps that its state and its policy leave open.
+    """
 
     id: UUID
     number: str
@@ -128,6 +189,24 @@ class IncidentOut(BaseModel):
     escalations: int
     snapshot: PictureOut | None
     allowed: list[str]
+    level: int
+    round: int
+    department: DepartmentBriefOut | None
+    assignee: PersonOut | None
+    returns: int
+    suspended_until: datetime | None
+    merged_into_id: UUID | None
+    merged_into_number: str
+    progress: Progress | None
+    progress_at: datetime | None
+    progress_by: str
+    eta_at: datetime | None
+    archived_at: datetime | None
+    location: LocationOut | None
+    policy_id: str | None
+    verifier: Literal["anyone", "other"]
+    result_photos: ResultPhotosOut
+    waiting_for: WaitingFor | None
 
 
 class IncidentDetailOut(IncidentOut):
@@ -135,38 +214,114 @@ class IncidentDetailOut(IncidentOut):
 
     log: list[LogEntryOut]
     attachments: list[AttachmentOut]
+    merged: list[IncidentBriefOut]
 
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class AcknowledgeRequest(_Request):
+class VersionRequest(_Request):
     """`version` is the one the caller has seen."""
 
     version: int = Field(ge=1)
 
 
-class HandleRequest(_Request):
-    """Take the incident on."""
+class AcknowledgeRequest(VersionRequest):
+    """Say that one has seen it."""
 
-    version: int = Field(ge=1)
+
+class ResumeRequest(VersionRequest):
+    """Go on with it before its time."""
+
+
+class ReasonRequest(VersionRequest):
+    """A step that has a reason: sending back, reopening, rejecting, taking apart again."""
+
+    reason: RequiredNote
+
+
+class TriageRequest(VersionRequest):
+    """Say how severe it is and what it is about; what is left out stays as it is."""
+
+    severity: Literal["extreme", "severe", "moderate", "minor"] | None = None
+    headline: Headline | None = None
     note: Note = ""
 
 
-class FeedbackRequest(_Request):
+class DispatchRequest(VersionRequest):
+    """Give it to a department, a person, or both."""
+
+    department_id: UUID | None = None
+    assignee_id: UUID | None = None
+    note: Note = ""
+
+    @model_validator(mode="after")
+    def _to_somebody(self) -> Self:
+        if self.department_id is None and self.assignee_id is None:
+            raise ValueError("name a department or a person")
+        return self
+
+
+class TransferRequest(VersionRequest):
+    """Hand it to another department."""
+
+    department_id: UUID
+    reason: RequiredNote
+
+
+class HandleRequest(VersionRequest):
+    """Take the incident on."""
+
+    note: Note = ""
+
+
+class FeedbackRequest(VersionRequest):
     """Say what was done."""
 
-    version: int = Field(ge=1)
     note: RequiredNote
 
 
-class CloseRequest(_Request):
-    """Close it; the system alone says `recovered`."""
+class VerifyRequest(VersionRequest):
+    """Say whether the work holds; what did not pass goes back to its handler."""
 
-    version: int = Field(ge=1)
+    passed: bool
     note: RequiredNote
     resolution: Literal["handled", "false_alarm"] = "handled"
+
+
+class CloseRequest(VersionRequest):
+    """Close it; the system alone says `recovered` or `test`."""
+
+    note: RequiredNote
+    resolution: Literal["handled", "false_alarm"] = "handled"
+
+
+class SuspendRequest(VersionRequest):
+    """Let it rest until a moment, with its offset."""
+
+    until: AwareDatetime
+    reason: RequiredNote
+
+
+class MergeRequest(VersionRequest):
+    """Let it be dealt with as part of another one."""
+
+    into_id: UUID
+    reason: RequiredNote
+
+
+class WhistleRequest(_Request):
+    """Call the level above."""
+
+    reason: RequiredNote
+
+
+class ProgressRequest(_Request):
+    """Say that one is on the way, there, or done. `minutes` until arrival goes with `going`."""
+
+    progress: Progress
+    minutes: int | None = Field(default=None, ge=0, le=1440)
 
 
 class NoteRequest(_Request):

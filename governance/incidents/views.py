@@ -1,7 +1,7 @@
 """Incidents as their readers see them: rows put together with their pictures and history."""
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Any, Literal, cast
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,20 +12,25 @@ from governance.attachments.models import Attachment
 from governance.incidents import repository
 from governance.incidents.models import Incident, IncidentLog
 from governance.incidents.schemas import (
+    AttachmentKind,
     AttachmentOut,
     BoxOut,
+    DepartmentBriefOut,
+    IncidentBriefOut,
     IncidentDetailOut,
     IncidentOut,
     Kind,
+    LocationOut,
     LogEntryOut,
     PersonOut,
     PictureOut,
     Resolution,
+    ResultPhotosOut,
     Severity,
     StateName,
     SystemActorOut,
 )
-from governance.incidents.transitions import allowed
+from governance.incidents.transitions import allowed, needs_other_verifier, photos_needed
 
 
 async def describe(session: AsyncSession, rows: Sequence[Incident]) -> list[IncidentOut]:
@@ -34,11 +39,15 @@ async def describe(session: AsyncSession, rows: Sequence[Incident]) -> list[Inci
         session, [row.snapshot_id for row in rows if row.snapshot_id is not None]
     )
     homes = await households.names(session, {row.household_id for row in rows} - {None})
+    targets = await repository.numbers(
+        session, [row.merged_into_id for row in rows if row.merged_into_id is not None]
+    )
     return [
         describe_one(
             row,
             pictures.get(row.snapshot_id) if row.snapshot_id else None,
             homes.get(row.household_id, "") if row.household_id else "",
+            targets.get(row.merged_into_id, "") if row.merged_into_id else "",
         )
         for row in rows
     ]
@@ -51,11 +60,20 @@ async def describe_fully(session: AsyncSession, row: Incident) -> IncidentDetail
         **dict(base),
         log=[_entry(entry) for entry in await repository.log_of(session, row.id)],
         attachments=[_attachment(a) for a in await attachments.of_incident(session, row.id)],
+        merged=[
+            IncidentBriefOut(id=identity, number=number)
+            for identity, number in await repository.merged_briefly(session, row.id)
+        ],
     )
 
 
-def describe_one(row: Incident, snapshot: Attachment | None, household: str) -> IncidentOut:
-    """Return `row` as the wire has it, where its picture and its household's name are known."""
+def describe_one(
+    row: Incident, snapshot: Attachment | None, household: str, merged_into: str = ""
+) -> IncidentOut:
+    """Return `row` as the wire has it, where what other tables say of it is known.
+
+    Its picture, its household's name, and the number of the one it was merged into.
+    """
     return IncidentOut(
         id=row.id,
         number=row.number,
@@ -88,7 +106,37 @@ def describe_one(row: Incident, snapshot: Attachment | None, household: str) -> 
         escalations=row.escalations,
         snapshot=None if snapshot is None else _picture(snapshot),
         allowed=allowed(row),
+        **_of_the_loop(row, merged_into),
     )
+
+
+def _of_the_loop(row: Incident, merged_into: str) -> dict[str, Any]:
+    """Return what the closed loop adds. A row that is not written yet lacks its defaults."""
+    policy = row.policy or {}
+    department = None
+    if row.department_id is not None:
+        department = DepartmentBriefOut(id=row.department_id, name=row.department_name)
+    location = None if row.location is None else LocationOut.model_validate(row.location)
+    return {
+        "level": row.level or 0,
+        "round": row.round or 0,
+        "department": department,
+        "assignee": _person(row.assignee_id, row.assignee_name),
+        "returns": row.returns or 0,
+        "suspended_until": row.suspended_until,
+        "merged_into_id": row.merged_into_id,
+        "merged_into_number": merged_into,
+        "progress": row.progress,
+        "progress_at": row.progress_at,
+        "progress_by": row.progress_by_name or "",
+        "eta_at": row.eta_at,
+        "archived_at": row.archived_at,
+        "location": location,
+        "policy_id": policy.get("id"),
+        "verifier": "other" if needs_other_verifier(row) else "anyone",
+        "result_photos": ResultPhotosOut(needed=photos_needed(row), there=row.result_photos or 0),
+        "waiting_for": row.waiting_for,
+    }
 
 
 def _person(identity: UUID | None, name: str) -> PersonOut | None:
@@ -108,10 +156,12 @@ def _picture(row: Attachment) -> PictureOut:
 def _attachment(row: Attachment) -> AttachmentOut:
     return AttachmentOut(
         **dict(_picture(row)),
+        kind=cast(AttachmentKind, row.kind),
         name=row.name,
         media_type=row.media_type,
         size=row.size,
         created_at=row.created_at,
+        added_by=_person(row.added_by_id, row.added_by_name),
     )
 
 

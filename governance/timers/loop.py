@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import Clock
 from core.database import Database
+from core.errors import HubError
 from core.logging import get_logger
 from core.metrics import counter, histogram
 from governance.incidents import repository as incident_rows
@@ -21,10 +22,16 @@ from governance.timers.models import Timer
 from governance.waiting import POLL_S, wait
 
 BATCH = 50
-"""Timers fired in one transaction."""
+"""Timers fired in one transaction, if there is time."""
+
+BUDGET_S = 0.05
+"""After this a transaction takes no further timer: while it lasts, no signal is taken in."""
 
 RETRY = timedelta(seconds=30)
 """When a timer that could not be fired is tried again."""
+
+_POISON = (SQLAlchemyError, HubError, LookupError, TypeError, ValueError, AttributeError)
+"""What a row that cannot be read, or those who are told, may raise."""
 
 _SHORTEST_SLEEP_S = 0.02
 _TOLERATED_S = 1.0  # slewing by NTP is no jump
@@ -74,15 +81,17 @@ class TimerLoop:
 
     async def _fire_batch(self, session: AsyncSession) -> int:
         await outbox.serialise(session)
-        now = self._clock.now()
+        now, began = self._clock.now(), self._clock.monotonic()
         timers = await repository.claim_due(session, now, BATCH)
-        for timer in timers:
+        for fired, timer in enumerate(timers):
+            if self._clock.monotonic() - began > BUDGET_S:
+                return fired
             timer_id, kind, due_at = timer.id, timer.kind, timer.due_at
             try:
                 # A savepoint each: one that cannot be fired must not hold back the others.
                 async with session.begin_nested():
                     await self._fire(session, timer)
-            except (SQLAlchemyError, ValueError, KeyError) as error:
+            except _POISON as error:
                 _failed.inc()
                 _log.error("timer_not_fired", timer=str(timer_id), kind=kind, error=repr(error))
                 await repository.postpone(session, timer_id, now + RETRY)
@@ -95,7 +104,7 @@ class TimerLoop:
         incident = await incident_rows.by_id_locked(session, timer.incident_id)
         if incident is None:
             raise KeyError(f"timer {timer.id} belongs to no incident")
-        await self._incidents.escalate(session, incident, timer)
+        await self._incidents.fire(session, incident, timer)
         await session.flush()
 
     async def _follow_clock_back(self) -> None:

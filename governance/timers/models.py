@@ -21,7 +21,10 @@ class Timer(Base):
     __tablename__ = "timer"
     __table_args__ = (
         UniqueConstraint("incident_id", "kind", "seq"),
-        Index("ix_timer_due_at", "due_at", sqlite_where=_PENDING, postgresql_where=_PENDING),
+        # Of what is due the most severe is claimed first: one look for each rank.
+        Index(
+            "ix_timer_pending", "rank", "due_at", sqlite_where=_PENDING, postgresql_where=_PENDING
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)

@@ -9,6 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from governance.timers.models import Timer
 
+RANKS = (4, 3, 2, 1, 0)
+"""Every rank of severity, the most severe first; see `incidents.opening.SEVERITY_RANK`."""
+
 
 def _pending() -> ColumnElement[bool]:
     return and_(Timer.fired_at.is_(None), Timer.cancelled_at.is_(None))
@@ -27,28 +30,48 @@ async def cancel(session: AsyncSession, incident_id: UUID, now: datetime) -> Non
     )
 
 
-async def next_due(session: AsyncSession) -> datetime | None:
-    """Return when the next pending timer is due."""
-    return await session.scalar(
-        select(Timer.due_at).where(_pending()).order_by(Timer.due_at).limit(1)
+async def set_rank(session: AsyncSession, incident_id: UUID, rank: int) -> None:
+    """Give the incident's pending timer another rank."""
+    await session.execute(
+        update(Timer).where(Timer.incident_id == incident_id, _pending()).values(rank=rank)
     )
+
+
+async def next_due(session: AsyncSession) -> datetime | None:
+    """Return when the next pending timer is due: the earliest of each rank, out of the index."""
+    earliest = [
+        select(Timer.due_at)
+        .where(_pending(), Timer.rank == rank)
+        .order_by(Timer.due_at)
+        .limit(1)
+        .scalar_subquery()
+        for rank in RANKS
+    ]
+    found = (await session.execute(select(*earliest))).one()
+    return min((due for due in found if due is not None), default=None)
 
 
 async def claim_due(session: AsyncSession, now: datetime, limit: int) -> Sequence[Timer]:
-    """Return due timers, the longest overdue first, locked until the transaction ends.
+    """Return due timers, locked until the transaction ends: the most severe, then the oldest first.
 
-    SKIP LOCKED: what another process is firing is not waited for. SQLite has no such clause
-    and needs none, since the transaction began with BEGIN IMMEDIATE.
+    One look into the index for each rank, so that what is due is found among any number of others.
+    SKIP LOCKED: what another process is firing is not waited for. SQLite has no such clause and
+    needs none, since the transaction began with BEGIN IMMEDIATE.
     """
-    query = (
-        select(Timer)
-        .where(_pending(), Timer.due_at <= now)
-        .order_by(Timer.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .execution_options(populate_existing=True)
-    )
-    return (await session.scalars(query)).all()
+    claimed: list[Timer] = []
+    for rank in RANKS:
+        query = (
+            select(Timer)
+            .where(_pending(), Timer.rank == rank, Timer.due_at <= now)
+            .order_by(Timer.due_at)
+            .limit(limit - len(claimed))
+            .with_for_update(skip_locked=True)
+            .execution_options(populate_existing=True)
+        )
+        claimed += (await session.scalars(query)).all()
+        if len(claimed) >= limit:
+            break
+    return claimed
 
 
 async def made_in_the_future(session: AsyncSession, now: datetime) -> Sequence[Timer]:
@@ -71,5 +94,9 @@ async def postpone(session: AsyncSession, timer_id: UUID, until: datetime) -> No
 
 async def count_late(session: AsyncSession, now: datetime, grace: timedelta) -> int:
     """Return how many pending timers are overdue by more than `grace`."""
-    query = select(func.count()).select_from(Timer).where(_pending(), Timer.due_at < now - grace)
+    query = (
+        select(func.count())
+        .select_from(Timer)
+        .where(_pending(), Timer.rank.in_(RANKS), Timer.due_at < now - grace)
+    )
     return await session.scalar(query) or 0

@@ -23,6 +23,7 @@ SEES_PICTURE = "duty_staff operator supervisor patrol department"
 SEES_CAMERA = "duty_staff operator supervisor auditor administrator"
 SEES_ZONES = "duty_staff operator supervisor administrator"
 ADMIN = "administrator"
+NOBODY = "00000000-0000-7000-8000-000000000000"
 
 # Consent. Whoever configures or audits gets no picture, whatever a household gives them.
 WATCHERS = ("resident", "duty_staff", "patrol", "department", "operator", "supervisor")
@@ -335,6 +336,104 @@ TABLE = [
         WORKERS,
         things=True,
         body={"version": 1, "note": "done", "resolution": "handled"},
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/triage",
+        WORKERS,
+        things=True,
+        body={"version": 1, "severity": "severe", "note": "seen"},
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/dispatch",
+        WORKERS,
+        things=True,
+        body={"version": 1, "assignee_id": NOBODY},
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/transfer",
+        FIELD,
+        things=True,
+        body={"version": 1, "department_id": NOBODY, "reason": "theirs"},
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/send-back",
+        FIELD,
+        things=True,
+        body={"version": 1, "reason": "not ours"},
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/verify",
+        WORKERS,
+        things=True,
+        body={"version": 1, "passed": True, "note": "good"},
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/suspend",
+        FIELD,
+        things=True,
+        body={"version": 1, "until": "2026-01-02T08:00:00Z", "reason": "parts"},
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/resume",
+        FIELD,
+        things=True,
+        body={"version": 1},
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/reopen",
+        WORKERS,
+        things=True,
+        body={"version": 1, "reason": "again"},
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/reject",
+        WORKERS,
+        things=True,
+        body={"version": 1, "reason": "nothing"},
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/merge",
+        WORKERS,
+        things=True,
+        body={"version": 1, "into_id": NOBODY, "reason": "one"},
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/unmerge",
+        WORKERS,
+        things=True,
+        body={"version": 1, "reason": "two"},
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/whistle",
+        f"{FIELD} operator",
+        things=True,
+        body={"reason": "too slow"},
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/progress",
+        FIELD,
+        things=True,
+        body={"progress": "going", "minutes": 5},
+    ),
+    Row(
+        "POST",
+        "/api/v1/incidents/{incident_id}/photos",
+        FIELD,
+        things=True,
+        body={},
     ),
     Row(
         "POST",
