@@ -1,6 +1,6 @@
 """Every query on service tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -22,9 +22,10 @@ async def by_id(session: AsyncSession, token_id: UUID) -> ServiceToken | None:
     return await session.get(ServiceToken, token_id)
 
 
-async def by_hash(session: AsyncSession, token_hash: str) -> ServiceToken | None:
-    """Return the token with this hash, revoked or not."""
-    return await session.scalar(select(ServiceToken).where(ServiceToken.token_hash == token_hash))
+async def by_hashes(session: AsyncSession, hashes: Collection[str]) -> Sequence[ServiceToken]:
+    """Return the tokens with these hashes, revoked or not."""
+    query = select(ServiceToken).where(ServiceToken.token_hash.in_(hashes))
+    return (await session.scalars(query)).all()
 
 
 async def page(

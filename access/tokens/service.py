@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -116,9 +116,21 @@ class Tokens:
 
     async def resolve(self, session: AsyncSession, secret: str) -> ServiceToken | None:
         """Return the token with this secret if it counts, else None."""
-        if not secret.startswith(PREFIX) or len(secret) > _MAX_TOKEN_LENGTH:
-            return None
-        return self._live(await repository.by_hash(session, _digest(secret)))
+        return (await self.resolve_all(session, [secret])).get(secret)
+
+    async def resolve_all(
+        self, session: AsyncSession, secrets: Collection[str]
+    ) -> dict[str, ServiceToken]:
+        """Return the tokens with these secrets that count, by secret. One query."""
+        digests = {
+            _digest(secret): secret
+            for secret in secrets
+            if secret.startswith(PREFIX) and len(secret) <= _MAX_TOKEN_LENGTH
+        }
+        if not digests:
+            return {}
+        rows = await repository.by_hashes(session, digests)
+        return {digests[row.token_hash]: row for row in rows if self._live(row) is not None}
 
     async def live(self, session: AsyncSession, token_id: UUID) -> ServiceToken | None:
         """Return the token with this id if it counts, else None; for streams that stay open."""
