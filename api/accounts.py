@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.accounts.models import Account
 from access.accounts.names import normalise_username
+from access.accounts.roles import bindings_of
 from access.accounts.schemas import AccountCreate, AccountOut, AccountUpdate, RoleInput
 from access.accounts.service import resources_of
 from access.policy.areas import normalise_area
@@ -18,6 +19,7 @@ from api.hub import Hub, HubDep
 from api.pages import Page, Paging
 from core.errors import ForbiddenError
 from core.logging import get_logger
+from governance.areas.service import check as check_area
 
 router = APIRouter(tags=["accounts"])
 _log = get_logger("api.accounts")
@@ -54,6 +56,7 @@ async def create_account(
         body.password.get_secret_value(), username=body.username
     )
     async with hub.database.transaction() as session:
+        await _check_areas(session, roles)
         account = await hub.accounts.create(
             session,
             username=body.username,
@@ -104,6 +107,9 @@ async def update_account(
         if roles is not None or body.active is not None:
             _require_all(hub, actor, "account.grant", account)
             _require_grant(hub, actor, roles or [])
+        if roles is not None:
+            held = set(bindings_of(account))
+            await _check_areas(session, [role for role in roles if role not in held])
         if password is not None or body.active is False:
             await hub.factors.challenges.forget(session, account_id)
             await hub.sessions.end_all(session, account_id, "account changed", by=actor)
@@ -163,6 +169,12 @@ def _shown(account: Account, factors: Mapping[UUID, tuple[bool, int]]) -> Accoun
 
 def _bindings(roles: list[RoleInput]) -> list[RoleBinding]:
     return [RoleBinding(item.role, normalise_area(item.area)) for item in roles]
+
+
+async def _check_areas(session: AsyncSession, roles: list[RoleBinding]) -> None:
+    """Refuse a role in an area that is not in the tree; one that is held already stays."""
+    for area in sorted({role.area for role in roles}):
+        await check_area(session, area)
 
 
 def _require_all(hub: Hub, actor: Actor, action: str, account: Account) -> None:

@@ -21,10 +21,14 @@ from api import (
     accounts,
     alarm_devices,
     alarms,
+    areas,
     asyncapi,
     cameras,
     console,
+    departments,
     digests,
+    dispatch,
+    duty,
     events,
     explanations,
     exports,
@@ -98,6 +102,10 @@ ROUTERS = (
     seals.router,
     transparency.router,
     webhooks.router,
+    areas.router,
+    departments.router,
+    duty.router,
+    dispatch.router,
     workers.router,
     signals.router,
     incidents.router,
@@ -109,7 +117,11 @@ ROUTERS = (
 )
 
 BODY_LIMIT = 1024 * 1024
-BODY_LIMITS = {f"{BASE}/signals": 8 * 1024 * 1024 + 64 * 1024, f"{BASE}/alarms": 64 * 1024}
+BODY_LIMITS = {
+    f"{BASE}/signals": 8 * 1024 * 1024 + 64 * 1024,
+    f"{BASE}/alarms": 64 * 1024,
+    f"{BASE}/incidents/*/photos": 10 * 1024 * 1024 + 64 * 1024,
+}
 """Largest body in bytes, by path; signals carry pictures, alarms nothing."""
 
 BODY_WITHIN_S = 120.0
@@ -189,6 +201,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if hub.database.is_sqlite:
             # With SQLite this is the only API process: what is still open was cut by a kill.
             await hub.views.close_abandoned(session)
+        await hub.governance.policies.load(session)
     async with (
         hub.governance.running(),
         _beside(hub, "lost-workers", lambda: lost_workers.watch_for_lost_workers(hub)),

@@ -34,6 +34,7 @@ from camera_hub.devices.schemas import (
 from camera_hub.devices.service import resource_of
 from camera_hub.devices.types import ProbeResult
 from core.errors import NotFoundError
+from governance.areas.service import check as check_area
 from governance.outbox import service as outbox
 
 router = APIRouter(tags=["cameras"])
@@ -161,6 +162,7 @@ async def create_camera(
     require(hub, actor, "camera.create", _place(body.area, body.place_kind))
     found = await hub.devices.find(body)
     async with hub.database.transaction() as session:
+        await check_area(session, body.area)
         camera = await hub.devices.add(session, body, found)
         await hub.places.check(session, camera, body)
         await _tell(hub, session, camera)
@@ -213,6 +215,8 @@ async def update_camera(
             require(hub, actor, "camera.switch_on", resource_of(camera))
         place, facts = home_place(camera), recorded(camera)
         left, address = camera.area, camera.address
+        if body.area is not None and body.area != left:
+            await check_area(session, body.area)
         await hub.devices.change(session, camera, body, found)
         await hub.places.check(session, camera, body, place)
         await _tell(hub, session, camera, left)

@@ -16,6 +16,7 @@ from api.hub import Hub, HubDep
 from api.pages import Page, Paging
 from camera_hub.devices import homes
 from core.errors import ForbiddenError
+from governance.areas.service import check as check_area
 from governance.outbox import service as outbox
 
 router = APIRouter(tags=["households"])
@@ -46,6 +47,7 @@ async def create_household(
     area = normalise_area(body.area)
     require(hub, actor, "household.create", Resource("household", area=area))
     async with hub.database.transaction() as session:
+        await check_area(session, area)
         row = await hub.households.create(session, actor, name=body.name, area=area)
         return (await _describe(hub, session, [row]))[0]
 

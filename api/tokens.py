@@ -11,6 +11,7 @@ from access.tokens.schemas import TokenCreate, TokenIssued, TokenOut
 from api.door import permit, require
 from api.hub import HubDep
 from api.pages import Page, Paging
+from governance.areas.service import check as check_area
 
 router = APIRouter(tags=["tokens"])
 
@@ -39,6 +40,7 @@ async def create_token(
     area = normalise_area(body.area)
     require(hub, actor, "token.create", Resource("token", area=area))
     async with hub.database.transaction() as session:
+        await check_area(session, area)
         row, secret = await hub.tokens.issue(
             session,
             name=body.name,

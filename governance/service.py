@@ -15,6 +15,7 @@ from core.logging import get_logger
 from core.metrics import counter
 from core.secrets import SecretBox
 from core.settings import Settings
+from governance.areas.service import Areas, Departments
 from governance.attachments.store import PictureStore
 from governance.auditor import Auditor
 from governance.deliveries.keys import DeliveryKeys
@@ -22,7 +23,10 @@ from governance.deliveries.sender import Sender
 from governance.deliveries.service import Deliveries
 from governance.dispatch.dispatcher import Dispatcher
 from governance.dispatch.policies import Policies
+from governance.duty.handing import HandOvers
+from governance.duty.service import Rotas
 from governance.incidents.service import Incidents
+from governance.incidents.telling import Telling
 from governance.outbox import repository as outbox_rows
 from governance.outbox.broadcaster import Broadcaster
 from governance.signals.intake import CamerasOf, Intake, no_cameras
@@ -67,6 +71,7 @@ class Governance:
 
     clock: Clock
     database: Database
+    delivery_keys: DeliveryKeys
     deliveries: Deliveries
     sender: Sender
     incidents: Incidents
@@ -78,6 +83,10 @@ class Governance:
     auditor: Auditor
     policies: Policies
     dispatcher: Dispatcher
+    areas: Areas
+    departments: Departments
+    rotas: Rotas
+    hand_overs: HandOvers
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -126,9 +135,13 @@ def build_governance(parts: _Parts, cameras: CamerasOf = no_cameras) -> Governan
     signals = Signals(parts.clock, incidents)
     intake = Intake(parts.database, signals, cameras)
     policies = Policies(parts.database, parts.clock, parts.ledger, parts.settings.site.zone)
+    dispatcher = Dispatcher(policies, deliveries, parts.clock)
+    incidents.tell_through(Telling(policies, dispatcher, deliveries))
+    rotas = Rotas(parts.clock, parts.ledger, parts.settings.site.zone)
     return Governance(
         clock=parts.clock,
         database=parts.database,
+        delivery_keys=keys,
         deliveries=deliveries,
         sender=Sender(
             parts.database,
@@ -148,7 +161,11 @@ def build_governance(parts: _Parts, cameras: CamerasOf = no_cameras) -> Governan
             parts.database, parts.clock, incidents, intake, area=parts.settings.site.area
         ),
         policies=policies,
-        dispatcher=Dispatcher(policies, deliveries, parts.clock),
+        dispatcher=dispatcher,
+        areas=Areas(parts.clock, parts.ledger),
+        departments=Departments(parts.clock, parts.ledger),
+        rotas=rotas,
+        hand_overs=HandOvers(parts.clock, rotas),
     )
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Select, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import lazyload
 
+from access.policy.areas import in_areas
 from access.scope import CameraColumns, CameraScope, in_scope
 from camera_hub.devices.models import Camera, CameraStatus, MediaWorker
 
@@ -73,6 +74,12 @@ async def all_bare(session: AsyncSession) -> list[Camera]:
         .order_by(Camera.area, Camera.name, Camera.id)
     )
     return list(await session.scalars(query))
+
+
+async def names_in(session: AsyncSession, area: str) -> list[str]:
+    """Return the names of the cameras in an area and below it."""
+    query = select(Camera.name).where(Camera.deleted_at.is_(None), in_areas(Camera.area, [area]))
+    return list(await session.scalars(query.order_by(Camera.name)))
 
 
 async def with_reason(session: AsyncSession, reason_code: str) -> list[UUID]:

@@ -31,6 +31,11 @@ class RotaBook:
     hand_overs: Sequence[HandOver] = ()
     eligible: frozenset[UUID] = frozenset()
 
+    @property
+    def is_used(self) -> bool:
+        """Whether anybody was ever put on it: an empty rota stands in the way of none."""
+        return bool(self.slots or self.overrides or self.hand_overs)
+
     def named_at(self, at: datetime, zone: tzinfo) -> list[UUID]:
         """Return whom the rota puts on duty at an instant, of those who hold the post still.
 
@@ -135,7 +140,11 @@ class DutyBook:
         """
         gap: RotaBook | None = None
         for place in ancestors(area):
-            here = [b for b in self.rotas if b.rota.area == place and b.rota.post == post.value]
+            here = [
+                each
+                for each in self.rotas
+                if each.rota.area == place and each.rota.post == post.value and each.is_used
+            ]
             named = [who for book in here for who in book.named_at(at, zone)]
             if named:
                 people = [self.accounts[who] for who in dict.fromkeys(named)]

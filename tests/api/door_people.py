@@ -20,8 +20,10 @@ from api.hub import Hub
 from camera_hub.devices.models import Camera
 from core.ids import new_id
 from governance.alarms.models import AlarmDevice
+from governance.areas.models import Area, Department
 from governance.attachments.models import Attachment
 from governance.attachments.store import check_picture
+from governance.duty.models import HandOver, Rota, RotaOverride
 from governance.exports.models import ExportRequest
 from governance.incidents.models import Incident
 from governance.incidents.opening import NewIncident
@@ -98,7 +100,7 @@ async def _account(hub: Hub, session: AsyncSession, name: str, role: Role, area:
 class Things:
     """One of each thing in one area, by the name of its path parameter."""
 
-    ids: dict[str, UUID]
+    ids: dict[str, UUID | str]
 
     def place(self, text: str) -> str:
         """Return `text` with the ids in it."""
@@ -151,6 +153,7 @@ async def make_things(
         device = _device(hub, household)
         session.add(device)
         session.add(export)
+        standing_by = await _duty(hub, session, area, account_id, number)
         if area == HERE:
             session.add(_member(hub, household, people.accounts["household"]))
             await _open_home(hub, session, people, household, camera, incident, account_id)
@@ -166,9 +169,50 @@ async def make_things(
             "attachment_id": picture.id,
             "seal_id": seal.id,
             "export_id": export.id,
+            **standing_by,
             "device_id": device.id,
         }
     )
+
+
+async def _duty(
+    hub: Hub, session: AsyncSession, area: str, account_id: UUID, number: str
+) -> dict[str, UUID | str]:
+    """Put an area of its own, a department, a rota, an override and a hand-over into `area`."""
+    now = hub.clock.now()
+    for path in ("demo", HERE, THERE, f"{area}/cell-{number}"):
+        if await session.get(Area, path) is None:
+            level = ("county", "community", "cell")[path.count("/")]
+            session.add(Area(path=path, name=path, level=level, created_at=now))
+    department = Department(id=new_id(), name="Waterworks", area=area, created_at=now)
+    rota = Rota(id=new_id(), area=area, post="patrol", name="Nights", created_at=now)
+    session.add_all([department, rota])
+    await session.flush()
+    later = now + timedelta(days=1)
+    override = RotaOverride(
+        id=new_id(),
+        rota_id=rota.id,
+        from_at=now,
+        until_at=later,
+        account_id=account_id,
+        created_at=now,
+    )
+    hand_over = HandOver(
+        id=new_id(),
+        rota_id=rota.id,
+        from_id=account_id,
+        to_id=account_id,
+        open_incidents=[],
+        offered_at=now,
+    )
+    session.add_all([override, hand_over])
+    return {
+        "area:path": f"{area}/cell-{number}",
+        "department_id": department.id,
+        "rota_id": rota.id,
+        "override_id": override.id,
+        "hand_over_id": hand_over.id,
+    }
 
 
 async def _open_home(
