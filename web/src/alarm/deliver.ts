@@ -51,10 +51,27 @@ async function send(store: Store, token: string, press: Press, signal?: AbortSig
   )
 }
 
+type Told = 'told' | 'refused' | 'again'
+
 /** A message about a press that is received; one that is refused is not sent again. */
-async function tell(token: string, path: string, body: object, signal?: AbortSignal): Promise<boolean> {
-  const answer = await ask({ method: 'POST', path, token, body, signal })
-  return answer.status < 300 || REFUSED.has(answer.status)
+async function tell(token: string, path: string, body: object, signal?: AbortSignal): Promise<Told> {
+  const { status } = await ask({ method: 'POST', path, token, body, signal })
+  if (status < 300) return 'told'
+  return REFUSED.has(status) ? 'refused' : 'again'
+}
+
+async function tellPlace(store: Store, token: string, press: Press, signal?: AbortSignal): Promise<Press | null> {
+  if (!press.place || press.placeSent) return press
+  const told = await tell(token, `/alarms/${press.id}/location`, press.place, signal)
+  if (told === 'again') return press
+  return store.change(press.id, (now) => (told === 'told' ? { ...now, placeSent: true } : { ...now, place: undefined }))
+}
+
+async function tellMistake(store: Store, token: string, press: Press, signal?: AbortSignal): Promise<Press | null> {
+  if (!press.mistake || press.mistakeSent) return press
+  const told = await tell(token, `/alarms/${press.id}/cancel`, {}, signal)
+  if (told === 'again') return press
+  return store.change(press.id, (now) => (told === 'told' ? { ...now, mistakeSent: true } : { ...now, mistake: false }))
 }
 
 /**
@@ -70,15 +87,12 @@ export async function deliver(
   const token = (await store.device())?.token
   if (!token || !hasMore(press)) return DONE
   const { signal, timeoutMs } = options
-  const { id } = press
   try {
     let now: Press | null = press
     if (now.state === 'sending') now = await send(store, token, now, signal, timeoutMs)
     if (now?.state !== 'received') return { again: now === null || now.state === 'sending', retryAfterMs: 0 }
-    if (now.place && !now.placeSent && (await tell(token, `/alarms/${id}/location`, now.place, signal)))
-      now = await store.change(id, (press) => ({ ...press, placeSent: true }))
-    if (now?.mistake && !now.mistakeSent && (await tell(token, `/alarms/${id}/cancel`, {}, signal)))
-      now = await store.change(id, (press) => ({ ...press, mistakeSent: true }))
+    now = await tellPlace(store, token, now, signal)
+    if (now) now = await tellMistake(store, token, now, signal)
     return { again: now !== null && hasMore(now), retryAfterMs: 0 }
   } catch (error) {
     if (error instanceof Away) return { again: true, retryAfterMs: error.retryAfterMs }

@@ -128,6 +128,13 @@ async function signOfLife(): Promise<void> {
 /** Reads how an alarm stands; an older answer never replaces a newer one, as requests go one by one. */
 async function follow(press: Press): Promise<void> {
   const answer = await askHub({ path: `/alarms/${press.id}`, etag: etags.get(press.id), timeoutMs: 8000 })
+  if (answer?.code === 'alarm-not-received') {
+    // A hub that was put back to an earlier state has forgotten its receipt.
+    await store.change(press.id, (now) => ({ ...now, state: 'sending', sentMs: Date.now(), alarm: undefined }))
+    await refresh()
+    sender.kick()
+    return
+  }
   if (!answer || (answer.status !== 200 && answer.status !== 304)) return
   const alarm = answer.status === 200 ? (answer.body as Alarm) : undefined
   if (alarm && answer.etag) etags.set(press.id, answer.etag)
@@ -293,8 +300,7 @@ export async function forget(): Promise<void> {
 export async function readHistory(): Promise<Alarm[] | null> {
   const answer = await askHub({ path: '/alarms' })
   if (answer?.status !== 200) return null
-  const body = answer.body as Alarm[] | { items: Alarm[] }
-  return Array.isArray(body) ? body : body.items
+  return answer.body as Alarm[]
 }
 
 async function takeUp(): Promise<void> {

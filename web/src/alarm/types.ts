@@ -1,41 +1,16 @@
 /** What the alarm page and the hub say to each other (docs/design/closed-loop.md, Alarms). */
 
-export const kinds = ['fire', 'security', 'medical'] as const
-export type Kind = (typeof kinds)[number]
+import type { components } from '@/api/schema'
 
-export const stepNames = ['received', 'seen', 'coming', 'arrived', 'closed'] as const
-export type StepName = (typeof stepNames)[number]
+type Schemas = components['schemas']
+export type Alarm = Schemas['AlarmOut']
+export type Kind = Alarm['kind']
+export type Step = Alarm['steps'][number]
+export type StepName = Step['step']
+export type Me = Schemas['DeviceSelfOut']
 
-export interface Step {
-  step: StepName
-  at: string
-  by: string
-  eta_at: string | null
-}
-
-export interface Alarm {
-  id: string
-  kind: string
-  status: string
-  incident_id: string
-  number: string
-  received_at: string
-  open: boolean
-  steps: Step[]
-  news: { at: string; what: string; by: string; text: string }[]
-  cancel_asked_at: string | null
-  warnings: string[]
-}
-
-export interface Me {
-  device: { id: string; kind: string; name: string }
-  household: { name: string; area: string }
-  alarm_number: string
-  sms_number: string
-  push_key: string
-  tested_at: string | null
-  test_due: boolean
-}
+export const kinds = ['fire', 'security', 'medical'] as const satisfies readonly Kind[]
+export const stepNames = ['received', 'seen', 'coming', 'arrived', 'closed'] as const satisfies readonly StepName[]
 
 export interface Place {
   latitude: number
