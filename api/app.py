@@ -60,6 +60,7 @@ from api import (
     webhooks,
     workers,
 )
+from api.alarm_doors import alarm_loops
 from api.connections import MAX_HEAD, make_protocol
 from api.door import check_routes
 from api.hub import Hub
@@ -211,6 +212,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         _beside(hub, "webhooks", hub.webhook_sender.run),
         AsyncExitStack() as optional,
     ):
+        for name, run in alarm_loops(hub).items():
+            await optional.enter_async_context(_beside(hub, name, run))
         if hub.dead_man is not None:
             await optional.enter_async_context(_beside(hub, "dead-man", hub.dead_man.run))
         if hub.redis_stream is not None:

@@ -47,7 +47,7 @@ class Kernel:
         self._consent = consent
         self._telling: Telling | None = None
 
-    def tell_through(self, telling: Telling) -> None:
+    def tell_through(self, telling: Telling | None) -> None:
         """Take those who tell people; without them the consoles alone hear of what happens."""
         self._telling = telling
 
@@ -118,11 +118,13 @@ class Kernel:
         self, session: AsyncSession, incident: Incident, note: str, actor: Actor | None = None
     ) -> None:
         """Tell the level above; the lower one stays with it. Above the site there is nobody."""
-        raise_level(incident)
+        highest = len(ancestors(incident.area)) - 1
+        incident.level = min(incident.level + 1, max(incident.level, highest))
         self.record(
             session, incident, "whistle", actor=actor, note=note, data={"level": incident.level}
         )
-        await self._tell(session, incident, [f"supervisor+{incident.level}"], "whistle", "whistle")
+        above = [f"{word}+{incident.level}" for word in ("supervisor", "duty")]
+        await self._tell(session, incident, above, "whistle", "whistle")
 
     async def _tell(
         self,
@@ -255,12 +257,6 @@ class Kernel:
             remedy="Look at what is possible now; somebody may have moved it on.",
             detail={"from_state": incident.state, "to_state": incident.state},
         )
-
-
-def raise_level(incident: Incident) -> None:
-    """Count one more level above the incident's area, up to the whole site."""
-    highest = max(1, len(ancestors(incident.area)) - 1)
-    incident.level = min(incident.level + 1, highest)
 
 
 def _found(incident: Incident | None) -> Incident:

@@ -97,6 +97,7 @@ def opening(
         handler_name="",
         escalations=0,
         overdue=False,
+        snapshot_id=None,
         policy=dict(policy),
         level=0,
         round=0,

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.policy.areas import in_areas
+from governance.areas.models import DepartmentMember
 from governance.incidents.models import Incident, IncidentLog, IncidentNumber
 from governance.timers.models import Timer
 
@@ -31,6 +32,12 @@ class Filter:
     state: str = "open"
     severity: str | None = None
     camera_id: UUID | None = None
+    kinds: Collection[str] = ()
+    step: str | None = None
+    # Whoever it is assigned to, handles it, or has acknowledged it.
+    person_id: UUID | None = None
+    # Of a department that this account belongs to.
+    member_id: UUID | None = None
 
 
 async def next_number(session: AsyncSession, year: int, count: int = 1) -> int:
@@ -50,12 +57,6 @@ async def next_number(session: AsyncSession, year: int, count: int = 1) -> int:
     )
     assert number is not None
     return number
-
-
-async def last_number(session: AsyncSession, year: int) -> int:
-    """Return the last number given in `year`, 0 if none was."""
-    query = select(IncidentNumber.last).where(IncidentNumber.year == year)
-    return await session.scalar(query) or 0
 
 
 async def by_id(session: AsyncSession, incident_id: UUID) -> Incident | None:
@@ -135,6 +136,23 @@ def _matching(wanted: Filter) -> Select[Incident]:
         query = query.where(Incident.severity == wanted.severity)
     if wanted.camera_id is not None:
         query = query.where(Incident.camera_id == wanted.camera_id)
+    if wanted.kinds:
+        query = query.where(Incident.kind.in_(wanted.kinds))
+    if wanted.step is not None:
+        query = query.where(Incident.state == wanted.step)
+    if (person := wanted.person_id) is not None:
+        query = query.where(
+            or_(
+                Incident.assignee_id == person,
+                Incident.handler_id == person,
+                Incident.acknowledged_by_id == person,
+            )
+        )
+    if wanted.member_id is not None:
+        mine = select(DepartmentMember.department_id).where(
+            DepartmentMember.account_id == wanted.member_id
+        )
+        query = query.where(Incident.department_id.in_(mine))
     return query
 
 

@@ -210,10 +210,16 @@ class IncidentOut(BaseModel):
 
 
 class IncidentDetailOut(IncidentOut):
-    """An incident with its history and its pictures."""
+    """An incident with its history and its pictures.
+
+    `policy` is the dispatch policy as it was when the incident opened; its steps count from
+    `ring_from`, when the present round of ringing began.
+    """
 
     log: list[LogEntryOut]
     attachments: list[AttachmentOut]
+    policy: dict[str, Any]
+    ring_from: datetime | None
     merged: list[IncidentBriefOut]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.policy.types import Actor
+from governance.dispatch.policies import PolicyFacts
 from governance.incidents import repository
 from governance.incidents.errors import AlreadyAcknowledgedError, VersionConflictError
 from governance.incidents.field import Field
@@ -43,7 +44,11 @@ class Incidents(Merging, Field, Overdue):
 
     def opening(self, new: NewIncident, number: int, now: datetime) -> Opening:
         """Return what opens with `new` as the `number`th incident of the year; writes nothing."""
-        return opening(new, number=number, now=now, settings=self._settings, policy={})
+        policy: Mapping[str, Any] = {}
+        if self._telling is not None:
+            facts = PolicyFacts(new.kind, new.severity, new.status, new.area)
+            policy = self._telling.policies.choose(facts, now)
+        return opening(new, number=number, now=now, settings=self._settings, policy=policy)
 
     async def open_home(self, session: AsyncSession, incident: Incident) -> None:
         """Tell the consent of an incident that may open a home: never an exercise or a test."""

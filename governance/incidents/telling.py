@@ -1,4 +1,4 @@
-"""What the kernel asks of those who tell people: of dispatch whom, of deliveries that they do."""
+"""What the kernel asks of those who tell people: by which rule, whom, and that they are told."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from governance.deliveries.types import CHANNELS, Purpose, Recipient
-from governance.dispatch.snapshot import snapshot_of
+from governance.dispatch.policies import PolicyFacts
+from governance.dispatch.snapshot import PolicySnapshot, snapshot_of
 from governance.incidents.models import Incident
 
 PERSONAL = ("push", "email")
@@ -71,10 +72,19 @@ class Delivering(Protocol):
         ...
 
 
+class Choosing(Protocol):
+    """By which rule."""
+
+    def choose(self, facts: PolicyFacts, at: datetime) -> PolicySnapshot:
+        """Return the policy that is for an incident which opens now."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """Both of them."""
+    """All three of them."""
 
+    policies: Choosing
     dispatcher: Dispatching
     deliveries: Delivering
 

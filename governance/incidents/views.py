@@ -60,6 +60,8 @@ async def describe_fully(session: AsyncSession, row: Incident) -> IncidentDetail
         **dict(base),
         log=[_entry(entry) for entry in await repository.log_of(session, row.id)],
         attachments=[_attachment(a) for a in await attachments.of_incident(session, row.id)],
+        policy=row.policy or {},
+        ring_from=row.ring_from,
         merged=[
             IncidentBriefOut(id=identity, number=number)
             for identity, number in await repository.merged_briefly(session, row.id)
