@@ -84,7 +84,7 @@ async def take_press(hub: Hub, presser: Presser, press: Press) -> Pressed:
         raise answer
     if answer.is_new:
         _pressed.labels(press.kind, press.via).inc()
-    hub.alarm_devices.presence.heard(device_id)
+    hub.alarm_devices.presence.heard(device_id, via=press.via)
     await _follow_up(hub, press, device_id, household.id)
     return Pressed(press.id, answer.body, answer.is_new)
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from access.jurisdictions.schemas import Text
 from access.policy.types import Actor
+from api.alarm_doors import AlarmDoorsOut, describe_doors
 from api.door import permit
 from api.hub import HubDep
 from camera_hub.devices.facts import broken_rules
@@ -62,6 +63,7 @@ class SystemOut(BaseModel):
     spool_depth: int
     signals: SignalCountsOut
     law: LawStateOut
+    alarm_doors: AlarmDoorsOut
 
 
 @router.get("/system")
@@ -101,4 +103,5 @@ async def read_system(
             title=hub.law.content.title,
             broken_cameras=len({camera.id for camera, _ in broken}),
         ),
+        alarm_doors=describe_doors(hub),
     )

@@ -42,7 +42,8 @@ class AlarmDevice(Base):
     last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     # The number of its last signed heartbeat; an older one is a recording of it.
     last_counter: Mapped[int] = mapped_column(BigInteger, default=0)
-    # Heartbeats missed when it was last called silent; 0 while it is heard.
+    # Heartbeats missed when it was called silent; negative: heard again, and that is yet to be
+    # told; 0 while it is heard.
     missed: Mapped[int] = mapped_column(Integer, default=0)
     battery_pct: Mapped[int | None] = mapped_column(Integer, default=None)
     battery_low_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)

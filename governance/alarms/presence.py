@@ -28,16 +28,27 @@ class Heard:
 
 
 class Presence:
-    """Heartbeats wait here for the next write: one transaction for all that came meanwhile."""
+    """Heartbeats wait here for the next write: one transaction for all that came meanwhile.
+
+    `deaf` names the doors (`mqtt`, `dc09`) through which nothing can be heard now: a device that
+    speaks through one of them is not quiet, the hub is deaf.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._heard: dict[UUID, Heard] = {}
         self._marks: dict[UUID, tuple[datetime | None, float]] = {}
+        self._via: dict[UUID, str] = {}
+        self.deaf: set[str] = set()
         self.heard_at: dict[UUID, datetime] = {}
 
     def heard(
-        self, device_id: UUID, *, battery_pct: int | None = None, counter: int = 0
+        self,
+        device_id: UUID,
+        *,
+        battery_pct: int | None = None,
+        counter: int = 0,
+        via: str = "http",
     ) -> datetime:
         """Note a sign of life; return when it was."""
         now = self._clock.now()
@@ -47,6 +58,7 @@ class Presence:
             counter = max(before.counter, counter)
         self._heard[device_id] = Heard(now, battery_pct, counter)
         self.heard_at[device_id] = now
+        self._via[device_id] = via
         return now
 
     def last_counter(self, device_id: UUID) -> int:
@@ -67,12 +79,17 @@ class Presence:
         """Return the seconds since this process first saw `last_seen_at` in the row."""
         mono = self._clock.monotonic()
         mark = self._marks.get(device_id)
-        if mark is None or mark[0] != last_seen_at or device_id in self._heard:
+        unheard = self._via.get(device_id, "http") in self.deaf
+        if mark is None or mark[0] != last_seen_at or device_id in self._heard or unheard:
             self._marks[device_id] = (last_seen_at, mono)
             return 0.0
         return mono - mark[1]
 
+    def start_anew(self) -> None:
+        """Give every device its full time again."""
+        self._marks.clear()
+
     def forget(self, device_id: UUID) -> None:
         """Forget a device that was removed."""
-        for known in (self._heard, self._marks, self.heard_at):
+        for known in (self._heard, self._marks, self._via, self.heard_at):
             known.pop(device_id, None)

@@ -62,7 +62,9 @@ def device_of(source: str) -> UUID | None:
         return None
 
 
-def read_press(raw: Any, now: datetime, *, device_id: UUID, key: str = "") -> Press:
+def read_press(
+    raw: Any, now: datetime, *, device_id: UUID, key: str = "", via: str = "http"
+) -> Press:
     """Return the press in `raw` (parsed JSON). `key` is the `Idempotency-Key`, if there was one.
 
     Raises:
@@ -93,6 +95,7 @@ def read_press(raw: Any, now: datetime, *, device_id: UUID, key: str = "") -> Pr
         held=body.held is True,
         location=location,
         warnings=tuple(warnings),
+        via=via,
     )
 
 

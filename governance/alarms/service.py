@@ -26,6 +26,7 @@ from core.errors import ConflictError, InvalidInputError, NotFoundError
 from core.ids import new_id
 from core.secrets import SecretBox
 from governance.alarms import codes, repository
+from governance.alarms.doors import Door
 from governance.alarms.models import AlarmDevice, PairingCode
 from governance.alarms.presence import Presence
 from governance.alarms.rates import PairingThrottle, PressRate
@@ -98,6 +99,8 @@ class AlarmDevices:
         self.presence = Presence(clock)
         self.presses = PressRate(clock)
         self.pairings = PairingThrottle(clock)
+        self.mqtt = Door("mqtt", clock)
+        self.dc09 = Door("dc09", clock)
 
     async def create(
         self,
