@@ -17,6 +17,7 @@ from camera_hub.devices import homes
 from core.errors import NotFoundError
 from governance.attachments import repository as attachment_rows
 from governance.incidents import repository, views
+from governance.incidents.kinds import ALARMS
 from governance.incidents.models import Incident
 from governance.incidents.repository import Filter, Position
 from governance.incidents.schemas import (
@@ -26,8 +27,10 @@ from governance.incidents.schemas import (
     HandleRequest,
     IncidentDetailOut,
     IncidentOut,
+    Kind,
     NoteRequest,
     Severity,
+    StateName,
 )
 from governance.signals import repository as signal_rows
 from governance.signals.schemas import SignalOut
@@ -44,13 +47,24 @@ async def list_incidents(
     state: Literal["open", "closed", "all"] = "open",
     severity: Severity | None = None,
     camera_id: UUID | None = None,
+    kind: Kind | Literal["alarms"] | None = None,
+    step: StateName | None = None,
+    whose: Literal["mine", "department"] | None = None,
 ) -> Page[IncidentOut]:
-    """List the incidents of the own areas: open ones most severe first, others newest first."""
+    """List the incidents of the own areas: open ones most severe first, others newest first.
+
+    `mine`: assigned to the caller, handled or acknowledged by the caller; `department`: given to a
+    department that the caller belongs to; kind `alarms`: whatever a household pressed.
+    """
     wanted = Filter(
         areas=hub.policy.areas(actor, "incident.list"),
         state=state,
         severity=severity,
         camera_id=camera_id,
+        kinds=sorted(ALARMS) if kind == "alarms" else [kind] if kind else [],
+        step=step,
+        person_id=actor.id if whose == "mine" else None,
+        member_id=actor.id if whose == "department" else None,
     )
     after = None
     if state == "open":
