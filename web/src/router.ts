@@ -119,6 +119,49 @@ const routes: RouteRecordRaw[] = [
     meta: { title: 'title.transparency', anyone: true },
   },
   {
+    path: '/contact/:token',
+    name: 'contact',
+    component: () => import('@/pages/ContactConsentPage.vue'),
+    props: true,
+    meta: { title: 'title.contact', anyone: true },
+  },
+  {
+    path: '/duty',
+    name: 'duty',
+    component: () => import('@/pages/DutyPage.vue'),
+    meta: { title: 'title.duty', needs: ['duty.read'] },
+  },
+  {
+    path: '/setup',
+    name: 'setup',
+    component: () => import('@/pages/NothingPage.vue'),
+    meta: { title: 'title.setup' },
+  },
+  {
+    path: '/areas',
+    name: 'areas',
+    component: () => import('@/pages/AreasPage.vue'),
+    meta: { title: 'title.areas', needs: ['area.list'] },
+  },
+  {
+    path: '/policies',
+    name: 'policies',
+    component: () => import('@/pages/PoliciesPage.vue'),
+    meta: { title: 'title.policies', needs: ['dispatch.read'] },
+  },
+  {
+    path: '/channels',
+    name: 'channels',
+    component: () => import('@/pages/ChannelsPage.vue'),
+    meta: { title: 'title.channels', needs: ['gateway.list', 'webhook.list'] },
+  },
+  {
+    path: '/devices',
+    name: 'devices',
+    component: () => import('@/pages/DevicesPage.vue'),
+    meta: { title: 'title.devices', needs: ['device.list'] },
+  },
+  {
     path: '/households',
     name: 'households',
     component: () => import('@/pages/HouseholdsPage.vue'),
@@ -188,10 +231,12 @@ export const menu = [
   { name: 'viewings', needs: 'viewing.read' },
   { name: 'wall', needs: 'camera.live' },
   { name: 'cameras', needs: 'camera.list' },
+  { name: 'duty', needs: 'duty.read' },
   { name: 'households', needs: 'household.list' },
   { name: 'exports', needs: 'export.list' },
   { name: 'seals', needs: 'seal.list' },
   { name: 'accounts', needs: 'account.list' },
+  { name: 'setup', needs: 'dispatch.read' },
   { name: 'views', needs: 'view.list' },
   { name: 'ledger', needs: 'ledger.read' },
   { name: 'tokens', needs: 'token.list' },
@@ -231,6 +276,10 @@ router.beforeEach(async (to) => {
     // Whoever only goes out to deal with things starts with the own tasks.
     const first = outside() ? { name: 'tasks' as const } : menu.find(offered)
     return first ? { name: first.name } : true
+  }
+  if (to.name === 'setup') {
+    const first = setupPages.find((page) => page.needs.some(may))
+    return { name: first?.name ?? 'not-permitted' }
   }
   const needs = to.meta.needs
   return !needs || needs.some(may) ? true : { name: 'not-permitted' }

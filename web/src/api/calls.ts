@@ -1,6 +1,6 @@
 /** Every call the console makes, by name. */
 import { client, patience, result } from './client'
-import type { AccountCreate, AccountUpdate, CameraCreate, CameraUpdate, Incident, ProbeRequest, Resolution, Severity, TokenCreate, Zone, ZoneSet } from './types'
+import type { AccountCreate, AccountUpdate, CameraCreate, CameraUpdate, Incident, IncidentState, ProbeRequest, Resolution, Severity, TokenCreate, Zone, ZoneSet } from './types'
 
 /** A probe waits for the camera, which may take its time. */
 const PROBE_MS = 60_000
@@ -57,9 +57,9 @@ export const cameras = {
 export interface IncidentQuery {
   state: 'open' | 'closed' | 'all'
   severity?: Severity
-  kind?: string
+  kind?: Incident['kind'] | 'alarms'
   whose?: 'mine' | 'department'
-  step?: string
+  step?: IncidentState
   cursor?: string | null
   limit: number
 }

@@ -1,6 +1,7 @@
 /** Steps of an incident, who was told, answers out of a message, and how the own account is told. */
 import { client, csrfProof, patience, result } from './client'
 import { Problem, problemFrom } from './problem'
+import type { components } from './schema'
 import type { Incident } from './types'
 
 interface Answer<T> {
@@ -87,44 +88,36 @@ export function sendPhoto(id: string, photo: Blob, name: string, told: (share: n
 export interface Choosable {
   id: string
   name: string
-  /** Where, or as what. */
+  /** Where, or of which department. */
   hint: string
+  /** On duty as what. */
+  post?: Post
 }
+type Post = components['schemas']['DutyOut']['post']
+
+const departments = () =>
+  result(client.GET('/api/v1/departments', { signal: patience() }))
 
 /** Departments and people that an incident of `area` can be given to. */
 export async function choosable(area: string): Promise<{ departments: Choosable[]; people: Choosable[] }> {
-  const [departments, duty] = await Promise.all([
-    send<{ items: DepartmentRow[] }>('GET', '/departments'),
-    send<{ items: DutyRow[] }>('GET', `/duty?area=${encodeURIComponent(area)}`),
+  const [all, duty] = await Promise.all([
+    departments(),
+    result(client.GET('/api/v1/duty', { params: { query: { area } }, signal: patience() })),
   ])
-  const open = departments.items.filter(({ closed_at }) => !closed_at)
+  // A department works in its area and below.
+  const near = all.items.filter((one) => one.area === '' || area === one.area || area.startsWith(`${one.area}/`))
   const people = new Map<string, Choosable>()
-  for (const row of duty.items)
-    for (const { account } of row.people) people.set(account.id, { id: account.id, name: account.display_name, hint: row.post })
-  for (const department of open)
-    for (const member of department.members)
-      if (!people.has(member.id)) people.set(member.id, { id: member.id, name: member.display_name, hint: department.name })
-  return {
-    departments: open.map(({ id, name, area: where }) => ({ id, name, hint: where })),
-    people: [...people.values()],
-  }
-}
-/** Ids of the departments that the account belongs to. */
-export async function ownDepartments(account: string): Promise<ReadonlySet<string>> {
-  const { items } = await send<{ items: DepartmentRow[] }>('GET', '/departments')
-  return new Set(items.filter(({ members }) => members.some(({ id }) => id === account)).map(({ id }) => id))
+  for (const { post, accounts } of duty.items)
+    for (const { id, display_name } of accounts) if (!people.has(id)) people.set(id, { id, name: display_name, hint: '', post })
+  for (const { name, members } of near)
+    for (const { id, display_name } of members) if (!people.has(id)) people.set(id, { id, name: display_name, hint: name })
+  return { departments: near.map(({ id, name, area: hint }) => ({ id, name, hint })), people: [...people.values()] }
 }
 
-interface DepartmentRow {
-  id: string
-  name: string
-  area: string
-  closed_at: string | null
-  members: { id: string; display_name: string }[]
-}
-interface DutyRow {
-  post: string
-  people: { account: { id: string; display_name: string } }[]
+/** Ids of the departments that the account belongs to. */
+export async function ownDepartments(account: string): Promise<ReadonlySet<string>> {
+  const { items } = await departments()
+  return new Set(items.filter(({ members }) => members.some(({ id }) => id === account)).map(({ id }) => id))
 }
 
 /** What the link in a message shows; asking for it changes nothing. */
@@ -178,6 +171,11 @@ export const ownWays = {
 }
 
 export const loop = {
-  /** Open incidents of the own account or of a department that it belongs to. */
-  mine: (): Promise<{ items: Incident[] }> => send('GET', '/incidents?state=open&mine=true&limit=100'),
+  /** Open incidents of the own account, and those of a department that it belongs to. */
+  mine: async (): Promise<Incident[]> => {
+    const ask = (whose: 'mine' | 'department') =>
+      result(client.GET('/api/v1/incidents', { params: { query: { state: 'open', whose, limit: 100 } }, signal: patience() }))
+    const [mine, department] = await Promise.all([ask('mine'), ask('department')])
+    return [...mine.items, ...department.items]
+  },
 }

@@ -38,32 +38,10 @@ export interface PolicySnapshot {
   version?: number
   steps?: { after_s: number; targets: string[]; channels: string[]; whistle: boolean }[]
   repeat_s?: number
-  progress_s?: number
-  limits?: Record<string, number>
-  verifier?: 'anyone' | 'other'
-  result_photos?: number
-}
-interface LoopFacts {
-  level: number
-  round: number
-  ring_from: string | null
-  department: { id: string; name: string } | null
-  assignee: { id: string; display_name: string } | null
-  returns: number
-  suspended_until: string | null
-  merged_into: { id: string; number: string } | null
-  progress: 'going' | 'arrived' | 'done' | null
-  progress_at: string | null
-  progress_by_name: string
-  eta_at: string | null
-  archived_at: string | null
-  location: { latitude: number; longitude: number; accuracy_m?: number; at?: string } | null
-  policy: PolicySnapshot
 }
 
-/** Only an incident read by itself carries its log, its pictures and its policy. */
-export type Incident = Schemas['IncidentOut'] &
-  Partial<LoopFacts> & { log?: LogEntry[]; attachments?: (Schemas['AttachmentOut'] & { kind?: string })[] }
+/** Only an incident read by itself carries its log, its pictures, what was merged into it, and its policy. */
+export type Incident = Schemas['IncidentOut'] & Partial<Pick<Schemas['IncidentDetailOut'], 'log' | 'attachments' | 'merged' | 'policy' | 'ring_from'>>
 export type IncidentState = Incident['state']
 export type Severity = Incident['severity']
 export type LogEntry = Schemas['LogEntryOut']

@@ -62,7 +62,7 @@ export function newer(known: Incident | undefined, arrived: Incident): Incident 
   if (stale) return known
   // Lists and events carry no log, pictures or policy: those that are known stay until they are read again.
   if (arrived.log) return arrived
-  return { ...arrived, log: known.log, attachments: arrived.attachments ?? known.attachments, policy: arrived.policy ?? known.policy }
+  return { ...arrived, log: known.log, attachments: known.attachments, policy: known.policy, ring_from: known.ring_from, merged: known.merged }
 }
 
 /** Whether a person must still say "I have seen it". */

@@ -1,5 +1,5 @@
 /** The ring ladder of an incident: which step of its policy rang when, and what comes next. */
-import type { Incident, LogEntry } from '@/api/types'
+import type { Incident, LogEntry, PolicySnapshot } from '@/api/types'
 
 export interface Rung {
   index: number
@@ -30,7 +30,7 @@ export function toldNames(entry: LogEntry | undefined): { names: string[]; more:
 
 /** The rungs of `incident` as it was read by itself, with policy and log; none without a policy. */
 export function rungs(incident: Incident): Rung[] {
-  const steps = incident.policy?.steps ?? []
+  const steps = (incident.policy as PolicySnapshot | undefined)?.steps ?? []
   const from = incident.ring_from ?? incident.opened_at
   const rang = sinceRound(incident.log ?? [], from)
   const rings = incident.acknowledged_at === null && incident.closed_at === null

@@ -40,7 +40,7 @@ const waits: Record<IncidentState, Waiting> = {
   rejected: 'rejected',
 }
 
-export function waitingFor(incident: Pick<Incident, 'state' | 'acknowledged_at'> & { progress?: unknown }): Waiting {
+export function waitingFor(incident: Pick<Incident, 'state' | 'acknowledged_at' | 'progress'>): Waiting {
   if (incident.state === 'reported' && incident.acknowledged_at === null) return 'acknowledge'
   if (incident.state === 'handling' && incident.progress === 'done') return 'feedback'
   return waits[incident.state]
@@ -75,7 +75,7 @@ function lastTo(log: readonly LogEntry[], states: readonly IncidentState[]): Log
 }
 
 /** The six steps of `incident`; with its log each says when it was done and by whom. */
-export function stepLines(incident: Incident & { progress?: unknown }): StepLine[] {
+export function stepLines(incident: Incident): StepLine[] {
   const log = incident.log ?? []
   const now = stepOf[waitingFor(incident)]
   const ended = incident.state === 'merged' || incident.state === 'rejected'
