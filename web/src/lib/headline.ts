@@ -1,8 +1,8 @@
 import { useI18n } from 'vue-i18n'
 import type { Incident } from '@/api/types'
 
-/** What the hub writes when an alarm says nothing of its own. */
-const PLAIN = new Set(['Fire alarm', 'Security alarm', 'Medical alarm'])
+/** What the hub writes when an alarm says nothing of its own, with or without the home's name behind it. */
+const PLAIN = ['Fire alarm', 'Security alarm', 'Medical alarm']
 
 /** What happened and where, in the person's language; the hub's headline for kinds unknown here. */
 export function useHeadline(): {
@@ -17,7 +17,8 @@ export function useHeadline(): {
       const home = incident.household_name
       if (home && te(`headlineHome.${kind}`)) {
         // Whoever raised it may have said more than which button it was.
-        return PLAIN.has(incident.headline) ? t(`headlineHome.${kind}`, { home }) : `${home}: ${incident.headline}`
+        const plain = PLAIN.some((words) => incident.headline === words || incident.headline === `${words}: ${home}`)
+        return plain ? t(`headlineHome.${kind}`, { home }) : `${home}: ${incident.headline}`
       }
       if (zone && camera && te(`headline.${kind}`)) return t(`headline.${kind}`, { zone, camera })
       if (camera && te(`headlineCamera.${kind}`)) return t(`headlineCamera.${kind}`, { camera })
