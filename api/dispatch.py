@@ -53,7 +53,7 @@ async def replace_dispatch_policies(
     require(hub, actor, "dispatch.write", Resource("dispatch", area=""))
     text, found = written(body)
     async with hub.database.transaction() as session:
-        await _check_areas(session, found)
+        await check_areas(session, found)
         answer = await hub.governance.policies.replace(
             session, actor, version=body.version, text=text, found=found
         )
@@ -70,7 +70,7 @@ async def check_dispatch_policies(
     try:
         _, found = written(body)
         async with hub.database.read() as session:
-            await _check_areas(session, found)
+            await check_areas(session, found)
     except PoliciesError as error:
         return PoliciesChecked(valid=False, faults=error.faults)
     return PoliciesChecked(valid=True, faults=[])
@@ -141,7 +141,7 @@ def written(body: PoliciesPut | PoliciesCheck) -> tuple[str, PolicyFile]:
     return text, found
 
 
-async def _check_areas(session: AsyncSession, found: PolicyFile) -> None:
+async def check_areas(session: AsyncSession, found: PolicyFile) -> None:
     """Refuse a set that names an area that there is not: its policies would never count."""
     faults = []
     for policy in found.policies:

@@ -7,7 +7,16 @@ from uuid import UUID
 import typer
 from pydantic import SecretStr, ValidationError
 
-from app.cli.context import err, opened_hub, out, print_json, print_table, run, settings
+from app.cli.context import (
+    check_known_areas,
+    err,
+    opened_hub,
+    out,
+    print_json,
+    print_table,
+    run,
+    settings,
+)
 from core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -150,6 +159,7 @@ def add(
         async with opened_hub() as hub:
             found = await hub.devices.find(body)
             async with hub.database.transaction() as session:
+                await check_known_areas(session, [body.area])
                 camera = await hub.devices.add(session, body, found)
                 await hub.places.check(session, camera, body)
                 await hub.places.note(session, "camera.created", None, camera)

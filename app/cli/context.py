@@ -77,6 +77,19 @@ async def opened_hub() -> AsyncIterator[Any]:
         await hub.close()
 
 
+async def check_known_areas(session: Any, areas: Iterable[str]) -> None:
+    """Refuse an area that is not in the tree, as the API does.
+
+    Raises:
+        InvalidInputError: code `unknown-area` or `invalid-area`.
+    """
+    from access.policy.areas import normalise_area
+    from governance.areas.service import check
+
+    for area in sorted({normalise_area(area) for area in areas}):
+        await check(session, area)
+
+
 def run(main: Callable[[], Awaitable[T]]) -> T:
     """Run an asynchronous command to its end."""
 

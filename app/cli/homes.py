@@ -5,7 +5,7 @@ from uuid import UUID
 
 import typer
 
-from app.cli.context import err, opened_hub, out, print_table, run
+from app.cli.context import check_known_areas, err, opened_hub, out, print_table, run
 
 app = typer.Typer(
     help="Households, whose home cameras open by their consent.", no_args_is_help=True
@@ -60,6 +60,7 @@ def create(
                 "The name cannot be used.", remedy="Use 1 to 120 printable characters."
             ) from error
         async with opened_hub() as hub, hub.database.transaction() as session:
+            await check_known_areas(session, [body.area])
             row = await hub.households.create(session, None, name=body.name, area=body.area)
             identity: UUID = row.id
             return identity

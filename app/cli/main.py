@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from app.cli import access, cameras, exports, homes, law, ledger, models, secrets, site, users
+from app.cli import (
+    access,
+    areas,
+    cameras,
+    duty,
+    exports,
+    homes,
+    law,
+    ledger,
+    models,
+    policies,
+    secrets,
+    site,
+    users,
+)
 from app.cli.context import state
 from core.errors import HubError
 from core.logging import redact_text
@@ -20,7 +34,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(access.app, name="access")
+app.add_typer(areas.app, name="areas")
 app.add_typer(cameras.app, name="cameras")
+app.add_typer(duty.app, name="duty")
 app.add_typer(exports.app, name="exports")
 app.add_typer(homes.app, name="households")
 app.add_typer(homes.grants, name="grants")
@@ -30,6 +46,7 @@ app.add_typer(law.residents, name="residents")
 app.add_typer(law.seals, name="seals")
 app.command("transparency")(law.transparency)
 app.add_typer(models.app, name="models")
+app.add_typer(policies.app, name="policies")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(users.app, name="users")
 app.add_typer(users.tokens, name="tokens")

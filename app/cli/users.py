@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.context import err, opened_hub, out, print_table, run
+from app.cli.context import check_known_areas, err, opened_hub, out, print_table, run
 from core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def add(
         async with opened_hub() as hub:
             hashed = await hub.accounts.hash_password(password, username=username)
             async with hub.database.transaction() as session:
+                await check_known_areas(session, (role.area for role in bindings))
                 await hub.accounts.create(
                     session,
                     username=username,
@@ -166,6 +167,8 @@ def set_roles(username: Username, role: RoleOption = None) -> None:
 
         async with opened_hub() as hub, hub.database.transaction() as session:
             account = await hub.accounts.get_by_username(session, username)
+            new = set(bindings) - set(bindings_of(account))
+            await check_known_areas(session, (role.area for role in new))
             account = await hub.accounts.update(session, account, roles=bindings)
             return in_words(bindings_of(account))
 
@@ -288,6 +291,7 @@ def add_token(
     async def work() -> str:
         async with opened_hub() as hub, hub.database.transaction() as session:
             expires = hub.clock.now() + timedelta(days=days) if days else None
+            await check_known_areas(session, [area])
             _row, token = await hub.tokens.issue(
                 session, name=name, scopes=scope, area=area, expires_at=expires
             )
