@@ -27,6 +27,7 @@ from access.tokens.service import Tokens
 from access.views.service import Views
 from analytics.redaction.still import StillRedactor
 from api.guards import Guards
+from api.links import LinkThrottle
 from api.noticeboard import Noticeboard
 from api.signal_cameras import camera_facts
 from camera_hub.devices import homes
@@ -41,7 +42,11 @@ from core.outbound import Outbound
 from core.secrets import SecretBox
 from core.settings import Settings
 from governance.alarms.service import AlarmDevices
+from governance.contacts.service import Contacts
 from governance.dead_man import DeadMan
+from governance.deliveries.answering import Answers
+from governance.deliveries.points import OwnWays
+from governance.deliveries.upkeep import Gateways
 from governance.exports.service import Exports
 from governance.service import Governance, build_governance
 from governance.webhooks.sender import WebhookSender
@@ -87,6 +92,11 @@ class Hub:
     verifications: Verifications = field(default_factory=Verifications)
     governance: Governance = field(init=False)
     outbound: Outbound = field(init=False)
+    own_ways: OwnWays = field(init=False)
+    gateways: Gateways = field(init=False)
+    contacts: Contacts = field(init=False)
+    answers: Answers = field(init=False)
+    link_throttle: LinkThrottle = field(init=False)
     dead_man: DeadMan | None = field(init=False, default=None)
     webhooks: Webhooks = field(init=False)
     webhook_sender: WebhookSender = field(init=False)
@@ -102,6 +112,7 @@ class Hub:
         self.exports = Exports(self.clock, self.ledger, self.settings.exports_dir)
         self._reach_out()
         self.governance = build_governance(self, camera_facts)
+        self._tell_people()
         if self.settings.heartbeat.url.get_secret_value():
             self.dead_man = DeadMan(
                 self.database,
@@ -110,6 +121,30 @@ class Hub:
                 outbound=self.outbound,
                 auditor=self.governance.auditor,
             )
+
+    def _tell_people(self) -> None:
+        """Make the upkeep of how people are told, and the way their answers come back."""
+        keys, deliveries = self.governance.delivery_keys, self.governance.deliveries
+        self.own_ways = OwnWays(
+            self.clock,
+            secrets=self.secrets,
+            ledger=self.ledger,
+            keys=keys,
+            deliveries=deliveries,
+            outbound=self.outbound,
+        )
+        self.gateways = Gateways(
+            self.clock, secrets=self.secrets, ledger=self.ledger, outbound=self.outbound
+        )
+        self.contacts = Contacts(
+            self.clock,
+            secrets=self.secrets,
+            ledger=self.ledger,
+            keys=keys,
+            deliveries=deliveries,
+        )
+        self.answers = Answers(self.clock, deliveries)
+        self.link_throttle = LinkThrottle(self.clock)
 
     def _reach_out(self) -> None:
         """Make what other systems are told through."""

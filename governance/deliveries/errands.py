@@ -14,6 +14,7 @@ from access.households import repository as households
 from core.clock import Clock
 from core.database import Database
 from core.errors import HubError
+from core.ids import new_id
 from core.secrets import SecretBox
 from core.text import cleaned
 from governance.contacts import repository as contacts
@@ -85,6 +86,18 @@ class Errands:
             return self._through_apprise(row, gateway, to, text, chat)
         except _CannotError as error:
             return error.outcome
+
+    def prepare_test(
+        self, gateway: Gateway, to: str, web: WebCarrier, chat: AppriseCarrier
+    ) -> Send | Outcome:
+        """Return what sends a test message through `gateway` to the address `to`."""
+        row = Delivery(
+            provider_key=new_id(), channel=gateway.channel, locale=gateway.locale, purpose="test"
+        )
+        text = compose(Told(purpose="test", locale=gateway.locale, site=self._place.name))
+        if gateway.kind == "http":
+            return self._through_http(row, gateway, to, text, web)
+        return self._through_apprise(row, gateway, to, text, chat)
 
     async def _check_recipient(self, session: AsyncSession, row: Delivery) -> None:
         """Look again whether the recipient is still to be told.
@@ -205,8 +218,8 @@ class Errands:
         Raises:
             _CannotError: the address is gone or cannot be read.
         """
-        if row.recipient_kind == "room" or row.purpose == "test":
-            return str(row.about.get("to", ""))
+        if row.recipient_kind == "room":
+            return ""
         found = await ways.point(session, row.point_id) if row.point_id is not None else None
         if found is None:
             raise _CannotError(failed("address-gone", permanent=True))

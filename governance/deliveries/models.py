@@ -75,6 +75,10 @@ class Delivery(Base):
     provider_key: Mapped[UUID] = mapped_column(Uuid)
     provider_ref: Mapped[str] = mapped_column(String(200), default="")
     answer_hash: Mapped[str | None] = mapped_column(String(64), default=None)
+    # seen, coming, cannot: the same on all attempts that have the same link.
+    answer: Mapped[str | None] = mapped_column(String(12), default=None)
+    answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    eta_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

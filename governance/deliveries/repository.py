@@ -150,13 +150,38 @@ async def by_answer(session: AsyncSession, answer_hash: str) -> Delivery | None:
 async def by_provider_key(
     session: AsyncSession, gateway_id: UUID, provider_key: UUID
 ) -> Delivery | None:
-    """Return the newest attempt that a gateway knows by this key, locked."""
+    """Return the newest attempt that a gateway knows by this key."""
     query = (
         select(Delivery)
         .where(Delivery.gateway_id == gateway_id, Delivery.provider_key == provider_key)
         .order_by(Delivery.attempt.desc())
         .limit(1)
-        .with_for_update()
-        .execution_options(populate_existing=True)
     )
     return (await session.scalars(query)).one_or_none()
+
+
+async def count_codes(session: AsyncSession, account_id: UUID, since: datetime) -> int:
+    """Return how many codes were queued for an account since then."""
+    query = select(func.count()).where(
+        Delivery.recipient_id == account_id,
+        Delivery.purpose == "code",
+        Delivery.attempt == 1,
+        Delivery.created_at >= since,
+    )
+    return await session.scalar(query) or 0
+
+
+async def answer(
+    session: AsyncSession,
+    answer_hash: str,
+    word: str,
+    at: datetime,
+    eta_at: datetime | None,
+) -> None:
+    """Write an answer to every attempt that carries the same link."""
+    await session.execute(
+        update(Delivery)
+        .where(Delivery.answer_hash == answer_hash)
+        .values(answer=word, answered_at=at, eta_at=eta_at)
+        .execution_options(synchronize_session="fetch")
+    )

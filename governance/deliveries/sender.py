@@ -23,6 +23,7 @@ from governance.deliveries.chat import AppriseCarrier
 from governance.deliveries.errands import Errands, Place
 from governance.deliveries.keys import DeliveryKeys
 from governance.deliveries.leases import Lease, Leases
+from governance.deliveries.models import Gateway
 from governance.deliveries.outcome import Outcome, failed, unknown
 from governance.deliveries.recording import Recorder
 from governance.deliveries.service import Deliveries
@@ -89,6 +90,24 @@ class Sender:
                 await wait(self._clock, self._woken, POLL_S)
         finally:
             await self._wind_up()
+            chat.close()
+            await outbound.close()
+
+    async def try_out(self, gateway: Gateway, to: str) -> Outcome:
+        """Send a test message through `gateway` now, and say how that went; nothing is queued."""
+        options = self._options
+        outbound = Outbound(allow_private=options.allow_private, timeout_s=options.timeout_s)
+        web = WebCarrier(outbound, self._keys, self._contact)
+        chat = AppriseCarrier(self._clock, allow_private=options.allow_private)
+        try:
+            found = self._errands.prepare_test(gateway, to, web, chat)
+            if isinstance(found, Outcome):
+                return found
+            async with asyncio.timeout(options.timeout_s):
+                return await found(options.timeout_s)
+        except TimeoutError:
+            return unknown("timeout", "the provider did not answer in time")
+        finally:
             chat.close()
             await outbound.close()
 

@@ -6,12 +6,13 @@ it is committed. Whoever calls these has locked the incident (see the order of l
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import Clock
+from core.errors import ConflictError
 from core.ids import new_id
 from core.metrics import counter
 from governance.deliveries import repository, ways
@@ -52,6 +53,19 @@ class _Way:
     point_id: UUID | None = None
     gateway_id: UUID | None = None
     code: str = ""
+
+
+class NoGatewayError(ConflictError):
+    """Nothing carries this channel (409)."""
+
+    code = "no-gateway"
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(
+            f"No gateway for {channel} is set up, so nothing can be sent.",
+            remedy="Ask an administrator to set one up, or choose another way.",
+            detail={"channel": channel},
+        )
 
 
 class Deliveries:
@@ -106,6 +120,62 @@ class Deliveries:
             for way in _lead_to(recipient, incident, channels, found)
         ]
         return await self._add(session, rows)
+
+    async def notify(
+        self,
+        session: AsyncSession,
+        recipients: Sequence[Recipient],
+        *,
+        channels: Sequence[str],
+        round_key: str,
+        about: Mapping[str, Any],
+        area: str | None = None,
+    ) -> int:
+        """Promise to tell `recipients` something that belongs to no incident.
+
+        Args:
+            session: the session of what is told about.
+            recipients: each is told once.
+            channels: as for `queue`.
+            round_key: the same for the same news, at most 60 characters.
+            about: `text`, as one text or as `{"zh-CN": …, "en": …}`.
+            area: where it is; gateways of it are taken. None: any gateway.
+
+        Returns:
+            How many rows were added that will be sent.
+        """
+        wanted = {(r.kind, r.id): r for r in recipients}
+        if not wanted:
+            return 0
+        found = await self._ways(session, wanted.values())
+        rows = [
+            self._row(None, recipient, way, round_key=round_key, purpose="news", about=about)
+            for recipient in wanted.values()
+            for way in _all_ways(recipient, area, channels, found)
+        ]
+        return await self._add(session, rows)
+
+    async def ask(
+        self,
+        session: AsyncSession,
+        recipient: Recipient,
+        point: ContactPoint,
+        *,
+        purpose: Literal["code", "consent"],
+        about: Mapping[str, Any],
+        area: str | None = None,
+    ) -> None:
+        """Promise to send a code or a request for consent to one contact point.
+
+        Raises:
+            NoGatewayError: nothing carries its channel.
+        """
+        carriers = ways.for_channel(await ways.active_gateways(session), point.channel, area)
+        if not carriers:
+            raise NoGatewayError(point.channel)
+        way = _Way(point.channel, str(carriers[0].id), point.id, carriers[0].id)
+        row = self._row(None, recipient, way, round_key="ask", purpose=purpose, about=about)
+        await self._add(session, [row])
 
     async def acknowledged(self, session: AsyncSession, incident: Incident, actor_name: str) -> int:
         """Cancel what still rings, for everybody; tell the household's contacts who has seen it.
@@ -249,7 +319,9 @@ def _once(found: Iterable[_Way]) -> list[_Way]:
     return list({way.channel: way for way in found}.values())
 
 
-def _all_ways(recipient: Recipient, area: str, channels: Sequence[str], found: _Ways) -> list[_Way]:
+def _all_ways(
+    recipient: Recipient, area: str | None, channels: Sequence[str], found: _Ways
+) -> list[_Way]:
     if recipient.kind == "room":
         return [_to_room(recipient.id, found.gateways)]
     led: list[_Way] = []

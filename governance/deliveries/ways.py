@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.policy.areas import covers, in_areas
@@ -120,12 +121,18 @@ def for_channel(found: Iterable[Gateway], channel: str, area: str | None) -> lis
     return sorted(fitting, key=lambda gateway: (sign * len(gateway.area), gateway.name))
 
 
-async def has_callback(session: AsyncSession, gateway_id: UUID, message_id: str) -> bool:
-    """Say whether a callback with this id was accepted before."""
-    return await session.get(GatewayCallback, (gateway_id, message_id)) is not None
-
-
-async def callbacks_older_than(session: AsyncSession, before: datetime) -> int:
-    """Return how many accepted callbacks are older than `before`."""
-    query = select(func.count()).select_from(GatewayCallback).where(GatewayCallback.at < before)
-    return await session.scalar(query) or 0
+async def add_callback(
+    session: AsyncSession, gateway_id: UUID, message_id: str, at: datetime
+) -> bool:
+    """Remember an accepted callback; False if it was there before."""
+    insert = (
+        postgresql.insert(GatewayCallback)
+        if session.get_bind().dialect.name == "postgresql"
+        else sqlite.insert(GatewayCallback)
+    )
+    query = (
+        insert.values(gateway_id=gateway_id, message_id=message_id, at=at)
+        .on_conflict_do_nothing(index_elements=["gateway_id", "message_id"])
+        .returning(GatewayCallback.message_id)
+    )
+    return await session.scalar(query) is not None

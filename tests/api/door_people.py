@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from PIL import Image
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.consent.models import AlarmOpening, AlarmResponder, ConsentGrant
@@ -23,6 +24,8 @@ from governance.alarms.models import AlarmDevice
 from governance.areas.models import Area, Department
 from governance.attachments.models import Attachment
 from governance.attachments.store import check_picture
+from governance.contacts.models import HouseholdContact
+from governance.deliveries.schemas import GatewayCreate
 from governance.duty.models import HandOver, Rota, RotaOverride
 from governance.exports.models import ExportRequest
 from governance.incidents.models import Incident
@@ -153,6 +156,9 @@ async def make_things(
         device = _device(hub, household)
         session.add(device)
         session.add(export)
+        gateway, _ = await hub.gateways.create(session, None, _gateway(area, number))
+        contact = _contact(hub, household, number)
+        session.add(contact)
         standing_by = await _duty(hub, session, area, account_id, number)
         if area == HERE:
             session.add(_member(hub, household, people.accounts["household"]))
@@ -164,6 +170,8 @@ async def make_things(
             "account_id": account_id,
             "token_id": token.id,
             "webhook_id": webhook.id,
+            "gateway_id": gateway.id,
+            "contact_id": contact.id,
             "camera_id": camera.id,
             "incident_id": incident.id,
             "attachment_id": picture.id,
@@ -172,6 +180,27 @@ async def make_things(
             **standing_by,
             "device_id": device.id,
         }
+    )
+
+
+def _gateway(area: str, number: str) -> GatewayCreate:
+    return GatewayCreate(
+        channel="voice",
+        name=f"Exchange {number}",
+        kind="http",
+        url=SecretStr("http://localhost:1/"),
+        area=area,
+    )
+
+
+def _contact(hub: Hub, household: Household, number: str) -> HouseholdContact:
+    return HouseholdContact(
+        id=new_id(),
+        household_id=household.id,
+        name="Neighbour",
+        locale="zh-CN",
+        asked_at=hub.clock.now(),
+        token_hash=number,
     )
 
 
