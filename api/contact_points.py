@@ -60,7 +60,7 @@ async def verify_own_contact_point(
         raise InvalidInputError(
             "This is not the code that was sent.",
             remedy="Look again; after five tries a new code is needed.",
-            code="wrong-code",
+            code="wrong-contact-code",
         )
     return answer
 
