@@ -1,4 +1,5 @@
 import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
+import { setupPages } from '@/lib/setupPages'
 import { account, may, must, restore, signedIn } from '@/state/session'
 
 declare module 'vue-router' {

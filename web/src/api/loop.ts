@@ -9,12 +9,11 @@ interface Answer<T> {
   error?: unknown
   response: Response
 }
-type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
-type Loose = Record<Method, (path: string, init: Record<string, unknown>) => Promise<Answer<unknown>>>
+type Post = (path: string, init: Record<string, unknown>) => Promise<Answer<Incident>>
 
-function send<T>(method: Method, path: string, body?: unknown, quiet = false): Promise<T> {
-  const call = (client as unknown as Loose)[method]
-  return result(call(`/api/v1${path}`, { body, signal: patience() }) as Promise<Answer<T>>, quiet)
+/** A step by the last part of its route; what it asks for stands in `lib/stepForms.ts`, and the hub checks it. */
+function post(path: string, body: Record<string, unknown>): Promise<Incident> {
+  return result((client.POST as unknown as Post)(`/api/v1${path}`, { body, signal: patience() }))
 }
 
 export const PROGRESS = ['going', 'arrived', 'done'] as const
@@ -23,40 +22,18 @@ export type Progress = (typeof PROGRESS)[number]
 export const steps = {
   /** Any step by the last part of its route; answers with the incident as it is then. */
   take: (id: string, route: string, body: Record<string, unknown>): Promise<Incident> =>
-    send('POST', `/incidents/${id}/${route}`, body),
+    post(`/incidents/${id}/${route}`, body),
   progress: (id: string, progress: Progress, minutes?: number): Promise<Incident> =>
-    send('POST', `/incidents/${id}/progress`, { progress, minutes }),
-  deliveries: (id: string): Promise<{ items: Delivery[] }> => send('GET', `/incidents/${id}/deliveries`),
+    post(`/incidents/${id}/progress`, { progress, minutes }),
+  deliveries: (id: string) =>
+    result(
+      client.GET('/api/v1/incidents/{incident_id}/deliveries', { params: { path: { incident_id: id } }, signal: patience() }),
+    ),
   photosUrl: (id: string) => `/api/v1/incidents/${id}/photos`,
 }
 
-export type DeliveryState =
-  | 'waiting'
-  | 'sending'
-  | 'sent'
-  | 'failed'
-  | 'unknown'
-  | 'cancelled'
-  | 'withheld'
-  | 'given_up'
-
-export interface Delivery {
-  id: string
-  attempt: number
-  recipient_kind: 'account' | 'contact' | 'room' | 'device'
-  recipient_id: string
-  recipient_name: string
-  channel: string
-  purpose: 'alert' | 'whistle' | 'reminder' | 'news' | 'over' | 'consent' | 'code' | 'test'
-  round_key: string
-  state: DeliveryState
-  not_before: string
-  started_at: string | null
-  finished_at: string | null
-  created_at: string
-  code: string
-  detail: string
-}
+export type Delivery = components['schemas']['DeliveryOut']
+export type DeliveryState = Delivery['state']
 
 /**
  * Sends one photo; `told` hears how much of it has gone (0 to 1).
@@ -91,9 +68,8 @@ export interface Choosable {
   /** Where, or of which department. */
   hint: string
   /** On duty as what. */
-  post?: Post
+  post?: components['schemas']['DutyOut']['post']
 }
-type Post = components['schemas']['DutyOut']['post']
 
 const departments = () =>
   result(client.GET('/api/v1/departments', { signal: patience() }))
@@ -121,53 +97,33 @@ export async function ownDepartments(account: string): Promise<ReadonlySet<strin
 }
 
 /** What the link in a message shows; asking for it changes nothing. */
-export interface AnswerPage {
-  state: 'open' | 'over' | 'expired'
-  headline: string
-  kind: string
-  severity: string
-  status: string
-  number: string
-  place: string
-  opened_at: string
-  name: string
-  answer: 'seen' | 'coming' | 'cannot' | null
-  answered_at: string | null
-  eta_at: string | null
-}
-export type AnswerWord = 'seen' | 'coming' | 'cannot'
+export type AnswerPage = components['schemas']['AnswerPageOut']
+export type AnswerWord = components['schemas']['AnswerBody']['answer']
 
+const byLink = (token: string) => ({ params: { path: { token } }, signal: patience() })
 export const answers = {
-  get: (token: string): Promise<AnswerPage> => send('GET', `/answers/${token}`, undefined, true),
-  give: (token: string, answer: AnswerWord, minutes?: number): Promise<AnswerPage> =>
-    send('POST', `/answers/${token}`, { answer, minutes }, true),
+  get: (token: string) => result(client.GET('/api/v1/answers/{token}', byLink(token)), true),
+  give: (token: string, answer: AnswerWord, minutes?: number) =>
+    result(client.POST('/api/v1/answers/{token}', { ...byLink(token), body: { answer, minutes } }), true),
 }
 
-/** Ways by which the own account is told. */
-export interface ContactPoint {
-  id: string
-  channel: string
-  address: string
-  label: string
-  verified_at: string | null
-  created_at: string
-}
-export interface PushDevice {
-  id: string
-  user_agent: string
-  created_at: string
-  failed_at: string | null
-}
+/** Ways by which the own account is told; of an address only as much as tells it from another. */
+export type ContactPoint = components['schemas']['ContactPointOut']
+export type NewContactPoint = components['schemas']['ContactPointCreate']
+export type PushDevice = components['schemas']['PushDeviceOut']
 
+const point = (point_id: string) => ({ params: { path: { point_id } }, signal: patience() })
 export const ownWays = {
-  points: (): Promise<{ items: ContactPoint[] }> => send('GET', '/account/contact-points'),
-  add: (channel: string, address: string, label: string): Promise<ContactPoint> =>
-    send('POST', '/account/contact-points', { channel, address, label }),
-  verify: (id: string, code: string): Promise<ContactPoint> => send('POST', `/account/contact-points/${id}/verify`, { code }),
-  remove: (id: string): Promise<void> => send('DELETE', `/account/contact-points/${id}`),
-  push: (): Promise<{ key: string; items: PushDevice[] }> => send('GET', '/account/push'),
-  subscribe: (subscription: PushSubscriptionJSON): Promise<PushDevice> => send('POST', '/account/push', subscription),
-  unsubscribe: (endpoint: string): Promise<void> => send('DELETE', '/account/push', { endpoint }),
+  points: () => result(client.GET('/api/v1/account/contact-points', { signal: patience() })),
+  add: (body: NewContactPoint) => result(client.POST('/api/v1/account/contact-points', { body, signal: patience() })),
+  verify: (id: string, code: string) =>
+    result(client.POST('/api/v1/account/contact-points/{point_id}/verify', { ...point(id), body: { code } })),
+  remove: (id: string) => result(client.DELETE('/api/v1/account/contact-points/{point_id}', point(id))),
+  push: () => result(client.GET('/api/v1/account/push', { signal: patience() })),
+  subscribe: (body: components['schemas']['PushCreate']) =>
+    result(client.POST('/api/v1/account/push', { body, signal: patience() })),
+  unsubscribe: (endpoint: string) =>
+    result(client.DELETE('/api/v1/account/push', { body: { endpoint }, signal: patience() })),
 }
 
 export const loop = {
