@@ -17,9 +17,12 @@ from core.clock import Clock
 from core.errors import NotFoundError
 from core.settings_loop import GovernanceSettings
 from governance.deliveries.types import Purpose
+from governance.dispatch.policies import PolicyFacts
+from governance.dispatch.snapshot import snapshot_of
 from governance.incidents import repository, views
 from governance.incidents.errors import VersionConflictError
 from governance.incidents.models import Incident, IncidentLog
+from governance.incidents.opening import SEVERITY_RANK
 from governance.incidents.telling import Telling, channels_of
 from governance.incidents.transitions import (
     OPEN_STATES,
@@ -125,6 +128,47 @@ class Kernel:
         )
         above = [f"{word}+{incident.level}" for word in ("supervisor", "duty")]
         await self._tell(session, incident, above, "whistle", "whistle")
+
+    def _choose_policy(self, incident: Incident) -> bool:
+        """Take the policy for what the incident has become; False if that is the one it has.
+
+        One without a policy keeps the limits of the settings.
+        """
+        if self._telling is None or snapshot_of(incident.policy) is None:
+            return False
+        facts = PolicyFacts(incident.kind, incident.severity, incident.status, incident.area)
+        policy = self._telling.policies.choose(facts, self._clock.now())
+        if policy["id"] == incident.policy.get("id"):
+            return False
+        incident.policy = dict(policy)
+        return True
+
+    async def _ring_from_now(self, session: AsyncSession, incident: Incident) -> None:
+        """Begin a new round of ringing, whoever has acknowledged the last one."""
+        now = self._clock.now()
+        incident.round += 1
+        incident.ring_from = now
+        if snapshot_of(incident.policy) is not None:
+            await timers.set_ring(session, incident, now)
+
+    async def _raise_severity(
+        self, session: AsyncSession, incident: Incident, severity: str
+    ) -> None:
+        """Write that it is worse than it seemed; where that asks for another policy, ring by it."""
+        data = {"from": incident.severity, "to": severity}
+        incident.severity, incident.severity_rank = severity, SEVERITY_RANK[severity]
+        incident.version += 1
+        if self._choose_policy(incident):
+            self.record(
+                session,
+                incident,
+                "severity_raised",
+                data={**data, "policy": incident.policy["id"]},
+            )
+            await self._ring_from_now(session, incident)
+            return
+        self.record(session, incident, "severity_raised", data=data)
+        await timers.raise_rank(session, incident, self._settings, self._clock.now())
 
     async def _tell(
         self,

@@ -48,12 +48,8 @@ class Overdue(Kernel):
 
         Without a policy nobody is rung for; then the consoles ring at once.
         """
-        now = self._clock.now()
-        incident.round += 1
-        incident.ring_from = now
+        await self._ring_from_now(session, incident)
         self.record(session, incident, "pressed_again", note=reason, data={"round": incident.round})
-        if snapshot_of(incident.policy) is not None:
-            await timers.set_ring(session, incident, now)
 
     async def repair(self, session: AsyncSession, incident: Incident) -> None:
         """Give an open incident the timer that it lacks."""
@@ -71,8 +67,8 @@ class Overdue(Kernel):
         if late:
             self._count_overdue(session, incident, timer)
         if again:
-            # Somebody has seen it before: whoever has it hears that it was pressed again.
-            await self._tell(session, incident, _ASKED, "alert", "pressed again")
+            # Somebody has seen it before: whoever has it hears that it rings anew.
+            await self._tell(session, incident, _ASKED, "alert", "again")
         elif self._telling is not None:
             await session.flush()
             await self._telling.dispatcher.run_step(session, incident, timer.attempt, "ring")

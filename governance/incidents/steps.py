@@ -19,7 +19,6 @@ from governance.incidents.errors import (
     SuspendLimitError,
     TooLateError,
 )
-from governance.incidents.kinds import ALARMS
 from governance.incidents.models import Incident
 from governance.incidents.opening import SEVERITY_RANK
 from governance.incidents.transitions import (
@@ -29,7 +28,6 @@ from governance.incidents.transitions import (
     photos_needed,
     with_photos,
 )
-from governance.timers import service as timers
 
 SUSPEND_MAX_S = 30 * 86400.0
 REOPEN_S = 7 * 86400.0
@@ -65,6 +63,8 @@ class Steps(Kernel):
         if severity is not None and severity != incident.severity:
             data["severity"] = {"from": incident.severity, "to": severity}
             incident.severity, incident.severity_rank = severity, SEVERITY_RANK[severity]
+            if self._choose_policy(incident):
+                data["policy"] = incident.policy["id"]
         if headline is not None and headline != incident.headline:
             data["headline"] = {"from": incident.headline, "to": headline}
             incident.headline = headline
@@ -323,20 +323,6 @@ class Steps(Kernel):
                 remedy=f"Work on {newer.number}, or merge one into the other.",
                 detail={"number": newer.number, "incident_id": str(newer.id)},
             )
-
-    async def _raise_severity(
-        self, session: AsyncSession, incident: Incident, severity: str
-    ) -> None:
-        data = {"from": incident.severity, "to": severity}
-        incident.severity, incident.severity_rank = severity, SEVERITY_RANK[severity]
-        incident.version += 1
-        self.record(session, incident, "severity_raised", data=data)
-        await timers.raise_rank(session, incident, self._settings, self._clock.now())
-
-
-def is_alarm(incident: Incident) -> bool:
-    """Say whether a household pressed it."""
-    return incident.kind in ALARMS and incident.household_id is not None
 
 
 def limit_s(incident: Incident, name: str, otherwise: float) -> float:

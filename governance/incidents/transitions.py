@@ -137,7 +137,7 @@ def _unhandled(incident: Incident) -> ConflictError | None:
 
 
 def _no_drill(incident: Incident) -> ConflictError | None:
-    if incident.status == "actual" or incident.status is None:
+    if incident.status == "actual":
         return None
     reason = f"it was only a {'test' if incident.status == 'test' else 'exercise'}"
     return _refused(incident, State.HANDLING, reason, "Let it rest.")

@@ -123,7 +123,7 @@ class TimerLoop:
                 timer.due_at = now + (timer.due_at - timer.created_at)
                 timer.created_at = now
                 incident = await incident_rows.by_id_locked(session, timer.incident_id)
-                if incident is not None:
+                if incident is not None and incident.is_open:
                     incident.next_due_at = timer.due_at
                 _rebased.inc()
         if timers:

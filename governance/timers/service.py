@@ -150,7 +150,8 @@ async def schedule(
 ) -> Timer | None:
     """Cancel the incident's pending timer and set the one it stands under now.
 
-    Sets `incident.next_due_at` and `incident.waiting_for`. Returns None where there is none.
+    Sets `incident.next_due_at` (while it is open) and `incident.waiting_for`. Returns None where
+    there is none.
     """
     await repository.cancel(session, incident.id, now)
     kind = kind_for(incident)
@@ -241,6 +242,7 @@ def _add(
         due_at=due,
     )
     session.add(timer)
-    incident.next_due_at = due
+    # Nobody has to do anything about one that is closed.
+    incident.next_due_at = due if incident.is_open else None
     incident.waiting_for = kind.value
     return timer

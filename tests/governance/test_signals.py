@@ -1,7 +1,6 @@
 """Intake: once, all of it or nothing, and the same answer for the same signal."""
 
 import asyncio
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -48,7 +47,7 @@ async def test_one_transaction_holds_signal_incident_history_timer_picture_and_o
     assert stored.incident_id == incident.id
     assert "content" not in stored.payload["data"]["attachments"][0]
     [timer] = await rows(database, Timer)
-    assert (timer.kind, timer.due_at) == ("acknowledge", kernel.clock.now() + timedelta(seconds=60))
+    assert (timer.kind, timer.due_at) == ("ring", kernel.clock.now())
     [entry] = await rows(database, IncidentLog)
     assert entry.action == "opened"
     [event] = await rows(database, OutboxEvent)
@@ -188,8 +187,9 @@ async def test_a_camera_that_is_back_closes_its_own_incident(kernel: Governance)
     incident = await fetch(kernel, receipt.body.incident_id)
     assert (incident.state, incident.resolution, incident.is_open) == ("closed", "recovered", False)
     assert incident.next_due_at is None
-    [timer] = await rows(kernel.database, Timer)
-    assert timer.cancelled_at is not None
+    [ring, archive] = await rows(kernel.database, Timer)
+    assert ring.cancelled_at is not None
+    assert (archive.kind, archive.cancelled_at) == ("archive", None)
     events = await rows(kernel.database, OutboxEvent)
     assert [e.payload["change"] for e in events] == ["opened", "recovered"]
 
@@ -209,11 +209,15 @@ async def test_a_camera_that_is_back_while_somebody_handles_it_is_left_to_them(
 
 async def test_a_more_severe_signal_raises_the_incident(kernel: Governance) -> None:
     incident = await opened(kernel, severity="Minor")
-    assert incident.next_due_at == kernel.clock.now() + timedelta(seconds=1800)
+    assert incident.policy["id"] == "reports"
+    await kernel.timers.fire_due()
+    assert (await fetch(kernel, incident.id)).next_due_at > kernel.clock.now()
     await post(kernel, signal(severity="Extreme"))
     raised = await fetch(kernel, incident.id)
     assert (raised.severity, raised.version) == ("extreme", 2)
-    assert raised.next_due_at == kernel.clock.now() + timedelta(seconds=30)
+    # What has become worse rings at once, by the policy for that.
+    assert (raised.policy["id"], raised.round) == ("extreme", 1)
+    assert raised.next_due_at == kernel.clock.now()
     await post(kernel, signal(severity="Minor"))
     assert (await fetch(kernel, incident.id)).severity == "extreme"
 

@@ -21,6 +21,14 @@ from tests.governance.support import fetch, opened, person, rows, signal
 from tests.governance.support import post as post_signal
 
 
+@pytest.fixture
+async def kernel(parts: Parts) -> Governance:
+    """Governance of a site without dispatch policies; `test_escalation` has those with one."""
+    kernel = build_governance(parts)
+    kernel.incidents.tell_through(None)
+    return kernel
+
+
 async def pending(database: Database) -> list[Timer]:
     async with database.read() as session:
         query = select(Timer).where(Timer.fired_at.is_(None), Timer.cancelled_at.is_(None))
@@ -202,13 +210,13 @@ async def test_the_auditor_repairs_an_open_incident_without_a_deadline(
 ) -> None:
     incident = await opened(kernel)
     healthy = await opened(kernel, zone_name="Roof")
-    assert await kernel.auditor.audit() == 0
+    assert (await kernel.auditor.audit()).repaired == 0
     async with database.transaction() as session:
         await session.execute(
             update(Timer).where(Timer.incident_id == incident.id).values(cancelled_at=clock.now())
         )
-    assert await kernel.auditor.audit() == 1
-    assert await kernel.auditor.audit() == 0
+    assert (await kernel.auditor.audit()).repaired == 1
+    assert (await kernel.auditor.audit()).repaired == 0
     timers = await pending(database)
     assert {t.incident_id for t in timers} == {incident.id, healthy.id}
     log = [e.action for e in await rows(database, IncidentLog) if e.incident_id == incident.id]
