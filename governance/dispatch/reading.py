@@ -95,7 +95,15 @@ def read_value(value: Any, lines: Mapping[Path, int] | None = None) -> PolicyFil
 
 
 def _unsafe(found: PolicyFile) -> Iterator[tuple[int, Path, str]]:
-    """Yield what would leave somebody waiting who must not: (policy, path in it, message)."""
+    """Yield what no single policy shows: (policy, path in it, message).
+
+    Names given twice, and what would leave somebody waiting who must not.
+    """
+    names: set[str] = set()
+    for at, policy in enumerate(found.policies):
+        if policy.id in names:
+            yield at, ("id",), f"two policies are called '{policy.id}'"
+        names.add(policy.id)
     last = len(found.policies) - 1
     if not unconditional(found.policies[last].match):
         yield (

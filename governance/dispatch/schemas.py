@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
@@ -52,9 +52,16 @@ class TimeWindow(_Strict):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    days: tuple[Day, ...] = Field(default=DAYS, min_length=1, max_length=7)
+    days: tuple[Day, ...] = Field(default=DAYS, max_length=7)
     start: str = Field(alias="from")
     until: str = Field(alias="to")
+
+    @field_validator("days")
+    @classmethod
+    def _some_day(cls, value: tuple[Day, ...]) -> tuple[Day, ...]:
+        if not value:
+            raise ValueError("name at least one day, or leave days out for all of them")
+        return value
 
     @field_validator("start", "until", mode="before")
     @classmethod
@@ -156,7 +163,7 @@ class PolicyIn(_Strict):
     name: str = Field(default="", max_length=120)
     match: Match = Match()
     triage: Literal["skip", "required"] = "skip"
-    steps: tuple[Step, ...] = Field(min_length=1, max_length=MOST_STEPS)
+    steps: tuple[Step, ...] = Field(max_length=MOST_STEPS)
     repeat_s: Annotated[float, Field(ge=15, le=_YEAR_S, allow_inf_nan=False)] = 900
     progress_s: Seconds = 0
     limits: LimitsIn = LimitsIn()
@@ -180,22 +187,14 @@ class PolicyIn(_Strict):
 class PolicyFile(_Strict):
     """A whole set, in order."""
 
-    policies: tuple[PolicyIn, ...] = Field(min_length=1, max_length=MOST_POLICIES)
+    policies: tuple[PolicyIn, ...] = Field(max_length=MOST_POLICIES)
 
     @field_validator("policies")
     @classmethod
-    def _each_once(cls, value: tuple[PolicyIn, ...]) -> tuple[PolicyIn, ...]:
-        seen: set[str] = set()
-        for policy in value:
-            if policy.id in seen:
-                raise ValueError(f"two policies are called '{policy.id}'")
-            seen.add(policy.id)
+    def _not_none(cls, value: tuple[PolicyIn, ...]) -> tuple[PolicyIn, ...]:
+        if not value:
+            raise ValueError("without any policy nobody would ever be told")
         return value
-
-    @classmethod
-    def of(cls, policies: Sequence[PolicyIn]) -> Self:
-        """Return a set of these policies."""
-        return cls(policies=tuple(policies))
 
 
 class PolicyFault(BaseModel):
