@@ -93,13 +93,17 @@ class HandOverOut(BaseModel):
 
 
 class RotaOut(BaseModel):
-    """A rota with everything about it. `gaps` are of the next seven days."""
+    """A rota with everything about it. `gaps` are of the next seven days.
+
+    `candidates` hold the post in the area or above it: they can be put on the rota.
+    """
 
     id: UUID
     area: str
     post: Post
     name: str
     time_zone: str
+    candidates: list[PersonOut]
     slots: list[SlotOut]
     overrides: list[OverrideOut]
     hand_overs: list[HandOverOut]

@@ -42,7 +42,7 @@ async def describe_rotas(
         rota.id: await repository.latest_hand_overs(session, rota.id, _LATEST_HAND_OVERS)
         for rota in rotas
     }
-    ids = {who for book in books for who in _named(book)}
+    ids = {who for book in books for who in _named(book) | book.eligible}
     ids |= {who for rows in latest.values() for row in rows for who in (row.from_id, row.to_id)}
     people = await repository.accounts(session, ids)
     return [_rota(book, latest[book.rota.id], people, at, zone) for book in books]
@@ -69,6 +69,9 @@ def _rota(
         post=book.rota.post,
         name=book.rota.name,
         time_zone=zone_name(zone),
+        candidates=sorted(
+            (person(who) for who in book.eligible), key=lambda each: (each.display_name, each.id)
+        ),
         slots=[
             SlotOut(
                 id=slot.id,

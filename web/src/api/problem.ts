@@ -15,6 +15,8 @@ export class Problem extends Error {
     readonly remedy: string,
     readonly fields: FieldFault[] = [],
     readonly retryAfter: number | null = null,
+    /** Further members of the answer, as its code has them. */
+    readonly more: Readonly<Record<string, unknown>> = {},
   ) {
     super(detail)
     this.name = 'Problem'
@@ -56,6 +58,7 @@ export function problemFrom(response: Response, body: unknown): Problem {
       texts: texts(field.texts),
     })),
     retryAfter,
+    body as Record<string, unknown>,
   )
 }
 

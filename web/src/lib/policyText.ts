@@ -1,0 +1,69 @@
+import { useI18n } from 'vue-i18n'
+import type { Area } from '@/api/setup'
+import type { ScheduleEntry } from '@/api/types'
+import { language } from '@/i18n'
+import { nameOf } from './areaTree'
+import { listed } from './grantText'
+import { daysAsRun } from './hours'
+import { readTarget, spanText, type Policy, type PolicyStep } from './policies'
+
+/** Dispatch policies in plain words, in the person's language. */
+export function usePolicyText(areas: () => readonly Area[]): {
+  target: (target: string) => string
+  channel: (channel: string) => string
+  kind: (kind: string) => string
+  span: (seconds: number) => string
+  when: (policy: Policy) => string
+  step: (step: PolicyStep) => string
+  after: (policy: Policy) => string[]
+} {
+  const { t, te } = useI18n()
+  const span = (seconds: number): string => spanText(seconds, language.value)
+  const kind = (name: string): string => (te(`kind.${name}`) ? t(`kind.${name}`) : name)
+  const channel = (name: string): string => (te(`via.${name}`) ? t(`via.${name}`) : name)
+  const target = (text: string): string => {
+    const { word, above, room } = readTarget(text)
+    if (word === 'room') return t('policies.room', { room })
+    const name = te(`whom.${word}`) ? t(`whom.${word}`) : word
+    return above > 0 ? t('policies.above', { name, n: above }) : name
+  }
+  const hours = ({ days, from, to }: ScheduleEntry): string => {
+    const run = daysAsRun(days)
+    if (run === 'all') return t('home.hoursDaily', { from, to })
+    const named = Array.isArray(run)
+      ? listed(run.map((day) => t(`weekday.${day}`)))
+      : t('home.dayRun', { first: t(`weekday.${run.first}`), last: t(`weekday.${run.last}`) })
+    return t('home.hoursOn', { days: named, from, to })
+  }
+  return {
+    target,
+    channel,
+    kind,
+    span,
+    when: ({ match }) => {
+      const parts = [match.kinds.length ? listed(match.kinds.map(kind)) : t('policies.anyKind')]
+      if (match.severities.length) parts.push(t('policies.ofSeverity', { severities: listed(match.severities.map((name) => t(`severity.${name}`))) }))
+      if (match.statuses.length) parts.push(listed(match.statuses.map((name) => t(`policies.status.${name}`))))
+      if (match.areas.length) parts.push(t('policies.inAreas', { areas: listed(match.areas.map((path) => nameOf(path, areas()))) }))
+      if (match.times.length) parts.push(match.times.map(hours).join(t('home.joint')))
+      return parts.join(t('policies.comma'))
+    },
+    step: ({ after_s, targets, channels, whistle }) => {
+      const who = listed(targets.map(target))
+      const told = channels.length
+        ? t('policies.tell', { who, channels: listed(channels.map(channel)) })
+        : t('policies.tellConsole', { who })
+      const what = [targets.length ? told : '', whistle ? t('policies.whistles') : ''].filter(Boolean).join(t('policies.comma'))
+      return after_s === 0 ? t('policies.atOnce', { what }) : t('policies.later', { after: span(after_s), what })
+    },
+    after: (policy) => {
+      const lines = [t('policies.repeats', { every: span(policy.repeat_s) })]
+      if (policy.progress_s > 0) lines.push(t('policies.progress', { after: span(policy.progress_s) }))
+      if (policy.triage === 'required') lines.push(t('policies.triageRequired', { within: span(policy.limits.triage_s) }))
+      lines.push(t('policies.handleWithin', { within: span(policy.limits.handle_s) }))
+      if (policy.verifier === 'other') lines.push(t('policies.verifierOther'))
+      if (policy.result_photos > 0) lines.push(t('policies.photos', { n: policy.result_photos }))
+      return lines
+    },
+  }
+}
