@@ -20,7 +20,6 @@ _NEWS = {
     "rang": "rang",
     "whistle": "whistled",
     "whistled": "whistled",
-    "escalated": "whistled",
     "cancel_asked": "cancel_asked",
     "location": "location",
     "ended": "restored",
@@ -66,19 +65,12 @@ def alarm_of(
 def _steps(
     received_at: datetime, target: Incident, history: Sequence[IncidentLog]
 ) -> list[LadderStep]:
-    # What happened before a reopening happened; what it closed is open again.
     seen = next((e for e in history if e.action in _SEEING and e.actor_id is not None), None)
-    going = _last(history, "going")
-    arrived = _last(history, "arrived")
     found = [LadderStep(step="received", at=received_at)]
     if seen is not None:
         found.append(LadderStep(step="seen", at=seen.at, by=seen.actor_name))
-    if going is not None:
-        found.append(
-            LadderStep(step="coming", at=going.at, by=going.actor_name, eta_at=_eta(going))
-        )
-    if arrived is not None:
-        found.append(LadderStep(step="arrived", at=arrived.at, by=arrived.actor_name))
+    # Reopened, or given to somebody else: what the last ones said of their way holds no longer.
+    found += _way(history) if target.progress is not None else []
     if not target.is_open:
         closing = next((e for e in reversed(history) if e.action in _ENDING), None)
         found.append(
@@ -91,11 +83,21 @@ def _steps(
     return found
 
 
-def _last(history: Sequence[IncidentLog], word: str) -> IncidentLog | None:
-    return next(
-        (e for e in reversed(history) if e.action == "progress" and e.data.get("progress") == word),
-        None,
-    )
+def _way(history: Sequence[IncidentLog]) -> list[LadderStep]:
+    """Return how far those who go have come, since they set out last."""
+    reopened = max((n for n, e in enumerate(history) if e.action == "reopen"), default=-1)
+    said = [e for e in history[reopened + 1 :] if e.action == "progress"]
+    set_out = max((n for n, e in enumerate(said) if e.data.get("progress") == "going"), default=-1)
+    found = []
+    if set_out >= 0:
+        going = said[set_out]
+        found.append(
+            LadderStep(step="coming", at=going.at, by=going.actor_name, eta_at=_eta(going))
+        )
+    there = next(iter(said[set_out + 1 :]), None)
+    if there is not None:
+        found.append(LadderStep(step="arrived", at=there.at, by=there.actor_name))
+    return found
 
 
 def _eta(entry: IncidentLog) -> datetime | None:

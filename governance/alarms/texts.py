@@ -9,8 +9,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "contact_cannot": ("{by} cannot come.", "{by}无法前来。"),
     "rang": ("More people are being told.", "正在通知更多人员。"),
     "whistled": (
-        "Nobody has answered yet; the level above has been told.",
-        "尚无人应答，已通知上一级。",
+        "The level above has been told, too.",
+        "已通知上一级。",
     ),
     "cancel_asked": (
         "You have said that it is over. Those who were told know; "
