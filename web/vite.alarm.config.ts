@@ -1,14 +1,32 @@
+import { readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath, URL } from 'node:url'
 import vue from '@vitejs/plugin-vue'
-import { defineConfig } from 'vite'
+import { defineConfig, type Plugin } from 'vite'
 import { VitePWA } from 'vite-plugin-pwa'
 
 /** Browsers of television sets are years behind; this is the oldest that the alarm is built for. */
 const OLDEST = 'chrome68'
 
+const outDir = fileURLToPath(new URL('../api/console', import.meta.url))
+
+/** The console's files stay; those of an earlier alarm would be kept for offline, too. */
+const withoutEarlier: Plugin = {
+  name: 'without-earlier-alarm',
+  buildStart() {
+    try {
+      const names = readdirSync(join(outDir, 'assets')).filter((name) => name.startsWith('alarm-'))
+      for (const name of names) rmSync(join(outDir, 'assets', name))
+    } catch {
+      return // nothing is built yet
+    }
+  },
+}
+
 // The alarm of /alarm and /tv: a second program beside the console, with a service worker of its own.
 export default defineConfig({
   plugins: [
+    withoutEarlier,
     vue(),
     VitePWA({
       strategies: 'injectManifest',
@@ -33,7 +51,7 @@ export default defineConfig({
   },
   publicDir: false,
   build: {
-    outDir: fileURLToPath(new URL('../api/console', import.meta.url)),
+    outDir,
     emptyOutDir: false,
     target: OLDEST,
     cssTarget: OLDEST,

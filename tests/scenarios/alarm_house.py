@@ -1,4 +1,4 @@
-"""A running hub with households, and a line to it that can be cut, for the journeys of the alarm."""
+"""A running hub with households and a line to it that can be cut, for journeys of the alarm."""
 
 import asyncio
 import re

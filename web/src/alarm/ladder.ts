@@ -7,6 +7,8 @@ export interface Rung {
   name: 'sending' | StepName
   state: 'done' | 'now' | 'open'
   text: string
+  /** The incident's number, as soon as there is one. */
+  number?: string
   /** The hub's time of it, or null. */
   at: string | null
 }
@@ -34,9 +36,8 @@ export function whenHere(press: Press, hubMs: number): string {
   return minutes > 0 ? t('comingIn', { n: minutes }) : t('comingSoon')
 }
 
-function textOf(press: Press, name: StepName, steps: Step[]): string {
-  if (name === 'received')
-    return press.alarm ? `${t('received')} · ${t('receivedMore', { number: press.alarm.number })}` : t('received')
+function textOf(name: StepName, steps: Step[]): string {
+  if (name === 'received') return t('received')
   const by = [...new Set(steps.map((step) => step.by).filter(Boolean))].join(', ')
   return by ? t(`${name}By`, { by }) : plain[name]()
 }
@@ -54,7 +55,8 @@ export function rungs(press: Press): Rung[] {
   const rest = found.map(({ name, steps }, index): Rung => {
     const first = steps[0]
     const state = first ? 'done' : index === last + 1 && press.state === 'received' ? 'now' : 'open'
-    return { name, state, text: textOf(press, name, steps), at: first?.at ?? null }
+    const number = name === 'received' ? press.alarm?.number : undefined
+    return { name, state, text: textOf(name, steps), number, at: first?.at ?? null }
   })
   // A step that was passed over (closed without arriving) is not waited for.
   return [sent, ...rest.filter((rung, index) => rung.state === 'done' || index > last)]

@@ -4,7 +4,7 @@ import { ask, Away, observe, type Answer } from './hub'
 import { newId } from './ids'
 import { Sender } from './sender'
 import { KeptStore, openStore, type Store } from './store'
-import { isOpen, type Alarm, type Device, type Kind, type Me, type Press } from './types'
+import { hasMore, isOpen, type Alarm, type Device, type Kind, type Me, type Press } from './types'
 import { sendWithoutPage } from './worker'
 
 export const COUNTDOWN_MS = 4000
@@ -24,6 +24,8 @@ const PUT_AWAY_AFTER_MS = 30 * 86_400_000
 export const ready = ref(false)
 /** False once the browser refuses to store: the page's memory goes on. */
 export const kept = ref(true)
+/** Whether the browser sends on when this page is closed. */
+export const goesOn = ref(false)
 export const device = shallowRef<Device | null>(null)
 export const presses = shallowRef<Press[]>([])
 export const nowMs = ref(Date.now())
@@ -241,7 +243,7 @@ async function send(made: Press): Promise<void> {
   sender.kick()
   navigator.vibrate?.([200, 100, 200])
   if (made.status === 'Actual') locate(made.id)
-  if (kept.value) await sendWithoutPage()
+  if (kept.value) goesOn.value = await sendWithoutPage()
 }
 
 /** Holding the button down for long enough. */
@@ -261,7 +263,7 @@ export async function sayMistake(id: string): Promise<void> {
   await store.change(id, (made) => ({ ...made, mistake: true }))
   await refresh()
   sender.kick()
-  if (kept.value) await sendWithoutPage()
+  if (kept.value) goesOn.value = await sendWithoutPage()
 }
 
 export async function putAway(): Promise<void> {
@@ -338,6 +340,7 @@ export async function start(options: { place: boolean }): Promise<void> {
   window.addEventListener('offline', () => (failing.value = true))
   navigator.serviceWorker?.addEventListener('message', () => void refresh())
   sender.kick()
+  if (kept.value && presses.value.some(hasMore)) goesOn.value = await sendWithoutPage()
   await readMe()
   await signOfLife()
 }

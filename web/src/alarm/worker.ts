@@ -22,12 +22,14 @@ export function startWorker(scope: '/alarm' | '/tv'): Promise<SyncRegistration |
   return registration
 }
 
-/** Asks the browser to go on sending when the page is closed; not every browser can. */
-export async function sendWithoutPage(): Promise<void> {
+/** Asks the browser to go on sending when the page is closed; false where it cannot or may not. */
+export async function sendWithoutPage(): Promise<boolean> {
   try {
-    await (await registration)?.sync?.register(SYNC_TAG)
+    const sync = (await registration)?.sync
+    await sync?.register(SYNC_TAG)
+    return sync !== undefined
   } catch {
-    return // not permitted: the page itself sends on
+    return false // not permitted: the page itself sends on
   }
 }
 
