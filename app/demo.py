@@ -31,6 +31,14 @@ from app.demo_home import (
     place,
     succeeded,
 )
+from app.demo_loop import (
+    NUMBERS,
+    ask_contact,
+    make_areas,
+    make_gateways,
+    verify_number,
+)
+from app.demo_phones import Phones, running_phones
 from app.serve import running_node
 from app.supervisor import Supervisor
 from core.clock import Clock, SystemClock
@@ -44,6 +52,7 @@ DRAIN_WITHIN_S = 20.0
 ROLES = {
     "duty": ("duty_staff", "Duty desk", "works the queue, watches the cameras"),
     "supervisor": ("supervisor", "Supervisor", "the same, and draws zones"),
+    "patrol": ("patrol", "Patrol", "takes tasks on a phone"),
     "deputy": ("supervisor", "Deputy supervisor", "the second person whom an export needs"),
     "auditor": ("auditor", "Auditor", "reads the ledger, sees no video"),
     "admin": ("administrator", "Administrator", "adds cameras and accounts, sees no video"),
@@ -81,7 +90,7 @@ class Tally:
 
 @dataclass
 class Demo:
-    """A running demo. `home` is there with four cameras or more."""
+    """A running demo. `home` is there with four cameras or more, `phones` if they were wanted."""
 
     url: str
     logins: list[Login]
@@ -90,6 +99,7 @@ class Demo:
     site: "Site"
     tally: Tally = field(default_factory=Tally)
     home: Home | None = None
+    phones: Phones | None = None
     follower: asyncio.Task[None] | None = None
 
     def login(self, name: str) -> Login:
@@ -329,11 +339,13 @@ async def running_demo(
     add: int | None = None,
     on_incident: Callable[[dict[str, Any]], None] | None = None,
     prepared: Path | None = None,
+    with_phones: bool = False,
 ) -> AsyncIterator[Demo]:
     """Start the whole demo; gives it once every camera is online.
 
     With `add` only so many of the cameras are added to the hub; the others wait to be.
     `prepared` is where prepared footage is kept; by default in the data directory.
+    `with_phones` lets the staff be told by SMS and telephone; what arrives is on a page.
     With `on_incident` the event stream is followed from before the first camera is added.
 
     Raises:
@@ -341,20 +353,49 @@ async def running_demo(
     """
     clock = SystemClock()
     progress("starting virtual cameras")
-    async with simulated_site(
-        footage, cameras, prepared or settings.data_dir / FOOTAGE, progress
-    ) as site:
+    async with (
+        simulated_site(footage, cameras, prepared or settings.data_dir / FOOTAGE, progress) as site,
+        _phones(clock, wanted=with_phones) as phones,
+    ):
         progress("starting the hub")
         async with running_node(settings, clock) as (url, supervisor):
             demo = Demo(url, await _make_accounts(settings, clock), supervisor, clock, site)
+            demo.phones = phones
             if on_incident is not None:
                 demo.follower = asyncio.create_task(follow(demo, on_incident))
             try:
                 await _add_cameras(demo, site.cameras[:add], progress)
+                if phones is not None:
+                    await _connect_phones(demo, phones, progress)
                 yield demo
             finally:
                 if demo.follower is not None:
                     demo.follower.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _phones(clock: Clock, *, wanted: bool) -> AsyncIterator[Phones | None]:
+    if not wanted:
+        yield None
+        return
+    async with running_phones(clock) as phones:
+        yield phones
+
+
+async def _connect_phones(demo: Demo, phones: Phones, progress: Progress) -> None:
+    """Let alarms reach telephones: gateways, the staff's numbers, and a contact who is asked."""
+    progress("connecting telephones")
+    async with signed_in(demo.url, demo.login("admin")) as admin:
+        await make_areas(admin)
+        await make_gateways(admin, phones)
+    for username, number in NUMBERS.items():
+        async with signed_in(demo.url, demo.login(username)) as client:
+            await verify_number(client, phones, "sms", number, demo.clock)
+    async with signed_in(demo.url, demo.login("duty")) as client:
+        await verify_number(client, phones, "voice", NUMBERS["duty"], demo.clock)
+    if demo.home is not None:
+        async with signed_in(demo.url, demo.login("resident")) as resident:
+            await ask_contact(resident, demo.home)
 
 
 async def follow(demo: Demo, on_incident: Callable[[dict[str, Any]], None]) -> None:

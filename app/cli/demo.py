@@ -26,7 +26,12 @@ def demo_settings(data_dir: Path, port: int) -> Settings:
         HubError: the directory holds something that is not a demo's, or a demo is running on it.
     """
     loaded = settings(
-        {"data_dir": str(data_dir), "server": {"port": port}, "log": {"level": "warning"}}
+        {
+            "data_dir": str(data_dir),
+            "server": {"port": port},
+            "log": {"level": "warning"},
+            "deliveries": {"allow_private": True},  # the demo's telephones are on this machine
+        }
     )
     if hub_runs_on(loaded):
         raise HubError(
@@ -53,6 +58,11 @@ def _welcome(demo: Demo) -> Panel:
             " does not.\nThe resident agreed that an own alarm opens it to whoever answers that "
             "alarm.\nPress the button with the command below, acknowledge as [bold]duty[/bold], "
             "watch; close it, and the picture ends."
+        )
+    if demo.phones is not None:
+        grid.add_row(
+            f"SMS and calls arrive at [bold]{demo.phones.url}[/bold]; the resident's daughter has "
+            "been asked there whether she wants to be told of alarms."
         )
     return Panel(grid, title="Camera Hub is running", expand=False)
 
@@ -83,7 +93,9 @@ async def run_demo(
         err.print(f"… {text}", highlight=False, markup=False)
 
     async def show() -> dict[str, Any] | None:
-        async with running_demo(loaded, footage, cameras, progress, on_incident=_announce) as demo:
+        async with running_demo(
+            loaded, footage, cameras, progress, on_incident=_announce, with_phones=True
+        ) as demo:
             started.set()
             if seconds is None:
                 err.print(_welcome(demo))

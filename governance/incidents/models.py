@@ -105,7 +105,7 @@ class Incident(Base):
     assignee_name: Mapped[str] = mapped_column(String(200), default="")
     returns: Mapped[int] = mapped_column(Integer, default=0)
     suspended_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    merged_into_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident.id"), default=None)
+    merged_into_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
     merged_from: Mapped[str | None] = mapped_column(String(12), default=None)
     # On the way, there, done: what the one who goes says.
     progress: Mapped[str | None] = mapped_column(String(12), default=None)
