@@ -29,9 +29,12 @@ async def any_open(session: AsyncSession) -> bool:
 
 
 async def open_areas(session: AsyncSession, areas: Sequence[str] = ("",)) -> list[Area]:
-    """Return the areas in and below `areas` that are not closed, by path."""
+    """Return the areas in and below `areas` that are not closed, each before those in it.
+
+    By the parts of the path: by its letters `demo-2` would stand between `demo` and `demo/hill`.
+    """
     query = select(Area).where(Area.closed_at.is_(None), in_areas(Area.path, areas))
-    return list(await session.scalars(query.order_by(Area.path)))
+    return sorted(await session.scalars(query), key=lambda row: row.path.split("/"))
 
 
 async def open_at(session: AsyncSession, paths: Collection[str]) -> list[Area]:
