@@ -7,6 +7,7 @@ zones and listens to events through the HTTP interface, as a user's browser does
 import asyncio
 import contextlib
 import math
+import os
 import secrets
 import shutil
 import sys
@@ -155,12 +156,18 @@ async def _make_accounts(settings: Settings, clock: Clock) -> list[Login]:
                     username=username,
                     display_name=display_name,
                     password=hashed,
+                    locale=_language(),
                     roles=[RoleBinding(Role(role), AREA if role == "resident" else "")],
                 )
             logins.append(login)
     finally:
         await hub.close()
     return logins
+
+
+def _language() -> str:
+    """Return the language in which the demo's people are told things: that of this terminal."""
+    return "zh-CN" if os.environ.get("LANG", "").startswith("zh") else "en"
 
 
 class Site:
@@ -325,6 +332,8 @@ async def _add_cameras(demo: Demo, cameras: Sequence[dict[str, Any]], progress: 
         if demo.home is not None:
             async with signed_in(demo.url, demo.login("resident")) as resident:
                 await consent(resident)
+                if demo.phones is not None:
+                    await ask_contact(resident, demo.home)
         progress("waiting for pictures")
         await _wait_online(admin, len(cameras), demo.clock)
 
@@ -364,9 +373,9 @@ async def running_demo(
             if on_incident is not None:
                 demo.follower = asyncio.create_task(follow(demo, on_incident))
             try:
-                await _add_cameras(demo, site.cameras[:add], progress)
                 if phones is not None:
                     await _connect_phones(demo, phones, progress)
+                await _add_cameras(demo, site.cameras[:add], progress)
                 yield demo
             finally:
                 if demo.follower is not None:
@@ -383,7 +392,7 @@ async def _phones(clock: Clock, *, wanted: bool) -> AsyncIterator[Phones | None]
 
 
 async def _connect_phones(demo: Demo, phones: Phones, progress: Progress) -> None:
-    """Let alarms reach telephones: gateways, the staff's numbers, and a contact who is asked."""
+    """Let alarms reach telephones: the tree of areas, gateways, the numbers of the staff."""
     progress("connecting telephones")
     async with signed_in(demo.url, demo.login("admin")) as admin:
         await make_areas(admin)
@@ -393,9 +402,6 @@ async def _connect_phones(demo: Demo, phones: Phones, progress: Progress) -> Non
             await verify_number(client, phones, "sms", number, demo.clock)
     async with signed_in(demo.url, demo.login("duty")) as client:
         await verify_number(client, phones, "voice", NUMBERS["duty"], demo.clock)
-    if demo.home is not None:
-        async with signed_in(demo.url, demo.login("resident")) as resident:
-            await ask_contact(resident, demo.home)
 
 
 async def follow(demo: Demo, on_incident: Callable[[dict[str, Any]], None]) -> None:

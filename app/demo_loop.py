@@ -37,12 +37,12 @@ async def make_areas(admin: httpx.AsyncClient) -> None:
 
 async def make_gateways(admin: httpx.AsyncClient, phones: Phones) -> None:
     """Add the demo's phones as gateway for SMS and for calls."""
-    for channel in ("sms", "voice"):
+    for channel, name in (("sms", "SMS of the demo"), ("voice", "Calls of the demo")):
         made = await admin.post(
             "/gateways",
             json={
                 "channel": channel,
-                "name": "Phones of the demo",
+                "name": name,
                 "kind": "http",
                 "url": f"{phones.url}/messages",
                 "locale": "en",

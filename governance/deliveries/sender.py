@@ -205,6 +205,9 @@ def place_of(settings: Settings) -> Place:
 def base_url(settings: Settings) -> str:
     """Return the address at which people reach the hub, without a slash at its end."""
     server = settings.server
+    chosen = settings.run_dir / "url"  # of a node that took any free port
+    if not server.public_url and server.port == 0 and chosen.is_file():
+        return chosen.read_text(encoding="utf-8").rstrip("/")
     return (server.public_url or f"http://{server.host}:{server.port}").rstrip("/")
 
 
