@@ -43,11 +43,15 @@ async def take_in(
 
 
 def _allow(hub: Hub, actor: Actor) -> Callable[[Posted], None]:
+    # A batch comes from one place: the policy is asked once for each area in it.
+    allowed: set[str] = set()
+
     def allow(posted: Posted) -> None:
         if posted.signal.event.kind in ALARMS and posted.household is not None:
             _allow_alarm(hub, actor, posted)
-        else:
+        elif posted.area not in allowed:
             require(hub, actor, "signal.post", Resource("signal", area=posted.area))
+            allowed.add(posted.area)
 
     return allow
 

@@ -8,6 +8,10 @@ from core.clock import Clock
 POLL_S = 1.0
 """Longest sleep of a loop that is also woken, in seconds."""
 
+BREATH_S = 0.02
+"""What a loop waits after it was woken: in a flood of commits it looks fifty times a second, and
+not after each of them. Of the machine's own time, whatever a clock is set to."""
+
 
 async def wait(clock: Clock, event: asyncio.Event, seconds: float) -> None:
     """Wait until `event` is set (and clear it) or `seconds` of `clock` have passed."""
@@ -20,4 +24,6 @@ async def wait(clock: Clock, event: asyncio.Event, seconds: float) -> None:
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
+    if event.is_set():
+        await asyncio.sleep(BREATH_S)
     event.clear()

@@ -63,7 +63,9 @@ class Batch:
         self._pictures: dict[UUID, Attachment] = {}
         self._homes: dict[UUID, str] = {}
         self._opened: list[Incident] = []
-        self._last_number: int | None = None
+        self._numbers = iter(range(0))
+        # Opened here and written, but unknown to the session.
+        self._written: set[UUID] = set()
         self._rows = _Rows()
 
     async def take(self, posted: Sequence[Posted]) -> list[Receipt | HubError]:
@@ -89,11 +91,13 @@ class Batch:
                 received_at=row.received_at,
             )
             self._known[row.source, row.event_id] = (row.content_hash, receipt)
-        new = [e.dedup_key for e in events if (e.source, e.id) not in self._known]
+        new = [e for e in events if (e.source, e.id) not in self._known]
         if not new:
             return
-        for incident in await incident_rows.open_with_keys(session, set(new)):
+        for incident in await incident_rows.open_with_keys(session, {e.dedup_key for e in new}):
             self._open[incident.dedup_key] = incident
+        started = {e.dedup_key for e in new if e.data.phase == "started"}
+        await self._take_numbers(len(started - self._open.keys()))
         homes = {item.household.id for item in posted if item.household is not None}
         homes |= {i.camera.household_id for i in posted if i.camera and i.camera.household_id}
         homes |= {i.household_id for i in self._open.values() if i.household_id is not None}
@@ -105,7 +109,7 @@ class Batch:
         event = item.signal.event
         if (known := self._known.get((event.source, event.id))) is not None:
             return _again(known, item)
-        incident = self._open.get(event.dedup_key)
+        incident = await self._open_with(event.dedup_key)
         joined = incident is not None
         new = _incident_of(item, self._now)
         if incident is None and event.data.phase == "started":
@@ -128,11 +132,27 @@ class Batch:
         _received.labels(event.kind, event.data.phase).inc()
         return Receipt(receipt, is_new=True)
 
+    async def _take_numbers(self, count: int) -> None:
+        if count:
+            last = await incident_rows.next_number(self._session, self._now.year, count)
+            self._numbers = iter(range(last - count + 1, last + 1))
+
+    async def _open_with(self, key: str) -> Incident | None:
+        """Return the open incident with this key, as one that the session writes changes of."""
+        incident = self._open.get(key)
+        if incident is not None and incident.id in self._written:
+            self._written.discard(incident.id)
+            incident = await incident_rows.by_id_locked(self._session, incident.id)
+            assert incident is not None
+            self._open[key] = incident
+        return incident
+
     async def _make(self, new: NewIncident) -> Incident:
-        if self._last_number is None:
-            self._last_number = await incident_rows.last_number(self._session, self._now.year)
-        self._last_number += 1
-        made = self._incidents.opening(new, self._last_number, self._now)
+        number = next(self._numbers, None)
+        if number is None:  # one that has recovered opens again
+            await self._take_numbers(1)
+            number = next(self._numbers)
+        made = self._incidents.opening(new, number, self._now)
         self._open[new.dedup_key] = made.incident
         self._opened.append(made.incident)
         self._rows.incidents.append(made.incident)
@@ -206,6 +226,7 @@ class Batch:
         """Join with what the other services do in this session, which must find all rows there."""
         event, session = item.signal.event, self._session
         await self._write()
+        incident = await self._open_with(event.dedup_key) or incident
         await self._incidents.join(session, incident, new)
         change = _CHANGES[event.data.phase]
         if change != "continuing":
@@ -236,12 +257,9 @@ class Batch:
     async def _write(self) -> None:
         rows, self._rows = self._rows, _Rows()
         session = self._session
-        if rows.incidents:
-            last = await incident_rows.next_number(session, self._now.year, len(rows.incidents))
-            if last != self._last_number:
-                raise RuntimeError("incident numbers were given out beside outbox.serialise")
-            session.add_all(rows.incidents)
         await session.flush()
+        await insert_rows(session, Incident, [_columns(incident) for incident in rows.incidents])
+        self._written |= {incident.id for incident in rows.incidents}
         await insert_rows(session, Signal, rows.signals)
         if rows.attachments:
             session.add_all(rows.attachments)
@@ -249,6 +267,11 @@ class Batch:
         await insert_rows(session, IncidentLog, rows.entries)
         await insert_rows(session, Timer, rows.timers)
         await outbox.append_all(session, rows.events)
+
+
+def _columns(incident: Incident) -> dict[str, Any]:
+    """Return the columns that `opening` sets; the others have their defaults."""
+    return {k: v for k, v in vars(incident).items() if not k.startswith("_")}
 
 
 def _asks_for_more(incident: Incident, item: Posted, new: NewIncident) -> bool:

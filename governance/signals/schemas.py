@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import datetime
+from functools import cached_property
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -179,7 +180,7 @@ class SignalIn(_Part):
         """The kind of incident that this signal opens."""
         return KINDS.get(self.type, "other")
 
-    @property
+    @cached_property
     def dedup_key(self) -> str:
         """What one open incident at a time stands for.
 

@@ -48,14 +48,20 @@ class Home:
         ends_at = {"ends_at": "2026-02-01T00:00:00Z", **values}
         return await self.give(kind="share", username=to.username, **ends_at)
 
-    async def press(self, household: UUID | None = None, kind: str = "fire", **values: Any) -> str:
+    async def press(
+        self,
+        household: UUID | None = None,
+        kind: str = "fire",
+        button: Client | None = None,
+        **values: Any,
+    ) -> str:
         """Raise an alarm of the household; return the incident."""
         event = {
             "specversion": "1.0", "id": str(new_id()), "source": "/buttons/1",
             "type": f"org.camerahub.alarm.{kind}",
             "data": {"household_id": str(household or self.id), **values},
         }  # fmt: skip
-        answer = await self.sensor.post("/api/v1/signals", json=event)
+        answer = await (button or self.sensor).post("/api/v1/signals", json=event)
         assert answer.status_code == 201, answer.text
         incident: str = answer.json()["incident_id"]
         return incident
@@ -92,7 +98,7 @@ async def home(scene: Scene, sign_in: SignIn, service_client: ServiceClient) -> 
     async with scene.hub.database.transaction() as session:
         camera = await scene.hub.devices.get(session, scene.camera_id)
         camera.place_kind, camera.household_id = "home", household
-    sensor = await service_client(["signal.post"], AREA, at=scene.server)
+    sensor = await service_client(["signal.post"], AREA, at=scene.server, household_id=household)
     return Home(scene, household, member, admin, sensor)
 
 
@@ -282,13 +288,16 @@ async def test_an_alarm_opens_the_home_to_who_answers_it_and_closes_it_with_itse
     assert (await duty.get("/api/v1/cameras")).json()["items"] == []
 
 
-async def test_what_opens_nothing(home: Home, sign_in: SignIn) -> None:
+async def test_what_opens_nothing(
+    home: Home, sign_in: SignIn, service_client: ServiceClient
+) -> None:
     """Another household's alarm, an exercise, who has no duty there, who only reads it."""
     duty = await sign_in("duty_staff", AREA, at=home.scene.server)
     await home.give(kind="alarm")
     neighbour = await sign_in("resident", AREA, at=home.scene.server)
     flat = await make_household(home.admin, "Flat 1205", neighbour)
-    foreign = await home.press(flat)
+    button = await service_client(["signal.post"], AREA, at=home.scene.server, household_id=flat)
+    foreign = await home.press(flat, button=button)
     exercise = await home.press(status="Exercise", kind="medical")
     for incident in (foreign, exercise):
         await home.step(duty, incident, "handle")
