@@ -8,7 +8,12 @@ from governance.alarms.dc09.sealed import seal, unseal
 
 
 def plain(
-    data: str, *, account: str = "AB12", seq: int = 1, id: str = "SIA-DCS", at: datetime | None = None
+    data: str,
+    *,
+    account: str = "AB12",
+    seq: int = 1,
+    id: str = "SIA-DCS",
+    at: datetime | None = None,
 ) -> bytes:
     """A frame in the clear. `data` such as `NFA1`, or `1110 01 015` of Contact ID."""
     stamp = "" if at is None else stamp_of(at)
