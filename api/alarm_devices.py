@@ -7,13 +7,15 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from access.factors.totp import qr_svg
 from access.households.models import Household
 from access.households.service import resource_of
 from access.policy.types import Actor
 from api.door import permit, require
 from api.hub import Hub, HubDep
+from api.own_site import base_url
 from api.pages import Page, Paging
-from core.errors import NotFoundError
+from core.errors import ConflictError, NotFoundError
 from governance.alarms import codes, repository
 from governance.alarms.models import AlarmDevice
 from governance.alarms.schemas import (
@@ -152,13 +154,28 @@ async def remove_alarm_device(
 async def create_pairing_code(
     household_id: UUID,
     body: PairingCodeCreate,
+    request: Request,
     hub: HubDep,
     actor: Annotated[Actor, permit("household.alarm")],
 ) -> PairingCodeOut:
     """Make a code for a device of the own household: ten minutes, one device."""
     async with hub.database.transaction() as session:
         household = await _locked(hub, session, actor, household_id)
-        return await hub.alarm_devices.make_code(session, actor, household, body.kind)
+        made = await hub.alarm_devices.make_code(session, actor, household, body.kind)
+    link = _page_link(hub, request, made)
+    return made.model_copy(update={"link": link, "qr_svg": qr_svg(link)}) if link else made
+
+
+def _page_link(hub: Hub, request: Request, made: PairingCodeOut) -> str:
+    """Return where the device's own page takes the code; "" without such a page or address."""
+    page = {"phone": "alarm", "tv": "tv"}.get(made.kind)
+    if page is None:
+        return ""
+    try:
+        # After the #: browsers keep it to themselves, so it stands in no log.
+        return f"{base_url(hub, request)}/{page}#pair={made.code}"
+    except ConflictError:
+        return ""
 
 
 async def _locked(hub: Hub, session: AsyncSession, actor: Actor, household_id: UUID) -> Household:

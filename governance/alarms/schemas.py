@@ -179,11 +179,17 @@ class PairingCodeCreate(BaseModel):
 
 
 class PairingCodeOut(BaseModel):
-    """A code to type into a device; shown once."""
+    """A code to type into a device; shown once.
+
+    `link` opens the device's page with the code filled in, `qr_svg` is the same as a picture;
+    both are empty for what has no page, and where the hub does not know its own address.
+    """
 
     code: str
     kind: DeviceKind
     expires_at: datetime
+    link: str = ""
+    qr_svg: str = ""
 
 
 class PairIn(BaseModel):
