@@ -20,6 +20,7 @@ from governance.deliveries.keys import hashed
 from governance.deliveries.models import Delivery
 from governance.deliveries.schemas import AnswerPageOut, AnswerWord
 from governance.deliveries.service import Deliveries
+from governance.deliveries.texts import SEPARATOR
 from governance.incidents import repository as incident_rows
 from governance.incidents.models import Incident
 
@@ -96,7 +97,7 @@ class Answers:
             severity=incident.severity,
             status=incident.status,
             number="" if contact else incident.number,
-            place=cleaned(" ".join(part for part in (area, home, spot) if part)),
+            place=cleaned(SEPARATOR.join(part for part in (area, home, spot) if part)),
             opened_at=incident.opened_at,
             name=row.recipient_name,
             answer=cast(AnswerWord | None, row.answer),

@@ -24,7 +24,7 @@ from governance.deliveries.chat import AppriseCarrier, ChatMessage
 from governance.deliveries.keys import DeliveryKeys
 from governance.deliveries.models import Delivery, Gateway
 from governance.deliveries.outcome import Outcome, failed
-from governance.deliveries.texts import Text, Told, compose
+from governance.deliveries.texts import SEPARATOR, Text, Told, compose
 from governance.incidents.models import Incident
 
 Send = Callable[[float], Awaitable[Outcome]]
@@ -165,7 +165,7 @@ class Errands:
             return cleaned(home)
         spot = "" if incident.household_id else incident.zone_name or incident.camera_name
         area = incident.area.rpartition("/")[2]
-        return cleaned(" ".join(part for part in (area, home, spot) if part))
+        return cleaned(SEPARATOR.join(part for part in (area, home, spot) if part))
 
     def _when(self, at: datetime) -> str:
         """Return the moment in the site's time: the clock, and the date if it is not today."""

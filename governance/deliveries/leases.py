@@ -74,7 +74,7 @@ class Leases:
         async with self._database.transaction() as session:
             while len(taken) < limit:
                 full = [lane for lane, running in load.items() if running >= lane_limit]
-                rows = await self._due(session, full)
+                rows = await self._due(session, full, limit - len(taken))
                 if not rows:
                     break
                 incidents = await _incidents_of(session, rows)
@@ -109,7 +109,9 @@ class Leases:
             )
             return len(moved.all())
 
-    async def _due(self, session: AsyncSession, full: Sequence[str]) -> Sequence[Delivery]:
+    async def _due(
+        self, session: AsyncSession, full: Sequence[str], room: int
+    ) -> Sequence[Delivery]:
         query = (
             select(Delivery)
             .where(
@@ -118,7 +120,8 @@ class Leases:
                 Delivery.lane.not_in(full),
             )
             .order_by(Delivery.rank.desc(), Delivery.not_before, Delivery.id)
-            .limit(_BATCH)
+            # No more than are wanted: what is locked here, another process passes over.
+            .limit(min(room, _BATCH))
             .with_for_update(skip_locked=True)
             .execution_options(populate_existing=True)
         )

@@ -11,6 +11,9 @@ from typing import Any
 SHORT = {"zh": 70, "en": 160}
 """Characters of one SMS: 70 of UCS-2, 160 of GSM 03.38."""
 
+SEPARATOR = "·"
+"""Between the parts of a place, the widest first: `翠园·3栋201`."""
+
 _MIN_PLACE = 4  # characters of a place worth keeping
 
 _WORDS: dict[str, dict[str, str]] = {
@@ -139,8 +142,10 @@ def compose(told: Told) -> Text:
                 words["consent"].format(household=told.where) + told.link,
             )
         case "code":
-            said = words["code"].format(site=told.site, code=told.about["digits"])
-            return _plain(words["code_title"], said)
+            digits = str(told.about["digits"])
+            said = words["code"].format(site=told.site, code=digits)
+            slowly = words["code"].format(site=told.site, code=" ".join(digits))
+            return Text(words["code_title"], said, said, slowly)
         case "test":
             return _plain(words["test_title"], words["test"].format(site=told.site))
         case _:
@@ -214,10 +219,16 @@ def _short(
     said = " ".join(part for part in (head, told.where, told.when) if part)
     if len(said) + len(tail) > limit:
         room = limit - len(tail) - len(head) - len(told.when) - 2
-        where = told.where if room >= len(told.where) else told.where[-max(room, _MIN_PLACE) :]
-        said = " ".join(part for part in (head, where, told.when) if part)
+        said = " ".join(part for part in (head, _shortened(told.where, room), told.when) if part)
     asked = words["reply_asked"] if asks and told.replies else ""
     for more in (_unanswered(told.unanswered, words), asked):
         if more and len(said) + len(words["comma"]) + len(more) + len(tail) <= limit:
             said += words["comma"] + more
     return said + tail
+
+
+def _shortened(where: str, room: int) -> str:
+    """Return the end of a place, where it is most exact, in `room` characters if that can be."""
+    while len(where) > room and SEPARATOR in where:
+        where = where.partition(SEPARATOR)[2]
+    return where if len(where) <= room else where[-max(room, _MIN_PLACE) :]
