@@ -11,9 +11,11 @@ from app.cli import (
     access,
     areas,
     cameras,
+    drill,
     duty,
     exports,
     homes,
+    incidents,
     law,
     ledger,
     models,
@@ -40,6 +42,8 @@ app.add_typer(duty.app, name="duty")
 app.add_typer(exports.app, name="exports")
 app.add_typer(homes.app, name="households")
 app.add_typer(homes.grants, name="grants")
+app.add_typer(incidents.app, name="incidents")
+app.command("drill")(drill.drill)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(law.app, name="law")
 app.add_typer(law.residents, name="residents")
