@@ -27,6 +27,7 @@ from app.demo_home import (
     HOME_CAMERA_NAME,
     WITH_HOME,
     Home,
+    bind_devices,
     consent,
     make_home,
     place,
@@ -332,6 +333,7 @@ async def _add_cameras(demo: Demo, cameras: Sequence[dict[str, Any]], progress: 
         if demo.home is not None:
             async with signed_in(demo.url, demo.login("resident")) as resident:
                 await consent(resident)
+                demo.home = await bind_devices(resident, demo.home)
                 if demo.phones is not None:
                     await ask_contact(resident, demo.home)
         progress("waiting for pictures")

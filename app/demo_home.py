@@ -3,7 +3,7 @@
 Everything here goes through the HTTP interface, as the administrator and the resident do it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -21,10 +21,12 @@ WITH_HOME = 4
 
 @dataclass(frozen=True)
 class Home:
-    """The demo's household, and the token of its alarm button."""
+    """The demo's household, the token of its alarm button, and codes for a phone and a TV."""
 
     household_id: str
-    button_token: str
+    button_token: str = ""
+    phone_code: str = ""
+    tv_code: str = ""
 
 
 def succeeded(answer: httpx.Response) -> None:
@@ -37,19 +39,29 @@ def succeeded(answer: httpx.Response) -> None:
 
 
 async def make_home(admin: httpx.AsyncClient) -> Home:
-    """Make the household with its first member, and a token for its alarm button."""
+    """Make the household with its first member."""
     made = await admin.post("/households", json={"name": HOUSEHOLD, "area": AREA})
     succeeded(made)
     household_id = made.json()["id"]
     succeeded(
         await admin.post(f"/households/{household_id}/members", json={"username": "resident"})
     )
-    token = await admin.post(
-        "/tokens",
-        json={"name": f"Button of {HOUSEHOLD}", "scopes": ["signal.post"], "area": AREA},
+    return Home(household_id)
+
+
+async def bind_devices(resident: httpx.AsyncClient, home: Home) -> Home:
+    """Bind a button to the household, as the resident does, and make codes for a phone and a TV."""
+    path = f"/households/{home.household_id}"
+    made = await resident.post(
+        f"{path}/alarm-devices", json={"kind": "button", "name": "Button by the bed"}
     )
-    succeeded(token)
-    return Home(household_id, token.json()["token"])
+    succeeded(made)
+    codes = []
+    for kind in ("phone", "tv"):
+        code = await resident.post(f"{path}/pairing-codes", json={"kind": kind})
+        succeeded(code)
+        codes.append(code.json()["code"])
+    return replace(home, button_token=made.json()["token"], phone_code=codes[0], tv_code=codes[1])
 
 
 async def consent(resident: httpx.AsyncClient) -> None:
@@ -76,12 +88,8 @@ def place(home: Home | None) -> dict[str, Any]:
 
 def button(url: str, home: Home) -> str:
     """Return the command that presses the household's alarm button, for a shell."""
-    event = (
-        '{"specversion": "1.0", "id": "\'$(date +%s)\'", "source": "/buttons/1204", '
-        '"type": "org.camerahub.alarm.medical", '
-        f'"data": {{"household_id": "{home.household_id}"}}}}'
-    )
     return (
-        f"curl -s {url}/api/v1/signals -H 'Authorization: Bearer {home.button_token}' "
-        f"-H 'Content-Type: application/cloudevents+json' -d '{event}'"
+        f"curl -s {url}/api/v1/alarms -H 'Authorization: Bearer {home.button_token}' "
+        "-H 'Content-Type: application/json' -H \"Idempotency-Key: $(date +%s)\" "
+        '-d \'{"kind": "medical"}\''
     )

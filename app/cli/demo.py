@@ -57,7 +57,11 @@ def _welcome(demo: Demo) -> Panel:
             f"{HOUSEHOLD} has a camera of its own: [bold]resident[/bold] sees it, [bold]duty[/bold]"
             " does not.\nThe resident agreed that an own alarm opens it to whoever answers that "
             "alarm.\nPress the button with the command below, acknowledge as [bold]duty[/bold], "
-            "watch; close it, and the picture ends."
+            "watch; close it, and the picture ends.\n"
+            f"The alarm page of a phone is [bold]{demo.url}/alarm[/bold] (code "
+            f"[bold]{demo.home.phone_code}[/bold]), that of a TV [bold]{demo.url}/tv[/bold] (code "
+            f"[bold]{demo.home.tv_code}[/bold]). A code counts for ten minutes; the resident makes "
+            "new ones on the page of the home."
         )
     if demo.phones is not None:
         grid.add_row(
