@@ -69,8 +69,8 @@ class Dispatcher:
         """Tell whom step `index` of the incident's policy means now.
 
         Steps past the last repeat the last, the widest. Sets `incident.level` where the step
-        whistles. Does not publish and sets no timer: the caller does both. Run twice for the same
-        round, index and reason, it queues nothing the second time.
+        whistles. Does not publish and sets no timer: the caller does both. What was queued for
+        the same round, index and reason before is not queued again.
 
         Args:
             session: a transaction that has the outbox's lock.
