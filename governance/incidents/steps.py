@@ -141,17 +141,17 @@ class Steps(Kernel):
             await self.whistled(session, incident, reason, actor)
             await self.publish(session, incident, "whistle")
             return refusal
-        incident.returns += 1
         data = {
             "department": incident.department_name,
             "assignee": incident.assignee_name,
-            "returns": incident.returns,
+            "returns": incident.returns + 1,
         }
         _give(incident, None, None)
         _forget_handling(incident)
         await self._step(
             session, incident, Step.SEND_BACK, "send_back", actor=actor, note=reason, data=data
         )
+        incident.returns += 1
         await self._tell(session, incident, ["acknowledger", "duty"], "reminder", "send_back")
         return None
 
