@@ -54,7 +54,7 @@ class HandOvers:
 
         Raises:
             ForbiddenError: `not-your-hand-over`: the actor is neither of both.
-            InvalidInputError: `same-person`, or `not-of-this-post`.
+            InvalidInputError: `hand-over-to-oneself`, or `not-of-this-post`.
             ConflictError: `not-on-duty`, or `hand-over-open`.
         """
         if actor.id not in {from_id, to_id}:
@@ -63,7 +63,7 @@ class HandOvers:
             raise InvalidInputError(
                 "Nobody hands over to themselves.",
                 remedy="Choose who takes over.",
-                code="same-person",
+                code="hand-over-to-oneself",
             )
         await areas.require_post(session, [to_id], Role(rota.post), rota.area)
         now = self._clock.now()

@@ -290,7 +290,7 @@ async def test_a_refused_hand_over_changes_nothing_and_says_why(
             await kernel.hand_overs.take(session, actor(other), row, found)
     for wrong, code in (
         ({**mine, "actor": actor(third)}, "not-your-hand-over"),
-        ({**mine, "to_id": usual.id}, "same-person"),
+        ({**mine, "to_id": usual.id}, "hand-over-to-oneself"),
         ({"actor": actor(other), "from_id": other.id, "to_id": usual.id}, "not-on-duty"),
     ):
         with pytest.raises((ConflictError, ForbiddenError, InvalidInputError)) as caught:
