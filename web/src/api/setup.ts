@@ -128,13 +128,13 @@ export const policies = {
 
 /* Gateways and webhooks. */
 
-export type GatewayBody = Schemas['GatewayCreate']
+export type GatewayBody = Omit<Schemas['GatewayCreate'], 'active'>
 export type GatewayChannel = GatewayBody['channel']
 export type Gateway = Omit<Schemas['GatewayOut'], 'channel' | 'kind'> & Pick<GatewayBody, 'channel' | 'kind'>
 
 export const gateways = {
   list: () => result(client.GET('/api/v1/gateways', { signal: patience() })) as Promise<Gateway[]>,
-  add: (body: GatewayBody) => result(client.POST('/api/v1/gateways', send(body))),
+  add: (body: GatewayBody) => result(client.POST('/api/v1/gateways', send({ ...body, active: true }))),
   change: (gateway_id: string, body: Schemas['GatewayChange']) =>
     result(client.PATCH('/api/v1/gateways/{gateway_id}', put({ gateway_id }, body))),
   test: (gateway_id: string, to: string) =>

@@ -33,14 +33,18 @@ export function shown(nodes: readonly AreaNode[], open: ReadonlySet<string>): Ar
   return nodes.flatMap((node) => [node, ...(open.has(node.area.path) ? shown(node.children, open) : [])])
 }
 
-/** The names from the top down to `path`, as far as they are known: "Riverside › Jade garden". */
+/**
+ * The names from the top down to `path`: "Riverside › Jade garden". Areas above the own ones are
+ * not known and left out; of a path outside of the tree its parts stand there.
+ */
 export function nameOf(path: string, areas: readonly Area[], last = 2): string {
   const parts = path.split('/').filter(Boolean)
-  const names = parts.map((part, index) => {
+  const names = parts.map((_part, index) => {
     const own = parts.slice(0, index + 1).join('/')
-    return areas.find((area) => area.path === own)?.name ?? part
+    return areas.find((area) => area.path === own)?.name
   })
-  return names.slice(-last).join(' › ')
+  const known = names.filter((name) => name !== undefined)
+  return (known.length > 0 && names.at(-1) !== undefined ? known : parts).slice(-last).join(' › ')
 }
 
 /** The level below `level`; the lowest is below itself. */

@@ -108,6 +108,17 @@ export function writeTarget({ word, above, room }: Target): string {
   return above > 0 ? `${word}+${above}` : word
 }
 
+/** The same people on several levels as one: of `duty`, `duty+1` and `duty+2` the last says all. */
+export function merged(targets: readonly string[]): (Target & { from: number })[] {
+  const found: (Target & { from: number })[] = []
+  for (const target of targets.map(readTarget)) {
+    const before = found.find((item) => item.word === target.word && item.room === target.room && item.above === target.above - 1)
+    if (before && target.word !== 'room') before.above = target.above
+    else found.push({ ...target, from: target.above })
+  }
+  return found
+}
+
 const units = [
   { unit: 'day', seconds: 86_400 },
   { unit: 'hour', seconds: 3600 },

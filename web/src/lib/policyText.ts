@@ -5,7 +5,7 @@ import { language } from '@/i18n'
 import { nameOf } from './areaTree'
 import { listed } from './grantText'
 import { daysAsRun } from './hours'
-import { readTarget, spanText, type Policy, type PolicyStep } from './policies'
+import { merged, readTarget, spanText, type Policy, type PolicyStep } from './policies'
 
 /** Dispatch policies in plain words, in the person's language. */
 export function usePolicyText(areas: () => readonly Area[]): {
@@ -21,11 +21,16 @@ export function usePolicyText(areas: () => readonly Area[]): {
   const span = (seconds: number): string => spanText(seconds, language.value)
   const kind = (name: string): string => (te(`kind.${name}`) ? t(`kind.${name}`) : name)
   const channel = (name: string): string => (te(`via.${name}`) ? t(`via.${name}`) : name)
-  const target = (text: string): string => {
-    const { word, above, room } = readTarget(text)
+  const group = ({ word, from, above, room }: ReturnType<typeof merged>[number]): string => {
     if (word === 'room') return t('policies.room', { room })
     const name = te(`whom.${word}`) ? t(`whom.${word}`) : word
-    return above > 0 ? t('policies.above', { name, n: above }) : name
+    if (above === 0) return name
+    if (from < above) return t(from === 0 ? 'policies.upTo' : 'policies.between', { name, from, n: above })
+    return above === 1 ? t('policies.aboveOne', { name }) : t('policies.above', { name, n: above })
+  }
+  const target = (text: string): string => {
+    const { word, above, room } = readTarget(text)
+    return group({ word, from: above, above, room })
   }
   const hours = ({ days, from, to }: ScheduleEntry): string => {
     const run = daysAsRun(days)
@@ -49,7 +54,7 @@ export function usePolicyText(areas: () => readonly Area[]): {
       return parts.join(t('policies.comma'))
     },
     step: ({ after_s, targets, channels, whistle }) => {
-      const who = listed(targets.map(target))
+      const who = listed(merged(targets).map(group))
       const told = channels.length
         ? t('policies.tell', { who, channels: listed(channels.map(channel)) })
         : t('policies.tellConsole', { who })
