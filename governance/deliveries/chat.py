@@ -51,6 +51,8 @@ _KEPT = frozenset(
 _IGNORED = frozenset({"qsd", "qsd+", "qsd-", "qsd:", "query", "fullpath", "path", "targets",
                       "rto", "cto", "format", "overflow", "emojis", "interpret_escapes",
                       "tz", "redirect", "store", "batch", "tags"})  # fmt: skip
+_ASKED = frozenset({"smtp", "from", "mode", "name", "reply", "verify", "source", "sender", "region",
+                    "apikey", "secret", "token", "key", "unicode", "sid"})  # fmt: skip
 _ROBOTS = frozenset({"wecombot", "feishu", "lark"})  # they have no targets
 _THREADS = 32
 
@@ -88,7 +90,7 @@ def read_address(channel: str, url: str) -> dict[str, Any]:
             remedy=f"Compare it with what Apprise says of {schema}://.",
         )
     foreign = {name for name, value in found.items() if value and name not in _KEPT | _IGNORED}
-    asked = set(found.get("qsd") or ()) & {"pgp", "pgpkey", "cc", "bcc", "attach", "template"}
+    asked = set(found.get("qsd") or ()) - _ASKED
     if foreign or asked:
         raise GatewayAddressError(
             f"The address of the gateway holds {min(foreign | asked)!r}, which is not taken.",
