@@ -9,6 +9,7 @@ pytest_plugins = [
     "tests.support.live",
     "tests.support.receiver",
     "tests.support.redis",
+    "tests.support.broker",
 ]
 
 # Without this structlog would draw rich tracebacks with local variables: slow, and they may hold

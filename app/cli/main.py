@@ -9,6 +9,7 @@ import typer
 
 from app.cli import (
     access,
+    alarms,
     areas,
     cameras,
     drill,
@@ -36,6 +37,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(access.app, name="access")
+app.add_typer(alarms.app, name="alarms")
 app.add_typer(areas.app, name="areas")
 app.add_typer(cameras.app, name="cameras")
 app.add_typer(duty.app, name="duty")

@@ -93,6 +93,16 @@ async def households(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID,
     return {row.id: row for row in found}
 
 
+async def called(session: AsyncSession, text: str) -> list[UUID]:
+    """Return the households with this id or name that live there; at most two of them."""
+    query = select(Household.id).where(Household.closed_at.is_(None)).limit(2)
+    try:
+        query = query.where(Household.id == UUID(text))
+    except ValueError:
+        query = query.where(Household.name == text)
+    return list(await session.scalars(query))
+
+
 async def watched(session: AsyncSession) -> Sequence[AlarmDevice]:
     """Return the devices in use that promise heartbeats or have told of a low battery."""
     query = select(AlarmDevice).where(
