@@ -50,7 +50,7 @@ class BeforeAnswer:
                 self.death.occasion()
             await send(message)
 
-        is_post = scope["type"] == "http" and scope["path"].endswith("/signals")
+        is_post = scope["type"] == "http" and scope["path"].endswith(("/signals", "/alarms"))
         await self.app(scope, receive, mortal_send if is_post else send)
 
 
