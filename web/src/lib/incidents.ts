@@ -12,15 +12,16 @@ export function isAlarm(incident: Pick<Incident, 'kind'>): boolean {
   return incident.kind.startsWith('alarm_')
 }
 
-/** Order of the queue: alarms of residents, then most severe, then newest; suspended ones last. */
+/** Order of the queue: alarms of residents, then most severe, then newest; drills behind, suspended ones last. */
 export function byUrgency(a: Incident, b: Incident): number {
   return rankOf(a) - rankOf(b) || byNewest(a, b)
 }
 
 function rankOf(incident: Incident): number {
   const severity = severities.indexOf(incident.severity)
-  if (incident.state === 'suspended') return 200 + severity
-  return isAlarm(incident) && incident.status === 'actual' ? severity : 100 + severity
+  if (incident.state === 'suspended') return 300 + severity
+  if (incident.status !== 'actual') return 200 + severity
+  return isAlarm(incident) ? severity : 100 + severity
 }
 
 /** Reading times is what sorting ten thousand incidents would spend its time on. */
@@ -45,7 +46,7 @@ export function mergeable(incident: Incident, open: readonly Incident[]): Incide
   const homes = (other: Incident): boolean =>
     isAlarm(incident) && isAlarm(other) && incident.household_id !== other.household_id
   return open
-    .filter((other) => other.id !== incident.id && near(other) && !homes(other))
+    .filter((other) => other.id !== incident.id && other.status === incident.status && near(other) && !homes(other))
     .sort((a, b) => Math.abs(opened(a) - opened(incident)) - Math.abs(opened(b) - opened(incident)))
 }
 

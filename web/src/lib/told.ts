@@ -11,11 +11,23 @@ export interface Told {
   kind: Delivery['recipient_kind']
   name: string
   ways: Way[]
-  /** Whether a message went out, or still may; what was withheld on purpose or has no answer yet counts. */
-  reached: boolean
+  /**
+   * Whether a message went out or still may. `console`: nothing leads to this account, which sees its
+   * console only; `no`: every way failed, or there is none.
+   */
+  reached: 'yes' | 'console' | 'no'
 }
 
-const lost: ReadonlySet<Delivery['state']> = new Set(['failed', 'given_up'])
+const nowhere: ReadonlySet<string> = new Set(['no-address', 'no-gateway'])
+
+function reached(kind: Delivery['recipient_kind'], ways: readonly Way[]): Told['reached'] {
+  const lost = ({ last: { state, code } }: Way): boolean =>
+    state === 'failed' || state === 'given_up' || (state === 'withheld' && nowhere.has(code))
+  if (!ways.every(lost)) return 'yes'
+  return kind === 'account' && ways.every(({ last }) => last.state === 'withheld') ? 'console' : 'no'
+}
+
+const ORDER: Told['reached'][] = ['no', 'console', 'yes']
 
 /** Everybody who was told, in the order they were; those whom nothing reached first. */
 export function newestAttempts(deliveries: readonly Delivery[]): Told[] {
@@ -39,8 +51,8 @@ export function newestAttempts(deliveries: readonly Delivery[]): Told[] {
       kind: head.recipient_kind,
       name: head.recipient_name,
       ways: list,
-      reached: !list.every(({ last }) => lost.has(last.state)),
+      reached: reached(head.recipient_kind, list),
     }
   })
-  return told.sort((a, b) => Number(a.reached) - Number(b.reached))
+  return told.sort((a, b) => ORDER.indexOf(a.reached) - ORDER.indexOf(b.reached))
 }
