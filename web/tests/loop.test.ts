@@ -95,14 +95,18 @@ describe('who was told', () => {
       delivery({ id: '1', attempt: 1, state: 'failed' }),
       delivery({ id: '2', attempt: 2, state: 'sent', created_at: '2026-11-22T08:00:10Z' }),
       delivery({ id: '3', recipient_id: 'q', recipient_name: 'Wang', state: 'given_up' }),
-      delivery({ id: '4', recipient_id: 'r', recipient_name: 'Test', state: 'withheld' }),
+      delivery({ id: '4', recipient_id: 'r', recipient_name: 'Test', state: 'withheld', code: 'exercise' }),
+      delivery({ id: '5', recipient_id: 's', recipient_name: 'Desk', state: 'withheld', code: 'no-address' }),
+      delivery({ id: '6', recipient_id: 't', recipient_name: 'Neighbour', recipient_kind: 'contact', state: 'withheld', code: 'no-address' }),
     ])
     expect(told.map(({ name, reached }) => [name, reached])).toEqual([
-      ['Wang', false],
-      ['Li Wei', true],
-      ['Test', true],
+      ['Wang', 'no'],
+      ['Neighbour', 'no'],
+      ['Desk', 'console'],
+      ['Li Wei', 'yes'],
+      ['Test', 'yes'],
     ])
-    expect(told[1]?.ways).toMatchObject([{ attempts: 2, last: { id: '2' } }])
+    expect(told[3]?.ways).toMatchObject([{ attempts: 2, last: { id: '2' } }])
   })
 })
 
