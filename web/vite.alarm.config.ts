@@ -10,12 +10,15 @@ const OLDEST = 'chrome68'
 
 const outDir = fileURLToPath(new URL('../api/console', import.meta.url))
 
+/** The files of this program, told by their names from the console's. */
+const OWN = 'sos-'
+
 /** The console's files stay; those of an earlier alarm would be kept for offline, too. */
 const withoutEarlier: Plugin = {
   name: 'without-earlier-alarm',
   buildStart() {
     try {
-      const names = readdirSync(join(outDir, 'assets')).filter((name) => name.startsWith('alarm-'))
+      const names = readdirSync(join(outDir, 'assets')).filter((name) => name.startsWith(OWN))
       for (const name of names) rmSync(join(outDir, 'assets', name))
     } catch {
       return // nothing is built yet
@@ -36,7 +39,7 @@ export default defineConfig({
       injectRegister: false,
       manifest: false,
       injectManifest: {
-        globPatterns: ['alarm.html', 'assets/alarm-*', 'alarm-icon.svg', 'icon-192.png', 'badge-96.png'],
+        globPatterns: ['alarm.html', `assets/${OWN}*`, 'alarm-icon.svg', 'icon-192.png', 'badge-96.png'],
         rollupFormat: 'iife',
         target: OLDEST,
         minify: true,
@@ -61,9 +64,9 @@ export default defineConfig({
     rolldownOptions: {
       input: fileURLToPath(new URL('./alarm.html', import.meta.url)),
       output: {
-        entryFileNames: 'assets/alarm-[hash].js',
-        chunkFileNames: 'assets/alarm-[name]-[hash].js',
-        assetFileNames: 'assets/alarm-[name]-[hash][extname]',
+        entryFileNames: `assets/${OWN}[hash].js`,
+        chunkFileNames: `assets/${OWN}[name]-[hash].js`,
+        assetFileNames: `assets/${OWN}[name]-[hash][extname]`,
       },
     },
   },

@@ -1,5 +1,10 @@
 /// <reference lib="webworker" />
-/** The service worker of /alarm and /tv: their files for offline, sending on, and pushes. */
+/**
+ * The service worker: keeps the files of /alarm and /tv for offline, sends on, and shows pushes.
+ *
+ * The console registers it for the whole site, to be pushed to; there it answers no request at all, so
+ * that pages of the console are never older than the hub.
+ */
 import { deliverAll } from './deliver'
 import { openStore } from './store'
 import { hasMore } from './types'
@@ -28,6 +33,10 @@ const PAGE = '/alarm.html'
 const shell = self.__WB_MANIFEST.map((entry) => (typeof entry === 'string' ? { url: entry, revision: null } : entry))
 const urls = shell.map(({ url }) => (url.startsWith('/') ? url : `/${url}`))
 
+function keepsPages(): boolean {
+  return /\/(alarm|tv)$/.test(new URL(self.registration.scope).pathname)
+}
+
 /** One cache for each state of the files: a page never gets parts of two. */
 function cacheName(): string {
   let sum = 5381
@@ -52,13 +61,16 @@ async function fromShell(key: string, request: Request): Promise<Response> {
   return (await cache.match(key)) ?? fetch(request)
 }
 
-self.addEventListener('install', (event) => event.waitUntil(keepShell()))
+self.addEventListener('install', (event) => {
+  // A newer one waits until no alarm page is open; where there is none, there is nothing to wait for.
+  event.waitUntil(keepsPages() ? keepShell() : self.skipWaiting())
+})
 self.addEventListener('activate', (event) => event.waitUntil(dropOthers()))
 
 self.addEventListener('fetch', (event) => {
   const { request } = event
   const url = new URL(request.url)
-  if (request.method !== 'GET' || url.origin !== self.location.origin) return
+  if (!keepsPages() || request.method !== 'GET' || url.origin !== self.location.origin) return
   if (request.mode === 'navigate') event.respondWith(fromShell(PAGE, request))
   else if (urls.includes(url.pathname)) event.respondWith(fromShell(url.pathname, request))
 })
