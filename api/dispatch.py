@@ -1,6 +1,6 @@
 """Dispatch policies: read, checked, replaced as a whole, and tried out."""
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Annotated
 
 import yaml
@@ -110,6 +110,7 @@ async def forecast(hub: Hub, session: AsyncSession, body: ForecastRequest) -> Fo
             remedy="Ask for a time within a year.",
             code="time-out-of-range",
         )
+    at = at.astimezone(UTC)
     facts = PolicyFacts(body.kind, body.severity, body.status, area, body.household_id)
     if body.policies is None:
         await hub.governance.policies.load(session)

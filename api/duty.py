@@ -1,6 +1,6 @@
 """Rotas, who is on duty, and hand-overs."""
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -54,8 +54,9 @@ async def read_duty(
             remedy="Ask for a time within a year.",
             code="time-out-of-range",
         )
+    when = (at or now).astimezone(UTC)
     async with hub.database.read() as session:
-        return await views.describe_duty(session, area, at or now, hub.settings.site.zone)
+        return await views.describe_duty(session, area, when, hub.settings.site.zone)
 
 
 @router.get("/rotas")
