@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -272,8 +272,8 @@ class Steps(Kernel):
                 remedy="Choose such a moment; it can be suspended again afterwards.",
                 detail={"errors": [{"field": "until", "message": "is not within the limit"}]},
             )
-        incident.suspended_until = until
-        data = {"until": until.isoformat()}
+        incident.suspended_until = until.astimezone(UTC)
+        data = {"until": incident.suspended_until.isoformat()}
         await self._step(
             session, incident, Step.SUSPEND, "suspend", actor=actor, note=reason, data=data
         )
