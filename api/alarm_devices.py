@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from access.factors.totp import qr_svg
 from access.households.models import Household
 from access.households.service import resource_of
-from access.policy.types import Actor
+from access.policy.types import Actor, Resource
 from api.door import permit, require
 from api.hub import Hub, HubDep
 from api.own_site import base_url
@@ -110,6 +110,27 @@ async def _self(hub: Hub, session: AsyncSession, actor: Actor) -> AlarmDevice:
             "Who asks is no alarm device.", remedy="Ask with the token of a device."
         )
     return device
+
+
+@router.delete("/alarm-devices/{device_id}", status_code=204)
+async def withdraw_alarm_device(
+    device_id: UUID, hub: HubDep, actor: Annotated[Actor, permit("device.write")]
+) -> None:
+    """Take a lost or broken device out of its household, which can let it in again."""
+    async with hub.database.transaction() as session:
+        found = await hub.alarm_devices.known(session, device_id)
+        area = found.household.area if found is not None else ""
+        if (
+            found is None
+            or not hub.policy.authorize(
+                actor, "device.write", Resource("device", id=str(device_id), area=area)
+            ).allowed
+        ):
+            raise NotFoundError(
+                "There is no such alarm device.", remedy="It may lie outside of your areas."
+            )
+        household = await hub.households.locked(session, found.household.id)
+        await hub.alarm_devices.remove(session, actor, household, device_id)
 
 
 @router.get("/households/{household_id}/alarm-devices")

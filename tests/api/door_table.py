@@ -579,6 +579,7 @@ TABLE = [
     Row("POST", "/api/v1/alarms/{alarm_id}/cancel", "household", body={}),
     Row("GET", "/api/v1/households/{household_id}/alarms", "household", things=True),
     Row("GET", "/api/v1/alarm-devices", "duty_staff supervisor auditor administrator"),
+    Row("DELETE", "/api/v1/alarm-devices/{device_id}", ADMIN, things=True),
     Row("POST", "/api/v1/alarm-devices/pair", "everybody"),
     Row("GET", "/api/v1/alarm-devices/me", "household"),
     Row("POST", "/api/v1/alarm-devices/me/heartbeat", "household", body={}),

@@ -266,3 +266,17 @@ async def test_what_was_heard_outlives_a_store_that_was_away(
     await device_watch(hub).look()
     (row,) = [r for r in await in_store(hub, AlarmDevice) if str(r.id) == device_id]
     assert (row.last_seen_at, row.battery_pct) == (clock.now(), 50)
+
+
+async def test_an_administrator_takes_a_lost_device_out_and_lets_none_in(
+    home: Home, sign_in: SignIn
+) -> None:
+    admin, elsewhere = await sign_in("administrator"), await sign_in("administrator", "demo/x")
+    path = f"/api/v1/alarm-devices/{home.device_id}"
+    assert (await elsewhere.delete(path)).status_code == 404
+    assert (await admin.delete(path)).status_code == 204
+    assert (await home.device.post("/alarms", json=press())).status_code == 401
+    assert (await admin.delete(path)).status_code == 404
+    body = {"kind": "phone", "name": "Mine"}
+    made = await admin.post(f"/api/v1/households/{home.id}/alarm-devices", json=body)
+    assert made.status_code in {403, 404}

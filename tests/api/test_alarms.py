@@ -3,17 +3,20 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from access.ledger.models import LedgerEntry
 from api.hub import Hub
 from core.clock import ManualClock
 from core.ids import new_id
 from governance.alarms.models import AlarmDevice
+from governance.deliveries.models import Delivery
+from governance.deliveries.types import Recipient
 from governance.incidents.models import Incident, IncidentLog
 from governance.signals.models import Signal
 from tests.support.http import ASGI_ORIGIN, Client, ServiceClient, SignIn
@@ -325,3 +328,56 @@ async def test_a_test_press_is_remembered_and_due_again_after_a_month(
     (incident,) = await in_store(hub, Incident)
     assert incident.status == "test"
     assert [device.tested_at for device in await in_store(hub, AlarmDevice)] == [clock.now()]
+
+
+async def test_an_alarm_that_was_merged_is_followed_where_it_is_dealt_with(
+    hub: Hub, home: Home, sign_in: SignIn
+) -> None:
+    fire, medical = press("fire"), press("medical")
+    into = (await home.device.post("/alarms", json=fire)).json()
+    merged = (await home.device.post("/alarms", json=medical)).json()
+    duty = await sign_in("duty_staff", AREA)
+    path = "/api/v1/incidents"
+    answer = await duty.post(
+        f"{path}/{merged['incident_id']}/merge",
+        json={"version": 1, "into_id": into["incident_id"], "reason": "One flat, one call."},
+    )
+    assert answer.status_code == 200, answer.text
+    now = (await duty.get(f"{path}/{into['incident_id']}")).json()
+    body = {"version": now["version"]}
+    await duty.post(f"{path}/{into['incident_id']}/acknowledge", json=body)
+    found = (await home.device.get(f"/alarms/{medical['id']}")).json()
+    assert (found["open"], found["number"], found["kind"]) == (True, into["number"], "medical")
+    assert [s["step"] for s in found["steps"]] == ["received", "seen"]
+    assert "merged" in [news["what"] for news in found["news"]]
+    await home.device.post(f"/alarms/{medical['id']}/cancel", json={})
+    asked = [e for e in await in_store(hub, IncidentLog) if e.action == "cancel_asked"]
+    assert [str(entry.incident_id) for entry in asked] == [into["incident_id"]]
+    now = (await duty.get(f"{path}/{merged['incident_id']}")).json()
+    answer = await duty.post(
+        f"{path}/{merged['incident_id']}/unmerge",
+        json={"version": now["version"], "reason": "Two people."},
+    )
+    assert answer.status_code == 200, answer.text
+    found = (await home.device.get(f"/alarms/{medical['id']}")).json()
+    assert (found["number"], found["cancel_asked_at"]) == (merged["number"], None)
+    assert [s["step"] for s in found["steps"]] == ["received"]
+
+
+async def test_those_who_were_told_hear_that_it_was_called_off(hub: Hub, home: Home) -> None:
+    made = (await home.device.post("/alarms", json=(pressed := press("fire")))).json()
+    async with hub.database.transaction() as session:
+        incident = await hub.governance.incidents.locked(session, UUID(made["incident_id"]))
+        neighbour = Recipient("contact", new_id(), "Wang Fang", "zh-CN")
+        await hub.governance.deliveries.queue(
+            session, incident, [neighbour], channels=("sms",), round_key="0", purpose="alert"
+        )
+        await session.execute(update(Delivery).values(state="sent"))
+    for _ in range(2):
+        await home.device.post(f"/alarms/{pressed['id']}/cancel", json={"note": "Toast."})
+    news = [row for row in await in_store(hub, Delivery) if row.purpose == "news"]
+    assert {(row.recipient_name, row.round_key.partition(":")[0]) for row in news} == {
+        ("Wang Fang", "cancel_asked")
+    }
+    # One message, by each of the ways tried; said again with the same words it is no second one.
+    assert len({row.round_key for row in news}) == 1

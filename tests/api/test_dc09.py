@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -12,16 +14,27 @@ from sqlalchemy import text
 from api.dc09.listener import MAX_CONNECTIONS, MAX_OF_ADDRESS, Listener
 from api.hub import Hub
 from core.clock import ManualClock
+from core.settings import DatabaseSettings, Dc09Settings, ServerSettings, Settings
 from governance.alarms.models import AlarmDevice
 from governance.incidents.models import Incident
 from governance.signals.models import Signal
 from tests.api.panel_kit import over_tcp, over_udp, plain, sealed, stamped, word
-from tests.api.test_alarms import Home, a_home, both_stores, in_store
-from tests.support.http import SignIn
+from tests.api.test_alarms import AREA, Home, a_home, both_stores, in_store
+from tests.support.http import LiveServer, SignIn
 from tests.support.waiting import until
 
 KEY = bytes(range(16))
 ways = pytest.mark.parametrize("send", [over_tcp, over_udp], ids=["tcp", "udp"])
+
+
+@pytest.fixture
+def settings(tmp_path: Path, hub_url: str, request: pytest.FixtureRequest) -> Settings:
+    return Settings(
+        data_dir=tmp_path / "data",
+        database=DatabaseSettings(url=hub_url),
+        server=ServerSettings(host="127.0.0.1", port=0, hosts=["testserver"]),
+        dc09=Dc09Settings(port=free_port() if getattr(request, "param", "") else 0),
+    )
 
 
 @pytest.fixture
@@ -216,3 +229,23 @@ async def test_crowds_and_garbage_keep_no_panel_out(hub: Hub, port: int) -> None
     for _, other in [*idle, (reader, writer)]:
         other.close()
     await until(lambda: door.connections == 0)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+@pytest.mark.parametrize("settings", ["with a port"], indirect=True)
+async def test_a_server_opens_the_port_and_shows_how_it_is(
+    server: LiveServer, sign_in: SignIn, home: Home
+) -> None:
+    hub = server.hub
+    await until(lambda: hub.alarm_devices.dc09.state == "open")
+    answer = await over_tcp(hub.settings.dc09.port, plain("NFA1", at=hub.clock.now()))
+    assert word(answer) == "ACK 0001"
+    duty = await sign_in("duty_staff", AREA, at=server)
+    doors = (await duty.get("/api/v1/system")).json()["alarm_doors"]
+    assert (doors["mqtt"]["state"], doors["dc09"]["state"]) == ("off", "open")
+    assert doors["dc09"]["received"] == 1
