@@ -180,6 +180,20 @@ def packages(dev: bool) -> None:
             run([*uv, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)])
 
 
+def peers() -> None:
+    """Install what benchmarks run beside the hub, each in an environment of its own."""
+    wanted = REQUIREMENTS / "peer-alerta.txt"
+    there = ROOT / ".peers" / "alerta"
+    if not (there / "bin" / "gunicorn").exists():
+        (STAMPS / "peer alerta").unlink(missing_ok=True)
+    with step("peer alerta", wanted) as needed:
+        if needed:
+            run([str(PYTHON), "-m", "venv", "--clear", str(there)])
+            uv = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet"]
+            python = str(there / "bin" / "python")
+            run([*uv, "--python", python, "--require-hashes", "-r", str(wanted)])
+
+
 def node_suits(node: str) -> bool:
     """Tell whether the console's build tools run on this Node."""
     answer = subprocess.run([node, "--version"], check=False, capture_output=True, text=True)
@@ -234,6 +248,7 @@ def main(what: str) -> int:
             system_packages(APT_FOR_TESTS)
         if what == "bench":
             system_packages(APT_FOR_BENCH)
+            peers()
     except SetupError as error:
         sys.stderr.write(f"[setup] {error}\n")
         return 1
