@@ -4,18 +4,22 @@ import asyncio
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from access.policy.types import Actor
 from core.clock import ManualClock
-from core.errors import ConflictError
+from core.errors import ConflictError, InvalidInputError
 from core.ids import new_id
 from governance.incidents.models import Incident, IncidentLog
-from governance.incidents.transitions import OPEN_STATES
+from governance.incidents.steps import Whom
+from governance.incidents.transitions import OPEN_STATES, State
 from governance.outbox.models import OutboxEvent
 from governance.service import Governance, build_governance
 from governance.signals.models import Signal
@@ -26,6 +30,13 @@ from tests.governance.support import person, post, signal
 PEOPLE = [person("Li Na"), person("Wang Wei")]
 ZONES = ["Roof", "Pump house"]
 TYPES = ["org.camerahub.detection.intrusion", "org.camerahub.camera.offline"]
+
+VERBS = [
+    "acknowledge", "triage", "dispatch", "transfer", "send_back", "handle", "progress", "suspend",
+    "resume", "feedback", "verify", "return", "close", "close", "reopen", "merge", "unmerge",
+    "reject", "whistle", "ring_again", "note",
+]  # fmt: skip
+WATERWORKS = Whom(new_id(), "Waterworks")
 
 STEPS = st.one_of(
     st.tuples(
@@ -38,12 +49,12 @@ STEPS = st.one_of(
     st.tuples(st.just("again"), st.integers(0, 50)),
     st.tuples(
         st.just("act"),
-        st.sampled_from(["acknowledge", "handle", "feedback", "close", "note"]),
+        st.sampled_from(VERBS),
         st.integers(0, 5),
         st.sampled_from([0, 1]),
         st.booleans(),
     ),
-    st.tuples(st.just("advance"), st.sampled_from([1, 31, 61, 2000])),
+    st.tuples(st.just("advance"), st.sampled_from([1, 31, 61, 2000, 3_000_000])),
     st.tuples(st.just("jump"), st.sampled_from([-3600, 3600])),
     st.tuples(st.just("fire")),
     st.tuples(st.just("restart")),
@@ -81,22 +92,69 @@ class World:
         seen = found[which % len(found)]
         version = seen.version - 1 if stale else seen.version
         incidents, actor = self.kernel.incidents, PEOPLE[who]
-        with suppress(ConflictError):
+        with suppress(ConflictError, InvalidInputError):
             async with self.parts.database.transaction() as session:
                 incident = await incidents.locked(session, seen.id)
-                if verb == "acknowledge":
-                    await incidents.acknowledge(session, incident, actor, version)
-                elif verb == "handle":
-                    await incidents.handle(session, incident, actor, version, "")
-                elif verb == "feedback":
-                    await incidents.feedback(session, incident, actor, version, "done")
-                elif verb == "close":
-                    await incidents.close(
-                        session, incident, actor, version, note="x", resolution="handled"
-                    )
-                else:
-                    await incidents.note(session, incident, actor, "seen")
+                await self.take(session, incident, verb, actor, version)
                 await incidents.publish(session, incident, verb)
+
+    async def take(  # noqa: C901  # one case for each step
+        self, session: AsyncSession, incident: Incident, verb: str, actor: Actor, version: int
+    ) -> None:
+        incidents, at = self.kernel.incidents, (session, incident)
+        soon = self.clock.now() + timedelta(seconds=90)
+        match verb:
+            case "acknowledge" | "resume":
+                await getattr(incidents, verb)(*at, actor, version)
+            case "feedback" | "handle" | "reject" | "reopen":
+                await getattr(incidents, verb)(*at, actor, version, "so it is")
+            case "triage":
+                await incidents.triage(*at, actor, version, note="", severity="severe")
+            case "dispatch":
+                await incidents.dispatch(
+                    *at, actor, version, department=WATERWORKS, assignee=None, note=""
+                )
+            case "transfer":
+                await incidents.transfer(
+                    *at, actor, version, department=WATERWORKS, reason="theirs"
+                )
+            case "send_back":
+                await incidents.send_back(*at, actor, version, "not ours")
+            case "suspend":
+                await incidents.suspend(*at, actor, version, until=soon, reason="parts")
+            case "verify" | "return":
+                await incidents.verify(
+                    *at, actor, version, passed=verb == "verify", note="x", resolution="handled"
+                )
+            case "close":
+                await incidents.close(*at, actor, version, note="x", resolution="handled")
+            case "progress":
+                await incidents.progress(*at, actor, "going", 3)
+            case "whistle":
+                await incidents.whistle(*at, actor, "help")
+            case "ring_again":
+                if incident.is_open:
+                    await incidents.ring_again(*at)
+            case "merge":
+                into = await self.another(session, incident)
+                await incidents.merge(*at, actor, version, into=into, reason="one")
+                await incidents.publish(session, into, "merge")
+            case "unmerge":
+                into_again = await incidents.unmerge(*at, actor, version, "two")
+                if into_again is not None:
+                    await incidents.publish(session, into_again, "unmerge")
+            case _:
+                await incidents.note(*at, actor, "seen")
+
+    async def another(self, session: AsyncSession, incident: Incident) -> Incident:
+        """Return the newest other incident of the camera, or itself."""
+        query = (
+            select(Incident)
+            .where(Incident.camera_id == self.camera, Incident.id != incident.id)
+            .order_by(Incident.id.desc())
+            .limit(1)
+        )
+        return (await session.scalars(query)).one_or_none() or incident
 
     async def do(self, step: tuple[Any, ...]) -> None:
         match step:
@@ -147,16 +205,21 @@ class World:
         )
         pending = {t.incident_id: t for t in timers if not t.fired_at and not t.cancelled_at}
         assert len(pending) == sum(not t.fired_at and not t.cancelled_at for t in timers)
-        # Every open incident has a timer, to come or for the next look; a closed one has none.
-        assert set(pending) == {i.id for i in incidents.values() if i.is_open}
+        # Every open incident has a timer, to come or for the next look; a closed one waits for
+        # its archive, and what has ended otherwise for nothing.
+        assert set(pending) == {
+            i.id for i in incidents.values() if i.is_open or i.state == State.CLOSED
+        }
         keys = Counter(i.dedup_key for i in incidents.values() if i.is_open)
         assert not keys or max(keys.values()) == 1
         last_told = {e.incident_id: e.payload for e in events}
         for incident in incidents.values():
             assert incident.is_open == (incident.state in OPEN_STATES)
-            assert incident.is_open or incident.closed_at is not None
+            assert (incident.closed_at is None) == (incident.is_open or incident.state == "merged")
+            assert (incident.merged_into_id is not None) == (incident.state == "merged")
             timer = pending.get(incident.id)
-            assert incident.next_due_at == (timer.due_at if timer else None)
+            assert incident.next_due_at == (timer.due_at if timer and incident.is_open else None)
+            assert incident.waiting_for == (timer.kind if timer else None)
             history = [log for log in logs if log.incident_id == incident.id]
             moves = [log for log in history if log.to_state]
             assert [m.from_state for m in moves] == [None, *(m.to_state for m in moves[:-1])]
