@@ -12,6 +12,7 @@ from app.cli import (
     alarms,
     areas,
     cameras,
+    deliveries,
     drill,
     duty,
     exports,
@@ -40,6 +41,8 @@ app.add_typer(access.app, name="access")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(areas.app, name="areas")
 app.add_typer(cameras.app, name="cameras")
+app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(deliveries.gateways, name="gateways")
 app.add_typer(duty.app, name="duty")
 app.add_typer(exports.app, name="exports")
 app.add_typer(homes.app, name="households")

@@ -185,3 +185,16 @@ async def answer(
         .values(answer=word, answered_at=at, eta_at=eta_at)
         .execution_options(synchronize_session="fetch")
     )
+
+
+async def newest(
+    session: AsyncSession, *, incident_id: UUID | None, state: str | None, limit: int
+) -> list[Delivery]:
+    """Return the newest attempts, oldest of them first."""
+    query = select(Delivery)
+    if incident_id is not None:
+        query = query.where(Delivery.incident_id == incident_id)
+    if state is not None:
+        query = query.where(Delivery.state == state)
+    found = await session.scalars(query.order_by(Delivery.id.desc()).limit(limit))
+    return list(found.all())[::-1]
