@@ -1,0 +1,62 @@
+"""The drill against a real server: what it counts, what it leaves behind, and whom it tells."""
+
+import pytest
+from sqlalchemy import select
+
+from access.accounts.models import Account
+from access.households.models import Household
+from access.sessions.models import Session
+from access.tokens.models import ServiceToken
+from api.hub import Hub
+from app.drill import run_drill
+from core.clock import SystemClock
+from core.errors import UnavailableError
+from governance.deliveries.models import Delivery
+from governance.incidents.models import Incident
+from tests.governance.support import rows
+from tests.support.http import LiveServer
+
+ALARMS = 6
+
+
+@pytest.fixture
+def clock() -> SystemClock:
+    """A drill is in real time."""
+    return SystemClock()
+
+
+def quiet(*_: int) -> None:
+    """Show no progress."""
+
+
+@pytest.mark.parametrize("hub_url", ["sqlite", "postgresql"], indirect=True)
+async def test_a_drill_loses_nothing_tells_nobody_and_leaves_nothing_open(
+    hub: Hub, server: LiveServer
+) -> None:
+    figures = await run_drill(hub, server.url, alarms=ALARMS, rate=20, progress=quiet)
+    counted = [figures[n] for n in ("alarms", "receipts", "incidents", "lost", "duplicated")]
+    assert counted == [ALARMS, ALARMS, ALARMS, 0, 0]
+    for name in ("press_to_receipt_ms", "press_to_console_ms", "press_to_ack_ms"):
+        assert list(figures[name]) == ["p50", "p95", "p99"]
+        assert 0 < figures[name]["p50"] <= figures[name]["p95"] <= figures[name]["p99"]
+    incidents = await rows(hub.database, Incident)
+    assert {incident.status for incident in incidents} == {"exercise"}
+    assert not any(incident.is_open for incident in incidents)
+    assert all(incident.acknowledged_at is not None for incident in incidents)
+    sent = [d for d in await rows(hub.database, Delivery) if d.state in {"sent", "sending"}]
+    assert sent == []
+    [home] = await rows(hub.database, Household)
+    assert home.closed_at is not None
+    async with hub.database.read() as session:
+        accounts = (await session.scalars(select(Account))).all()
+        tokens = (await session.scalars(select(ServiceToken))).all()
+        sessions = (await session.scalars(select(Session))).all()
+    assert [account.active for account in accounts] == [False]
+    assert all(token.revoked_at is not None for token in tokens if token.household_id)
+    assert all(found.ended_at is not None for found in sessions)
+
+
+async def test_without_a_server_nothing_is_made(hub: Hub) -> None:
+    with pytest.raises(UnavailableError, match="No running hub"):
+        await run_drill(hub, "http://127.0.0.1:9", alarms=1, rate=1, progress=quiet)
+    assert await rows(hub.database, Household) == []
