@@ -163,8 +163,9 @@ def _show(step: "ForecastStep", at: str) -> None:
         _line("  nobody")
     for gap in step.gaps:
         _line(f"  gap: {gap} names nobody for this moment; everybody with the role is told")
-    if step.nobody and step.told:
-        _line("  nobody named here can be told outside of a console: the level above is asked")
+    if step.nobody:
+        instead = "; those above are, instead" if step.widened else ", nor anybody above"
+        _line(f"  nobody named here can be told outside of a console{instead}")
 
 
 def _checked(text: str) -> "PoliciesChecked":
