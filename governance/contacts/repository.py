@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from access.households.models import Household
 from governance.contacts.models import HouseholdContact
 from governance.deliveries.types import Recipient
 
@@ -19,10 +20,13 @@ def _agrees() -> ColumnElement[bool]:
 
 
 async def agreed(session: AsyncSession, household_id: UUID) -> list[Recipient]:
-    """Return the contacts of a household who have agreed to be told, and still do."""
+    """Return the contacts who have agreed to be told, and still do; none of one that moved out."""
     query = (
         select(HouseholdContact)
-        .where(HouseholdContact.household_id == household_id, _agrees())
+        .join(Household, Household.id == HouseholdContact.household_id)
+        .where(
+            HouseholdContact.household_id == household_id, Household.closed_at.is_(None), _agrees()
+        )
         .order_by(HouseholdContact.id)
     )
     return [recipient_of(row) for row in await session.scalars(query)]
