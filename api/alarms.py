@@ -8,7 +8,7 @@ from typing import Annotated
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Path, Request, Response
 from starlette.requests import ClientDisconnect
 
 from access.households.service import resource_of
@@ -24,6 +24,7 @@ from governance.alarms.texts import language
 
 router = APIRouter(tags=["alarms"])
 
+AlarmId = Annotated[str, Path(pattern=r"^[\x21-\x7e]{1,200}$", description="The id of the press")]
 Accept = Annotated[str, Header(alias="Accept-Language", include_in_schema=False)]
 _BODY = {
     "required": True,
@@ -94,7 +95,7 @@ async def list_alarms(
     responses={304: {"description": "Nothing has changed since the ETag of If-None-Match"}},
 )
 async def read_alarm(
-    alarm_id: str,
+    alarm_id: AlarmId,
     hub: HubDep,
     actor: Annotated[Actor, permit("alarm.follow")],
     if_none_match: Annotated[str, Header(alias="If-None-Match", include_in_schema=False)] = "",
@@ -131,7 +132,7 @@ async def list_household_alarms(
 
 @router.post("/alarms/{alarm_id}/location")
 async def locate_alarm(
-    alarm_id: str,
+    alarm_id: AlarmId,
     body: LocationIn,
     hub: HubDep,
     actor: Annotated[Actor, permit("alarm.follow")],
@@ -146,7 +147,7 @@ async def locate_alarm(
 
 @router.post("/alarms/{alarm_id}/cancel")
 async def cancel_alarm(
-    alarm_id: str,
+    alarm_id: AlarmId,
     body: CancelIn,
     hub: HubDep,
     actor: Annotated[Actor, permit("alarm.follow")],

@@ -76,6 +76,10 @@ class Panels:
         try:
             return await self._answer(frame)
         except (HubError, SQLAlchemyError, OSError) as error:
+            if isinstance(error, HubError) and error.status < 429:
+                # It would be refused the next time, too.
+                self._door.refuse(error.code)
+                return answers.duh(frame)
             # Nothing was promised: the panel sends it again.
             self._door.refuse("not-stored")
             _log.error("frame_not_stored", account=frame.account, error=type(error).__name__)

@@ -12,6 +12,7 @@ from typing import Literal
 from pysiaalarm.data.adm_mapping import ADM_MAPPING
 from pysiaalarm.data.sia_codes import SIA_CODES
 
+from core.text import cleaned
 from governance.alarms.schemas import AlarmKind
 
 What = Literal["alarm", "restored", "test", "fault", "mended", "alive", "other", "unknown"]
@@ -85,7 +86,9 @@ def _sia(data: str) -> list[Meaning]:
         if match is not None:
             what, kind = _sia_codes().get(match[1], ("unknown", None))
             found.append(
-                Meaning(what, match[1], kind, match[2], match[3] or "", match[1] in _BATTERY)
+                Meaning(
+                    what, match[1], kind, match[2], cleaned(match[3] or ""), match[1] in _BATTERY
+                )
             )
     return found
 
