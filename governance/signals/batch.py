@@ -232,7 +232,10 @@ class Batch:
         if change != "continuing":
             about = {"signal": event.id, "source": event.source}
             self._incidents.note_signal(session, incident, change, about)
-        if change == "ended" and await self._incidents.recover(session, incident):
+        if change == "joined" and incident.kind in ALARMS:
+            await self._incidents.ring_again(session, incident)
+        recovers = change == "ended" and incident.kind in RECOVERING
+        if recovers and await self._incidents.recover(session, incident):
             change = "recovered"
         await self._incidents.publish(session, incident, change)
         await session.flush()

@@ -25,7 +25,8 @@ from core.database import Database
 from core.errors import HubError, InvalidInputError, UnavailableError
 from core.logging import get_logger
 from core.metrics import counter, gauge, histogram
-from governance.incidents.kinds import ALARMS
+from governance.areas.service import check as check_area
+from governance.incidents.kinds import ALARMS, RECOVERING
 from governance.incidents.opening import SEVERITY_RANK
 from governance.signals.reading import InvalidSignalError, ReadSignal
 from governance.signals.service import Signals
@@ -228,11 +229,15 @@ class Intake:
         homes = await households.by_ids(session, pressed) if pressed else {}
         answers: dict[int, Receipt | Exception] = {}
         admitted: dict[int, Posted] = {}
+        areas: set[str] = set()
         for position, item in enumerate(items):
             try:
-                admitted[position] = _posted(item, cameras, homes)
+                admitted[position] = posted = _posted(item, cameras, homes)
                 if item.allow is not None:
-                    item.allow(admitted[position])
+                    item.allow(posted)
+                if _names_its_area(posted) and posted.area not in areas:
+                    await check_area(session, posted.area)
+                    areas.add(posted.area)
             except HubError as error:
                 admitted.pop(position, None)
                 answers[position] = error
@@ -261,6 +266,12 @@ def _posted(
             raise _invalid("data.camera_id", "is no camera of this household")
         household = HouseholdFacts(home.id, home.area)
     return Posted(item.signal, camera, household, item.posted_by)
+
+
+def _names_its_area(posted: Posted) -> bool:
+    """Say whether only the sender says where it is. A fault is heard wherever it says it is."""
+    known = posted.camera is not None or posted.household is not None
+    return not known and posted.signal.event.kind not in RECOVERING
 
 
 def _invalid(field_name: str, message: str) -> InvalidSignalError:

@@ -24,6 +24,7 @@ from governance.attachments.store import PictureStore
 from governance.incidents.models import Incident
 from governance.signals.models import Signal
 from tests.governance.support import AREA, attachment, count, picture, rows, signal
+from tests.governance.test_alarms import alarm
 from tests.support.http import LiveServer, ServiceClient, SignIn
 
 BOTH = pytest.mark.parametrize("hub_url", ["sqlite", "postgresql"], indirect=True)
@@ -284,6 +285,47 @@ async def test_sqlite_locked_for_too_long_is_a_clear_503_and_a_retry_succeeds(
     assert answer.json()["remedy"]
     again = await client.post("/api/v1/signals", json=raw, headers=EVENT)
     assert again.status_code == 201
+    assert await count(hub.database, Signal) == 1
+
+
+async def test_an_areas_token_rehearses_an_alarm_and_only_what_the_household_bound_raises_one(
+    service_client: ServiceClient, hub: Hub
+) -> None:
+    async with hub.database.transaction() as session:
+        home = await hub.households.create(session, None, name="Flat 1204", area=AREA)
+        other = await hub.households.create(session, None, name="Flat 1205", area=AREA)
+    sensor = await service_client(["signal.post"], AREA)
+    button = await service_client(["signal.post", "alarm.press"], AREA, household_id=home.id)
+
+    async def press(client: httpx.AsyncClient, household: Any, status: str) -> tuple[int, str]:
+        raw = alarm(household, status=status)
+        answer = await client.post("/api/v1/signals", json=raw, headers=EVENT)
+        return answer.status_code, answer.json().get("detail", "")
+
+    refused, why = await press(sensor, home.id, "Actual")
+    assert (refused, "alarm.press" in why) == (403, True)
+    assert (await press(button, other.id, "Actual"))[0] == 403
+    assert await count(hub.database, Incident) == 0
+    assert (await press(sensor, home.id, "Exercise"))[0] == 201
+    assert (await press(sensor, home.id, "Exercise"))[0] == 201
+    assert (await press(sensor, home.id, "Test"))[0] == 201
+    assert (await press(button, home.id, "Actual"))[0] == 201
+    # The exercises have not joined each other, nor anything else.
+    assert await count(hub.database, Incident) == 4
+
+
+async def test_a_signal_of_an_unknown_area_is_refused_with_the_nearest_and_a_fault_is_heard(
+    service_client: ServiceClient, hub: Hub
+) -> None:
+    async with hub.database.transaction() as session:
+        await hub.governance.areas.add(session, None, path="demo", name="Demo", level=None)
+    client = await poster(service_client)
+    raw = signal(ce_type="com.example.smoke", camera_id=None, area="dmo")
+    answer = await client.post("/api/v1/signals", json=raw)
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown-area")
+    assert "demo" in answer.json()["remedy"]
+    fault = signal(ce_type="org.camerahub.process.failed", camera_id=None, area="dmo")
+    assert (await client.post("/api/v1/signals", json=fault)).status_code == 201
     assert await count(hub.database, Signal) == 1
 
 
