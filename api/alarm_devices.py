@@ -32,6 +32,7 @@ from governance.alarms.schemas import (
 )
 from governance.alarms.service import PairingCodeError
 from governance.deliveries.keys import DeliveryKeys
+from governance.deliveries.schemas import PushCreate, PushDeviceOut, PushRemove
 
 router = APIRouter(tags=["alarm devices"])
 
@@ -97,6 +98,36 @@ async def beat(
         device = await _self(hub, session, actor)
     at = hub.alarm_devices.presence.heard(device.id, battery_pct=body.battery_pct)
     return HeartbeatOut(at=at, next_within_s=device.heartbeat_s)
+
+
+@router.post("/alarm-devices/me/push", status_code=201)
+async def add_alarm_device_push(
+    body: PushCreate,
+    request: Request,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("alarm.follow")],
+) -> PushDeviceOut:
+    """Push to the device that asks what becomes of its household's alarms."""
+    async with hub.database.transaction() as session:
+        device = await _self(hub, session, actor)
+        row = await hub.own_ways.subscribe(
+            session,
+            body,
+            device_id=device.id,
+            user_agent=request.headers.get("User-Agent", ""),
+            actor=actor,
+        )
+        return PushDeviceOut.model_validate(row)
+
+
+@router.delete("/alarm-devices/me/push", status_code=204)
+async def remove_alarm_device_push(
+    body: PushRemove, hub: HubDep, actor: Annotated[Actor, permit("alarm.follow")]
+) -> None:
+    """Push to the device that asks no more."""
+    async with hub.database.transaction() as session:
+        device = await _self(hub, session, actor)
+        await hub.own_ways.unsubscribe(session, body.endpoint, device_id=device.id, actor=actor)
 
 
 def _push_key(hub: Hub) -> str:

@@ -260,15 +260,22 @@ class OwnWays:
         return row
 
     async def unsubscribe(
-        self, session: AsyncSession, endpoint: str, *, account_id: UUID, actor: Actor
+        self,
+        session: AsyncSession,
+        endpoint: str,
+        *,
+        account_id: UUID | None = None,
+        device_id: UUID | None = None,
+        actor: Actor,
     ) -> None:
-        """End the push to a browser of this account; unknown ones are none of its business."""
+        """End the push to a browser of this account or device; others are none of its business."""
         digest = hashlib.sha256(endpoint.encode()).hexdigest()
         row = await ways.subscription_by_hash(session, digest)
-        if row is None or row.account_id != account_id:
+        if row is None or (row.account_id, row.device_id) != (account_id, device_id):
             return
         await session.delete(row)
-        await self._note_push(session, "account.push_removed", account_id, row, actor)
+        if account_id is not None:
+            await self._note_push(session, "account.push_removed", account_id, row, actor)
 
     async def _note_push(
         self,

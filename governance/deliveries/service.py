@@ -68,6 +68,9 @@ class NoGatewayError(ConflictError):
         )
 
 
+_HEARD = frozenset({"seen", "coming", "arrived", "over"})
+
+
 class Deliveries:
     """Queues what is to be told, and cancels what need not be told any more."""
 
@@ -96,7 +99,8 @@ class Deliveries:
         Args:
             session: the session of what is told about; the rows are committed with it or not.
             incident: locked by the caller.
-            recipients: each is told once, however often it is named.
+            recipients: each is told once, however often it is named. The household's own devices
+                hear of steps that help takes (`_HEARD`) besides.
             channels: words of `types.CHANNELS`.
             round_key: names the step, at most 60 characters: the same step queues nothing twice.
                 News are worded by it: `seen`, `coming`, `arrived`, `cancel_asked`, `location`,
@@ -109,15 +113,18 @@ class Deliveries:
             How many rows were added that will be sent.
         """
         wanted = {(r.kind, r.id): r for r in recipients}
-        if not wanted:
+        devices = await _hearing(session, incident, round_key)
+        if not wanted and not devices:
             return 0
-        found = await self._ways(session, wanted.values())
+        found = await self._ways(session, [*wanted.values(), *devices])
+        ways_to = [(recipient, channels) for recipient in wanted.values()]
+        ways_to += [(device, ("push",)) for device in devices]
         rows = [
             self._row(
                 incident, recipient, way, round_key=round_key, purpose=purpose, about=about or {}
             )
-            for recipient in wanted.values()
-            for way in _lead_to(recipient, incident, channels, found)
+            for recipient, by in ways_to
+            for way in _lead_to(recipient, incident, by, found)
         ]
         return await self._add(session, rows)
 
@@ -206,7 +213,9 @@ class Deliveries:
         await repository.cancel_ringing(session, incident.id, self._clock.now(), "over")
         told = await repository.reached(session, incident.id, RINGING)
         added = 0
-        for channels, recipients in _by_channels(told).items():
+        # The household's devices hear of it even where nobody else was told.
+        groups = _by_channels(told) or {(): []}
+        for channels, recipients in groups.items():
             added += await self.queue(
                 session,
                 incident,
@@ -286,6 +295,14 @@ class Deliveries:
             "answer_hash": hashed(self._keys.token("answer", key)) if answers else None,
             "created_at": now,
         }
+
+
+async def _hearing(session: AsyncSession, incident: Incident, round_key: str) -> list[Recipient]:
+    """Return the devices of the household that hear of this step by push."""
+    if incident.household_id is None or round_key.partition(":")[0] not in _HEARD:
+        return []
+    found = await ways.listening_devices(session, incident.household_id)
+    return [Recipient("device", id, name, locale) for id, name, locale in found]
 
 
 def _rank(incident: Incident | None, purpose: str) -> int:

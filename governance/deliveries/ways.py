@@ -8,7 +8,9 @@ from sqlalchemy import or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from access.accounts.models import Account
 from access.policy.areas import covers, in_areas
+from governance.alarms.models import AlarmDevice
 from governance.deliveries.models import ContactPoint, Gateway, GatewayCallback, PushSubscription
 
 
@@ -62,6 +64,27 @@ async def subscriptions_of(
         .order_by(PushSubscription.id)
     )
     return (await session.scalars(query)).all()
+
+
+async def listening_devices(
+    session: AsyncSession, household_id: UUID
+) -> Sequence[tuple[UUID, str, str]]:
+    """Return (id, name, locale) of the household's alarm devices that can be pushed to.
+
+    A device speaks the language of whoever let it in, else Chinese.
+    """
+    listening = select(PushSubscription.device_id).where(PushSubscription.device_id.is_not(None))
+    query = (
+        select(AlarmDevice.id, AlarmDevice.name, Account.locale)
+        .outerjoin(Account, Account.id == AlarmDevice.created_by)
+        .where(
+            AlarmDevice.household_id == household_id,
+            AlarmDevice.removed_at.is_(None),
+            AlarmDevice.id.in_(listening),
+        )
+        .order_by(AlarmDevice.id)
+    )
+    return [(id, name, locale or "zh-CN") for id, name, locale in await session.execute(query)]
 
 
 async def subscription(session: AsyncSession, subscription_id: UUID) -> PushSubscription | None:

@@ -583,6 +583,13 @@ TABLE = [
     Row("POST", "/api/v1/alarm-devices/pair", "everybody"),
     Row("GET", "/api/v1/alarm-devices/me", "household"),
     Row("POST", "/api/v1/alarm-devices/me/heartbeat", "household", body={}),
+    Row("POST", "/api/v1/alarm-devices/me/push", "household", body={}),
+    Row(
+        "DELETE",
+        "/api/v1/alarm-devices/me/push",
+        "household",
+        body={"endpoint": "https://push.example"},
+    ),
     Row("GET", "/api/v1/households/{household_id}/alarm-devices", "household", things=True),
     Row(
         "POST",
