@@ -39,7 +39,7 @@ class Death:
 
 
 class BeforeAnswer:
-    """Meets its death when the answer to a signal is ready and has not left."""
+    """Meets its death when the answer to a signal or to a step is ready and has not left."""
 
     def __init__(self, app: ASGIApp, death: Death) -> None:
         self.app, self.death = app, death
@@ -50,7 +50,7 @@ class BeforeAnswer:
                 self.death.occasion()
             await send(message)
 
-        is_post = scope["type"] == "http" and scope["path"].endswith(("/signals", "/alarms"))
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
         await self.app(scope, receive, mortal_send if is_post else send)
 
 
