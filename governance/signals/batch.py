@@ -98,10 +98,12 @@ class Batch:
             self._open[incident.dedup_key] = incident
         started = {e.dedup_key for e in new if e.data.phase == "started"}
         await self._take_numbers(len(started - self._open.keys()))
-        homes = {item.household.id for item in posted if item.household is not None}
+        pressed = [item.household for item in posted if item.household is not None]
+        homes = {home.id for home in pressed}
         homes |= {i.camera.household_id for i in posted if i.camera and i.camera.household_id}
         homes |= {i.household_id for i in self._open.values() if i.household_id is not None}
-        self._homes = await households.names(session, homes)
+        self._homes = {home.id: home.name for home in pressed if home.name}
+        self._homes |= await households.names(session, homes - self._homes.keys())
         shown = [i.snapshot_id for i in self._open.values() if i.snapshot_id is not None]
         self._pictures = await attachment_rows.by_ids(session, shown)
 

@@ -264,7 +264,7 @@ def _posted(
             raise _invalid("data.household_id", "there is no such household")
         if data.camera_id is not None and (camera is None or camera.household_id != home.id):
             raise _invalid("data.camera_id", "is no camera of this household")
-        household = HouseholdFacts(home.id, home.area)
+        household = HouseholdFacts(home.id, home.area, home.name)
     return Posted(item.signal, camera, household, item.posted_by)
 
 

@@ -25,10 +25,11 @@ class CameraFacts:
 
 @dataclass(frozen=True, slots=True)
 class HouseholdFacts:
-    """The household of an alarm, and the area it lies in."""
+    """The household of an alarm, the area it lies in, and what it is called, if that is known."""
 
     id: UUID
     area: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
