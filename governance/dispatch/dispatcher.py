@@ -228,7 +228,7 @@ class Dispatcher:
         if repeated:
             # Once for each step, not for each repetition of the last: the ringing goes on.
             return
-        _log.error("nobody_reachable", incident=str(incident.id), named=len(names))
+        _log.warning("nobody_reachable", incident=str(incident.id), named=len(names))
         self._note(
             session,
             incident,
