@@ -109,7 +109,7 @@ class AlarmDevices:
         household: Household,
         wanted: DeviceCreate,
         *,
-        by_code: bool = False,
+        code: PairingCode | None = None,
     ) -> DeviceIssued:
         """Let a device into `household`, which is locked. Its secrets are in the answer only.
 
@@ -143,7 +143,7 @@ class AlarmDevices:
             key=None if key is None else self._secrets.seal(key.hex()),
             heartbeat_s=wanted.heartbeat_s,
             created_at=self._clock.now(),
-            created_by=None if actor is None else actor.id,
+            created_by=actor.id if actor is not None else code.made_by if code else None,
         )
         try:
             async with session.begin_nested():
@@ -153,7 +153,9 @@ class AlarmDevices:
                 f"Another panel answers to the account {device.account_code} already.",
                 remedy="Give each panel an account of its own, or remove the other one first.",
             ) from error
-        await self._append(session, "device.paired", actor, household, device, by_itself=by_code)
+        await self._append(
+            session, "device.paired", actor, household, device, by_itself=code is not None
+        )
         described = self._describe(device, household)
         return DeviceIssued(device=described, token=secret, key=None if key is None else key.hex())
 
@@ -233,7 +235,7 @@ class AlarmDevices:
         if not await repository.use_code(session, code_hash, now, codes.MAX_TRIES):
             return None
         wanted = DeviceCreate.model_validate({"kind": found.kind, "name": name})
-        return await self.create(session, None, household, wanted, by_code=True)
+        return await self.create(session, None, household, wanted, code=found)
 
     async def remove(
         self, session: AsyncSession, actor: Actor | None, household: Household, device_id: UUID
