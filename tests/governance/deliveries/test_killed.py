@@ -36,7 +36,7 @@ async def test_a_sender_killed_while_the_provider_is_asked_leaves_a_row_that_may
          str(parts.settings.data_dir)],
     )  # fmt: skip
     try:
-        await until(lambda: receiver.received)
+        await until(lambda: receiver.received, timeout=120)
     finally:
         process.kill()
         process.wait()
