@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from core.clock import ManualClock
 from core.database import Database
-from core.settings import GovernanceSettings
+from core.settings_loop import GovernanceSettings
 from governance.incidents.models import Incident, IncidentLog
 from governance.outbox.models import OutboxEvent
 from governance.service import Governance, build_governance
