@@ -167,6 +167,10 @@ export const alarmDevices = {
     result(client.GET('/api/v1/alarm-devices', { params: { query: { limit: 200, cursor } }, signal: patience() })),
 }
 
+/** Takes out a device that is lost: an administrator, who cannot let one in. */
+export const removeDevice = (device_id: string) =>
+  result(client.DELETE('/api/v1/alarm-devices/{device_id}', at({ device_id })))
+
 export const householdDevices = {
   list: (household_id: string) =>
     result(client.GET('/api/v1/households/{household_id}/alarm-devices', at({ household_id }))),

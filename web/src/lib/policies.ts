@@ -133,9 +133,11 @@ export function unitFor(seconds: number): SpanUnit {
   return units.find((item) => seconds >= item.seconds && seconds % item.seconds === 0)?.unit ?? 'second'
 }
 
-/** "30 seconds", "2 hours". */
+/** "30 seconds", "2 hours", "2 minutes 30 seconds". */
 export function spanText(seconds: number, locale: string): string {
   const unit = unitFor(seconds)
+  const rest = seconds % 60
+  if (unit === 'second' && seconds > 120 && rest > 0) return [seconds - rest, rest].map((part) => spanText(part, locale)).join(' ')
   return new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay: 'long' }).format(seconds / secondsIn(unit))
 }
 
