@@ -1,6 +1,6 @@
 """The closed loop.
 
-Revision: 56f3d3a6e22a
+Revision: 6ef5180ca5ac
 After: bcfccc58eeb4
 """
 
@@ -9,7 +9,7 @@ from alembic import op
 
 from core.database import JsonValue, UtcDateTime
 
-revision = "56f3d3a6e22a"
+revision = "6ef5180ca5ac"
 down_revision = "bcfccc58eeb4"
 branch_labels = None
 depends_on = None
