@@ -287,9 +287,11 @@ export async function pair(code: string, name: string): Promise<PairResult> {
 }
 
 async function keepToken(token: string): Promise<void> {
-  await store.setDevice({ token, me: null, revoked: false, aheadMs: 0 })
+  // The numbers to call are there from the first moment on, should the network go in the next.
+  const answer = await ask({ path: '/alarm-devices/me', token, timeoutMs: 5000 }).catch(() => null)
+  const me = answer?.status === 200 ? (answer.body as Me) : null
+  await store.setDevice({ token, me, revoked: false, aheadMs: 0 })
   await refresh()
-  await readMe()
 }
 
 export async function forget(): Promise<void> {

@@ -93,7 +93,7 @@ const en = {
 
   pairTitle: 'Connect this device',
   pairLead: 'Type the 8 characters of your pairing code.',
-  pairHow: 'How to get a code: a member of your home signs in to Camera Hub, opens “My home” and presses “Make a code”. The community centre can help, too.',
+  pairHow: 'How to get a code: a member of your home signs in to Camera Hub, opens “My home” and presses “Make a pairing code”. The community centre can help, too.',
   code: 'Pairing code',
   deviceName: 'Name of this device',
   deviceNamePhone: 'Phone',
