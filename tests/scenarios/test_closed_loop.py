@@ -148,8 +148,9 @@ async def test_from_a_press_to_the_archive(house: House, browser: Browser) -> No
     await expect(desk.get_by_role("heading", name=FIRE, level=1)).to_be_visible()
 
     told = desk.locator("section").filter(has=desk.get_by_role("heading", name="Who was told"))
-    await expect(told).to_contain_text("Duty desk")
-    await expect(told.locator("li").filter(has_text="Zhou Patrol").first).to_contain_text(
+    people = told.locator(".people > li")
+    await expect(people.filter(has_text="Duty desk")).to_contain_text("sent")
+    await expect(people.filter(has_text="Zhou Patrol")).to_contain_text(
         "has not said how to be told"
     )
     await desk.get_by_role("button", name="Dispatch", exact=True).click()
