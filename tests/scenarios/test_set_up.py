@@ -221,7 +221,7 @@ async def test_policies_are_edited_as_text_and_tried_before_they_are_saved(
     await dialog.get_by_role("button", name="OK").click()
     await page.get_by_role("button", name="Save").click()
     await expect(card).to_contain_text("After 30 seconds: duty staff by push and SMS; whistles")
-    await expect(page.get_by_text("Changes that are not saved")).to_be_hidden()
+    await expect(page.get_by_text("Changes that are not saved", exact=True)).to_be_hidden()
     async with house.client("admin") as other:
         saved = (await other.get("/dispatch-policies")).json()["policies"]
     assert [step["after_s"] for step in saved[0]["steps"]] == [0, 30]
