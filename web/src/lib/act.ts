@@ -3,7 +3,7 @@ import { useI18n } from 'vue-i18n'
 import { incidents } from '@/api/calls'
 import { asProblem, type Problem } from '@/api/problem'
 import type { Incident, LogEntry } from '@/api/types'
-import { incidentById, takeIncident } from '@/state/incidents'
+import { takeIncident } from '@/state/incidents'
 import { may } from '@/state/session'
 import { useProblemText } from './problems'
 import { rightOf } from './stepForms'
@@ -73,7 +73,8 @@ export function useStep(): {
   const overtaken = shallowRef<Overtaken | null>(null)
 
   async function tell(seen: Incident): Promise<void> {
-    const known = new Set((incidentById(seen.id)?.log ?? seen.log ?? []).map(({ id }) => id))
+    // What the person saw when the form was opened: the page behind it may know more by now.
+    const known = new Set((seen.log ?? []).map(({ id }) => id))
     const now = await incidents.get(seen.id).catch(() => null)
     if (!now) return
     takeIncident(now)
