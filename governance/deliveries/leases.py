@@ -82,8 +82,9 @@ class Leases:
                     if len(taken) >= limit or load[row.lane] >= lane_limit:
                         continue
                     incident = incidents.get(row.incident_id) if row.incident_id else None
-                    if why := _needless(row, incident):
-                        finish(row, DeliveryState.CANCELLED, self._clock.now(), why)
+                    now = self._clock.now()
+                    if why := _needless(row, incident, now):
+                        finish(row, DeliveryState.CANCELLED, now, why)
                         continue
                     load[row.lane] += 1
                     taken.append(self._lease(row))
@@ -155,15 +156,16 @@ async def _incidents_of(session: AsyncSession, rows: Sequence[Delivery]) -> dict
     return {incident.id: incident for incident in found}
 
 
-def _needless(row: Delivery, incident: Incident | None) -> str:
+def _needless(row: Delivery, incident: Incident | None, now: datetime) -> str:
     """Return why nobody needs to be rung any more; "" if somebody does.
 
     What was queued after the acknowledgement was queued knowing of it: a reminder, a whistle by
-    hand, a second press.
+    hand, a second press. What was acknowledged in the future, before the clock was put back, says
+    nothing of what came first: rung once too often rather than not at all.
     """
     if incident is None or row.purpose not in RINGING:
         return ""
     if not incident.is_open:
         return "over"
     seen = incident.acknowledged_at
-    return "acknowledged" if seen is not None and seen >= row.created_at else ""
+    return "acknowledged" if seen is not None and row.created_at <= seen <= now else ""

@@ -68,6 +68,17 @@ async def test_a_lease_from_the_future_is_lost_too(world: World) -> None:
     assert len(await world.leases().lost()) == 1
 
 
+async def test_a_reminder_after_the_clock_was_put_back_is_sent(world: World) -> None:
+    """It seems older than the acknowledgement, and was promised knowing of it."""
+    await world.gateway("https://sms.example.org/")
+    incident = await world.incident()
+    await world.acknowledge(incident)
+    world.clock.jump(-3600)
+    await world.tell(incident, [await world.account(sms=PHONE)], purpose="reminder")
+    (lease,) = await world.leases().take({}, lane_limit=1, limit=1)
+    assert lease.row.purpose == "reminder"
+
+
 async def test_the_gateway_hears_a_late_success_from_the_provider(world: World) -> None:
     """Its callback, that is: a row that timed out becomes sent, and is not repeated."""
     await world.gateway("https://sms.example.org/")
