@@ -44,11 +44,16 @@ class Overdue(Kernel):
     async def ring_again(
         self, session: AsyncSession, incident: Incident, reason: str = "pressed again"
     ) -> None:
-        """Begin a new round of ringing, due now: somebody has pressed the alarm once more.
+        """Begin a new round of ringing: somebody has pressed the alarm once more.
 
-        Without a policy nobody is rung for; then the consoles ring at once.
+        It goes on from the step that the ringing has come to (`timers.ring_again`). Without a
+        policy nobody is rung for; then the consoles ring at once.
         """
-        await self._ring_from_now(session, incident)
+        incident.round += 1
+        if snapshot_of(incident.policy) is None:
+            incident.ring_from = self._clock.now()
+        else:
+            await timers.ring_again(session, incident, self._clock.now())
         self.record(session, incident, "pressed_again", note=reason, data={"round": incident.round})
 
     async def repair(self, session: AsyncSession, incident: Incident) -> None:

@@ -30,6 +30,12 @@ async def cancel(session: AsyncSession, incident_id: UUID, now: datetime) -> Non
     )
 
 
+async def ringing(session: AsyncSession, incident_id: UUID) -> Timer | None:
+    """Return the incident's pending timer if it is one that rings."""
+    query = select(Timer).where(Timer.incident_id == incident_id, Timer.kind == "ring", _pending())
+    return (await session.scalars(query.order_by(Timer.due_at).limit(1))).one_or_none()
+
+
 async def set_rank(session: AsyncSession, incident_id: UUID, rank: int) -> None:
     """Give the incident's pending timer another rank."""
     await session.execute(

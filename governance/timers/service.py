@@ -26,6 +26,9 @@ DRILL_S = 600.0
 DRILL_SEEN_S = 60.0
 """After this it ends by itself once somebody has acknowledged it."""
 
+AGAIN = timedelta(seconds=30)
+"""Pressed again, an alarm rings again within this time; presses add no more rings than that."""
+
 _DEFAULT_ACKNOWLEDGE_S = 300.0
 _SHORTEST_S = 1.0  # a limit of nothing must not become a timer that fires without end
 
@@ -192,6 +195,26 @@ async def set_ring(session: AsyncSession, incident: Incident, now: datetime) -> 
     await repository.cancel(session, incident.id, now)
     seq = await repository.last_seq(session, incident.id, TimerKind.RING) + 1
     return _add(session, incident, now, kind=TimerKind.RING, seq=seq, attempt=0, due=now)
+
+
+async def ring_again(session: AsyncSession, incident: Incident, now: datetime) -> None:
+    """Ring for one that has rung before, going on from the step that it had come to.
+
+    Never back to the first step: who presses again and again would keep those away who come later.
+    Presses add one ring in `AGAIN` at most, unless somebody has acknowledged since: a key that is
+    stuck would fill the gateways that others wait for.
+    """
+    pending = await repository.ringing(session, incident.id)
+    if pending is not None and pending.due_at - now < AGAIN:
+        return
+    began, seen, due = incident.ring_from, incident.acknowledged_at, now
+    if began is not None and (seen is None or seen < began):
+        due = max(now, min(began, now) + AGAIN)
+    await repository.cancel(session, incident.id, now)
+    seq = await repository.last_seq(session, incident.id, TimerKind.RING) + 1
+    attempt = 0 if pending is None else pending.attempt
+    incident.ring_from = due
+    _add(session, incident, now, kind=TimerKind.RING, seq=seq, attempt=attempt, due=due)
 
 
 async def raise_rank(

@@ -438,3 +438,18 @@ def test_the_moment_of_each_ring_is_counted_from_the_first() -> None:
     # After an outage, and after a clock that was put back: the distance of the steps.
     assert due(2, 500) == 530
     assert due(2, -3600) == -3570
+
+
+async def test_pressing_again_and_again_neither_holds_back_the_wider_steps_nor_floods(
+    kernel: Governance, clock: ManualClock
+) -> None:
+    incident = await ruled(kernel, {"triage": "skip"})
+    await kernel.timers.fire_due()
+    for _ in range(20):
+        await until(kernel, clock, 10)
+        async with step(kernel, incident.id, "joined") as at:
+            await kernel.incidents.ring_again(*at.args)
+    rang = await rings(kernel, incident)
+    assert rang[:4] == [0, 1, 2, 3], "each step wider than the one before"
+    assert rang == sorted(rang)
+    assert len(rang) <= 10, "twenty presses add one ring in half a minute, not twenty"
