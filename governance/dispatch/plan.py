@@ -1,6 +1,6 @@
 """Who a step of a policy means at this moment. Reads only: a dry run and a real one share it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from uuid import UUID
@@ -18,7 +18,7 @@ from governance.deliveries.types import Recipient
 from governance.dispatch.policies import PolicyFacts
 from governance.dispatch.reach import Reach, load_reach
 from governance.dispatch.snapshot import ROOM, SnapshotStep, split_target
-from governance.duty.book import DutyBook, Watch, load_book
+from governance.duty.book import DutyBook, Watch, load_book_of
 from governance.incidents.models import Incident
 
 _POST = {
@@ -31,6 +31,7 @@ _WHISTLED_FOR = ("supervisor", "duty")
 """Who of a level above is told of a whistle, and stays with the incident."""
 
 _BOOKS = "duty_books"
+_CONTACTS = "household_contacts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +119,7 @@ class Resolver:
         cls, session: AsyncSession, subject: Subject, at: datetime, zone: tzinfo
     ) -> "Resolver":
         """Return a resolver. In one transaction an area's rotas are read once: a flood is quick."""
-        books = session.info.setdefault(_BOOKS, {})
-        if subject.area not in books:
-            books[subject.area] = await load_book(session, subject.area, at)
+        books = await _books(session, {subject.area}, at)
         return cls(session, subject, books[subject.area], at, zone)
 
     async def recipients(self, targets: Iterable[str]) -> list[Recipient]:
@@ -167,7 +166,8 @@ class Resolver:
         # Whatever a policy says: an exercise never reaches a household's contacts.
         if self._subject.status != "actual":
             return []
-        return await contact_rows.agreed(self._session, self._subject.household_id)
+        homes = await _contacts(self._session, {self._subject.household_id})
+        return homes[self._subject.household_id]
 
     async def _department(self) -> list[Recipient]:
         if self._subject.department_id is None:
@@ -194,13 +194,45 @@ class Resolver:
         return []
 
 
+async def look_up(session: AsyncSession, subjects: Sequence[Subject], at: datetime) -> None:
+    """Ask at once what `plan_step` would ask for each of `subjects`: who is on duty where they
+    are, whom their households have bound, and what leads to those.
+    """
+    await _books(session, {subject.area for subject in subjects}, at)
+    homes = {s.household_id for s in subjects if s.household_id and s.status == "actual"}
+    contacts = await _contacts(session, homes)
+    await load_reach(session, [contact for home in homes for contact in contacts[home]])
+
+
+async def _books(
+    session: AsyncSession, areas: Collection[str], at: datetime
+) -> Mapping[str, DutyBook]:
+    """Return the book of each area; read once in a transaction."""
+    books: dict[str, DutyBook] = session.info.setdefault(_BOOKS, {})
+    if new := [area for area in areas if area not in books]:
+        books.update(dict.fromkeys(new, await load_book_of(session, new, at)))
+    return books
+
+
+async def _contacts(
+    session: AsyncSession, homes: Collection[UUID]
+) -> Mapping[UUID, list[Recipient]]:
+    """Return whom each household has bound; read once in a transaction."""
+    known: dict[UUID, list[Recipient]] = session.info.setdefault(_CONTACTS, {})
+    if new := [home for home in homes if home not in known]:
+        found = await contact_rows.agreed_of(session, new)
+        known.update({home: found.get(home, []) for home in new})
+    return known
+
+
 async def plan_step(
     session: AsyncSession, subject: Subject, step: SnapshotStep, at: datetime, zone: tzinfo
 ) -> Plan:
     """Work out who is told in `step`.
 
-    Where nobody can be told outside of a console, the next levels above are asked at once, until
-    somebody can be, or there is no level left.
+    Where nobody can be told outside of a console, those on duty and the supervisors are asked at
+    once, the own level first and then the next ones above, until somebody can be told, or there is
+    no level left.
     """
     resolver = await Resolver.of(session, subject, at, zone)
     named = await resolver.recipients(step["targets"])
@@ -214,7 +246,8 @@ async def plan_step(
     reach = await load_reach(session, [*told, *whistled])
     widened: list[Recipient] = []
     nobody = not _can_tell(reach, [*told, *whistled], step, subject)
-    above = level
+    # From the own level on: a step that names a patrol may find nobody but those on duty there.
+    above = -1
     while nobody and not widened and above < resolver.highest():
         above += 1
         further = _without(await resolver.recipients(_of_levels(above, above)), [*told, *whistled])

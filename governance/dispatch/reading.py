@@ -8,11 +8,14 @@ from pydantic import ValidationError
 
 from core.errors import InvalidInputError
 from governance.dispatch.schemas import Match, PolicyFault, PolicyFile, PolicyIn
+from governance.dispatch.snapshot import split_target
 from governance.incidents.kinds import ALARMS
 
 MAX_TEXT = 500_000
 _DEEPEST = 20
 _MOST_FAULTS = 50
+_STAFF = frozenset({"duty", "patrol", "supervisor"})
+_LONGEST_REPEAT_S = 3600
 _SEVERITIES = ("extreme", "severe", "moderate", "minor", "unknown")
 
 Path = tuple[str | int, ...]
@@ -139,8 +142,14 @@ def _slow(policy: PolicyIn, kind: str) -> Iterator[tuple[Path, str]]:
     why = f"'{kind}' may come under this policy, and it is about lives"
     if policy.steps[0].after_s > 0:
         yield ("steps", 0, "after_s"), f"{why}: its first step is at 0 s"
-    if not policy.steps[0].targets:
-        yield ("steps", 0, "targets"), f"{why}: its first step tells somebody"
+    # Contacts may be none, and who is assigned is nobody yet.
+    if not any(split_target(word)[0] in _STAFF for word in policy.steps[0].targets):
+        yield (
+            ("steps", 0, "targets"),
+            f"{why}: its first step tells {', '.join(sorted(_STAFF))} or several of them",
+        )
+    if policy.repeat_s > _LONGEST_REPEAT_S:
+        yield ("repeat_s",), f"{why}: it rings again within {_LONGEST_REPEAT_S} s"
     if policy.triage == "required":
         yield ("triage",), f"{why}: it skips triage"
 

@@ -204,6 +204,19 @@ async def test_where_nobody_can_be_told_the_next_level_is_and_the_history_says_s
     ]
 
 
+async def test_where_the_named_ones_do_not_exist_those_on_duty_there_are_told(
+    kernel: Governance, parts: Parts
+) -> None:
+    """The lowest level is looked through, too: there may be no other."""
+    guard = await account(parts, "guard", f"duty_staff@{CELL}")
+    await reachable(parts, guard)
+    row = await incident(kernel)
+    policy = {**row.policy, "steps": [{**row.policy["steps"][0], "targets": ["patrol"]}]}
+    row = await incident(kernel, policy=policy)
+    assert await ring(kernel, row, 0) == ["Guard"]
+    assert [d.state for d in await rows(kernel, row.id)] == ["waiting"]
+
+
 async def test_where_nobody_is_at_all_the_history_says_so_and_the_ringing_goes_on(
     kernel: Governance,
 ) -> None:

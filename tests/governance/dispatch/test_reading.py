@@ -153,6 +153,26 @@ def test_each_fault_names_its_line_and_field(
     assert one(policy) == (line, field, message)
 
 
+@pytest.mark.parametrize(
+    ("step", "more", "field"),
+    [
+        ("contacts", "", "policies.a.steps.0.targets"),
+        ("assignee, handler, acknowledger", "", "policies.a.steps.0.targets"),
+        ("'room:Fire brigade'", "", "policies.a.steps.0.targets"),
+        ("department", "", "policies.a.steps.0.targets"),
+        ("duty", "    repeat_s: 31536000\n", "policies.a.repeat_s"),
+    ],
+)
+def test_no_policy_silences_an_alarm(step: str, more: str, field: str) -> None:
+    """Whom the first step names must be there: a first step that tells nobody is silence."""
+    steps = f"    steps: [{{after_s: 0, targets: [{step}], channels: [push]}}]\n{more}"
+    found = faults(f"policies:\n  - id: a\n    match: {{kinds: [alarm_medical]}}\n{steps}{REST}")
+    assert [name for _, name, _ in found] == [field]
+    assert "about lives" in found[0][2]
+    # Where no alarm can come under it, it is the centre's own business.
+    read_text(f"policies:\n  - id: a\n    match: {{kinds: [camera_offline]}}\n{steps}{REST}")
+
+
 def test_a_slow_policy_is_allowed_where_no_alarm_can_come_under_it() -> None:
     slow = "    steps: [{after_s: 600, targets: [duty]}]\n    triage: required\n"
     read_text(f"policies:\n  - id: a\n    match: {{kinds: [intrusion]}}\n{slow}{REST}")
