@@ -25,11 +25,13 @@ async def check(session: AsyncSession, area: str) -> None:
 
     Args:
         session: to read with.
-        area: a path in its stored form (`access.policy.areas.normalise_area`).
+        area: a path, as somebody wrote it or in its stored form.
 
     Raises:
-        InvalidInputError: code `unknown-area`; names the nearest area that there is.
+        InvalidInputError: code `unknown-area`; names the nearest area that there is. Code
+            `invalid-area`: no path at all.
     """
+    area = normalise_area(area)
     if area == "" or await repository.is_open(session, area):
         return
     if not await repository.any_open(session):

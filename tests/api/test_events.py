@@ -49,7 +49,10 @@ class Stream:
         self.last_id = ""
 
     async def next(self) -> Message | None:
-        """Return the next event, or None when the stream has ended."""
+        """Return the next event, or None when the stream has ended.
+
+        That an incident rings comes in between at its own moment, and is left out.
+        """
         name, data = "message", ""
         async for line in self._lines:
             if line.startswith("id:"):
@@ -59,7 +62,10 @@ class Stream:
             elif line.startswith("data:"):
                 data += line[5:].strip()
             elif not line and data:
-                return Message(name, self.last_id, orjson.loads(data))
+                message = Message(name, self.last_id, orjson.loads(data))
+                if message.data.get("change") != "rang":
+                    return message
+                name, data = "message", ""
         return None
 
     async def connected(self) -> None:
@@ -225,16 +231,14 @@ async def test_a_stream_ends_when_its_account_gets_other_rights(
 
 
 async def test_who_has_missed_too_much_is_told_to_load_everything_again(
-    server: LiveServer,
-    sign_in: SignIn,
-    service_client: ServiceClient,
-    hub: Hub,
-    monkeypatch: pytest.MonkeyPatch,
+    server: LiveServer, sign_in: SignIn, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     staff = await sign_in("duty_staff", AREA, at=server)
-    worker = await service_client(["signal.post"], at=server)
-    for number in range(5):
-        await post(worker, zone_name=f"zone {number}")
+    for _ in range(5):
+        async with hub.database.transaction() as session:
+            await outbox.append(
+                session, type="camera.changed", area=AREA, payload={}, at=hub.clock.now()
+            )
     async with hub.database.transaction() as session:
         await session.execute(delete(OutboxEvent).where(OutboxEvent.seq <= 3))
     for last_id in ("1", "999999", "nonsense", "-1"):
@@ -245,7 +249,7 @@ async def test_who_has_missed_too_much_is_told_to_load_everything_again(
     async with streaming(staff, "3") as stream:  # nothing of it is missing
         message = await stream.next()
         assert message is not None
-        assert (message.event, message.id) == ("incident.opened", "4")
+        assert (message.event, message.id) == ("camera.changed", "4")
     monkeypatch.setattr(events, "MAX_RESUMED", 1)
     async with streaming(staff, "3") as stream:
         message = await stream.next()
