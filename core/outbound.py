@@ -9,7 +9,9 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,6 +20,7 @@ from core.errors import InvalidInputError
 
 MAX_URL = 2000
 _READ_AT_MOST = 64 * 1024
+_NAMES_AT_ONCE = 128
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _SHARED = ipaddress.ip_network("100.64.0.0/10")  # RFC 6598: carriers' own, and some clouds'
 
@@ -53,8 +56,15 @@ class Outbound:
     def __init__(self, *, allow_private: bool, timeout_s: float) -> None:
         self._allow_private = allow_private
         self._client = httpx.AsyncClient(
-            timeout=timeout_s, follow_redirects=False, trust_env=False, verify=True
+            timeout=timeout_s,
+            follow_redirects=False,
+            trust_env=False,
+            verify=True,
+            # How many are asked at once is the callers' business: here they would wait unseen.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
         )
+        # A name server that is slow on purpose must not take the threads that the hub works with.
+        self._names = ThreadPoolExecutor(_NAMES_AT_ONCE, thread_name_prefix="names")
         self._timeout_s = timeout_s
 
     def check(self, url: str) -> str:
@@ -143,12 +153,13 @@ class Outbound:
 
     async def close(self) -> None:
         """Close the connections."""
+        self._names.shutdown(wait=False, cancel_futures=True)
         await self._client.aclose()
 
     async def _resolve(self, host: str, port: int) -> str:
         try:
-            loop = asyncio.get_running_loop()
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+            found = await asyncio.get_running_loop().run_in_executor(self._names, ask)
         except (OSError, UnicodeError) as error:
             raise OutboundFailedError(f"the name {host} is not known", timed_out=False) from error
         addresses = [str(sockaddr[0]) for *_, sockaddr in found]

@@ -54,7 +54,8 @@ _IGNORED = frozenset({"qsd", "qsd+", "qsd-", "qsd:", "query", "fullpath", "path"
 _ASKED = frozenset({"smtp", "from", "mode", "name", "reply", "verify", "source", "sender", "region",
                     "apikey", "secret", "token", "key", "unicode", "sid"})  # fmt: skip
 _ROBOTS = frozenset({"wecombot", "feishu", "lark"})  # they have no targets
-_THREADS = 32
+_THREADS = 128
+"""As many as the sender asks at once (`LIMIT`): no dead provider takes another's."""
 
 _log = logging.getLogger("apprise")
 # It names recipients in its lines.

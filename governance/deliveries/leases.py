@@ -61,20 +61,27 @@ class Leases:
                 .limit(1)
             )
 
-    async def take(self, busy: Mapping[str, int], *, lane_limit: int, limit: int) -> list[Lease]:
+    async def take(
+        self, busy: Mapping[str, int], *, lane_limit: int, limit: int, spare: int = 0
+    ) -> list[Lease]:
         """Lease due rows, the most severe first, and commit.
 
         Args:
             busy: requests that run in each lane now.
             lane_limit: how many may; a full lane holds back no other.
             limit: how many rows at most.
+            spare: how many of these are for what rings only.
         """
         taken: list[Lease] = []
         load = Counter(busy)
         async with self._database.transaction() as session:
             while len(taken) < limit:
                 full = [lane for lane, running in load.items() if running >= lane_limit]
-                rows = await self._due(session, full, limit - len(taken))
+                room = limit - len(taken)
+                ringing = room <= spare
+                rows = await self._due(
+                    session, full, room if ringing else room - spare, ringing=ringing
+                )
                 if not rows:
                     break
                 incidents = await _incidents_of(session, rows)
@@ -111,7 +118,7 @@ class Leases:
             return len(moved.all())
 
     async def _due(
-        self, session: AsyncSession, full: Sequence[str], room: int
+        self, session: AsyncSession, full: Sequence[str], room: int, *, ringing: bool
     ) -> Sequence[Delivery]:
         query = (
             select(Delivery)
@@ -126,6 +133,8 @@ class Leases:
             .with_for_update(skip_locked=True)
             .execution_options(populate_existing=True)
         )
+        if ringing:
+            query = query.where(Delivery.purpose.in_(RINGING))
         return (await session.scalars(query)).all()
 
     def _expired(self) -> Select[Delivery]:

@@ -36,6 +36,9 @@ LANE_LIMIT = 16
 LIMIT = 128
 """Requests at a time in all."""
 
+SPARE = 64
+"""Of these, so many are kept for what rings: whoever hears news may answer slowly on purpose."""
+
 LATE_TIMES = 4
 """A provider is listened to for so many timeouts; after the first the row is `unknown`."""
 
@@ -124,7 +127,8 @@ class Sender:
         room = LIMIT - self._busy.total()
         if oldest is None or room <= 0:
             return
-        for lease in await self._leases.take(self._busy, lane_limit=LANE_LIMIT, limit=room):
+        leases = await self._leases.take(self._busy, lane_limit=LANE_LIMIT, limit=room, spare=SPARE)
+        for lease in leases:
             self._busy[lease.row.lane] += 1
             task = asyncio.create_task(self._send(lease, web, chat))
             self._running.add(task)

@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from governance.deliveries.chat import _THREADS
 from governance.deliveries.models import Delivery
 from governance.deliveries.outcome import Outcome
+from governance.deliveries.sender import LIMIT, SPARE
 from tests.governance.deliveries.conftest import PHONE, World
 
 
@@ -91,3 +93,26 @@ async def test_the_gateway_hears_a_late_success_from_the_provider(world: World) 
         assert row is not None
         await recorder.arrived(session, row)
     assert await world.states() == ["sent", "cancelled"]
+
+
+async def test_news_never_take_the_room_that_is_kept_for_what_rings(world: World) -> None:
+    """Whoever hears news may sit behind many addresses, each of which answers slowly."""
+    hosts = [f"https://sms{number}.example.org/" for number in range(2)]
+    for number, url in enumerate(hosts):
+        await world.gateway(url, ("sms", "voice")[number], name=f"Provider {number}")
+    incident = await world.incident(severity="Extreme")
+    people = [await world.account(str(n), sms=PHONE) for n in range(9)]
+    await world.tell(incident, people, purpose="news", round_key="location:1")
+    leases = world.leases()
+    taken = await leases.take({}, lane_limit=50, limit=6, spare=2)
+    assert [lease.row.purpose for lease in taken] == ["news"] * 4
+    lane = taken[0].row.lane
+    assert await leases.take({lane: 4}, lane_limit=50, limit=2, spare=2) == []
+    await world.tell(incident, [await world.account(voice=PHONE)], channels=("voice",))
+    [alert] = await leases.take({lane: 4}, lane_limit=50, limit=2, spare=2)
+    assert alert.row.purpose == "alert"
+
+
+def test_a_dead_provider_of_apprise_takes_no_thread_of_another() -> None:
+    assert _THREADS >= LIMIT
+    assert 0 < SPARE < LIMIT
