@@ -30,6 +30,7 @@ from tests.governance.loop_support import (
     waits_for,
 )
 from tests.governance.support import fetch, opened, person, post, signal
+from tests.support.stores import ON_SQLITE
 
 LI, WANG = person("Li Na"), person("Wang Wei")
 
@@ -68,6 +69,7 @@ async def test_what_nobody_acknowledges_rings_step_by_step_and_never_stops(
     assert events == ["incident.opened", "incident.updated"] + ["incident.escalated"] * 5
 
 
+@ON_SQLITE
 async def test_a_late_start_rings_each_step_in_its_distance_from_the_last(
     kernel: Governance, parts: Parts, clock: ManualClock
 ) -> None:
@@ -82,6 +84,7 @@ async def test_a_late_start_rings_each_step_in_its_distance_from_the_last(
     assert await waits_for(kernel, incident.id) == ("ring", 30)
 
 
+@ON_SQLITE
 async def test_a_clock_that_jumps_an_hour_neither_floods_nor_silences(
     kernel: Governance, clock: ManualClock
 ) -> None:
@@ -101,6 +104,7 @@ async def test_a_clock_that_jumps_an_hour_neither_floods_nor_silences(
     assert seconds <= 40
 
 
+@ON_SQLITE
 async def test_the_night_the_clocks_change_is_as_long_as_any(
     parts: Parts, database: Database
 ) -> None:
@@ -114,6 +118,7 @@ async def test_the_night_the_clocks_change_is_as_long_as_any(
         await until(kernel, clock, 30)
 
 
+@ON_SQLITE
 async def test_each_state_has_the_limit_of_its_policy(
     kernel: Governance, clock: ManualClock
 ) -> None:
@@ -154,6 +159,7 @@ async def test_each_state_has_the_limit_of_its_policy(
     assert (await log_of(kernel, incident.id))[-1].action == "archived"
 
 
+@ON_SQLITE
 async def test_every_overdue_step_calls_the_level_above_and_comes_again_later(
     kernel: Governance, clock: ManualClock
 ) -> None:
@@ -171,6 +177,7 @@ async def test_every_overdue_step_calls_the_level_above_and_comes_again_later(
     assert (await fetch(kernel, incident.id)).acknowledged_by_id == LI.id
 
 
+@ON_SQLITE
 async def test_acknowledged_without_progress_rings_again(
     kernel: Governance, clock: ManualClock
 ) -> None:
@@ -186,6 +193,7 @@ async def test_acknowledged_without_progress_rings_again(
     assert await waits_for(kernel, incident.id) == ("handle", 400)
 
 
+@ON_SQLITE
 async def test_who_is_on_the_way_has_until_then_and_a_little(
     kernel: Governance, clock: ManualClock
 ) -> None:
@@ -201,6 +209,7 @@ async def test_who_is_on_the_way_has_until_then_and_a_little(
     assert await waits_for(kernel, incident.id) == ("handle", 400)
 
 
+@ON_SQLITE
 async def test_a_policy_without_progress_limit_has_the_limit_of_handling(
     kernel: Governance,
 ) -> None:
@@ -210,6 +219,7 @@ async def test_a_policy_without_progress_limit_has_the_limit_of_handling(
     assert await waits_for(kernel, incident.id) == ("handle", 400)
 
 
+@ON_SQLITE
 async def test_what_rested_goes_on_at_its_time_and_rings(
     kernel: Governance, clock: ManualClock
 ) -> None:
@@ -254,6 +264,7 @@ async def test_pressed_again_rings_anew_whoever_has_seen_it(
     assert (await events_of(kernel, incident.id))[-1][0] == "incident.escalated"
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("status", ["Test", "Exercise"])
 async def test_what_is_not_in_earnest_ends_by_itself(
     kernel: Governance, clock: ManualClock, status: str
@@ -274,6 +285,7 @@ async def test_what_is_not_in_earnest_ends_by_itself(
     assert (ended.state, ended.resolution, ended.is_open) == ("closed", "test", False)
 
 
+@ON_SQLITE
 async def test_what_is_in_earnest_never_ends_by_itself(
     kernel: Governance, clock: ManualClock
 ) -> None:
@@ -285,7 +297,7 @@ async def test_what_is_in_earnest_never_ends_by_itself(
 
 
 async def test_the_fire_in_a_flood_is_first(kernel: Governance, clock: ManualClock) -> None:
-    for number in range(60):
+    for number in range(30):
         await post(kernel, signal(zone_name=f"zone {number}", severity="Minor"))
     clock.advance(1)
     fire = await opened(kernel, zone_name="Kitchen", severity="Extreme")
@@ -333,7 +345,7 @@ async def test_nothing_rings_once_the_acknowledgement_is_committed(
     other = Database(store_url)
     beside = build_governance(replace(parts, database=other))
     incident = await ruled(kernel, {"triage": "skip"})
-    for round in range(100):
+    for round in range(25):
         async with database.transaction() as session:
             found = await kernel.incidents.locked(session, incident.id)
             found.acknowledged_at, found.state, found.version = None, "reported", 1
@@ -440,6 +452,7 @@ def test_the_moment_of_each_ring_is_counted_from_the_first() -> None:
     assert due(2, -3600) == -3570
 
 
+@ON_SQLITE
 async def test_pressing_again_and_again_neither_holds_back_the_wider_steps_nor_floods(
     kernel: Governance, clock: ManualClock
 ) -> None:

@@ -47,6 +47,7 @@ from tests.governance.loop_support import (
 )
 from tests.governance.support import AREA, fetch, opened, person
 from tests.governance.test_alarms import Street, alarm
+from tests.support.stores import ON_SQLITE
 
 LI, WANG = person("Li Na"), person("Wang Wei")
 WATERWORKS = Whom(new_id(), "Waterworks")
@@ -111,6 +112,7 @@ async def put(kernel: Governance, incident: Incident, state: State, **values: An
     return await fetch(kernel, incident.id)
 
 
+@ON_SQLITE
 async def test_every_step_leads_where_the_table_says_and_nowhere_else(
     kernel: Governance,
 ) -> None:
@@ -146,6 +148,7 @@ async def _took(kernel: Governance, incident: Incident, origin: State, target: S
     assert bool(kinds) == (found.is_open or target is State.CLOSED)
 
 
+@ON_SQLITE
 async def test_a_step_on_what_has_changed_in_between_is_refused_with_how_it_is_now(
     kernel: Governance,
 ) -> None:
@@ -180,6 +183,7 @@ async def test_of_all_steps_at_once_on_one_version_one_happens(kernel: Governanc
         assert (await fetch(kernel, incident.id)).version == 2
 
 
+@ON_SQLITE
 async def test_triage_says_how_severe_it_is_and_counts_as_seen(kernel: Governance) -> None:
     incident = await opened(kernel, severity="Minor")
     assert incident.policy["id"] == "reports"
@@ -198,6 +202,7 @@ async def test_triage_says_how_severe_it_is_and_counts_as_seen(kernel: Governanc
     assert entry.data["severity"] == {"from": "minor", "to": "extreme"}
 
 
+@ON_SQLITE
 async def test_what_is_dispatched_tells_those_it_is_given_to(kernel: Governance) -> None:
     wang = await account(kernel, "patrol", name="Wang Wei")
     incident = await ruled(kernel)
@@ -213,6 +218,7 @@ async def test_what_is_dispatched_tells_those_it_is_given_to(kernel: Governance)
     assert [told["name"] for told in rang.data["told"]] == ["Wang Wei"]
 
 
+@ON_SQLITE
 async def test_a_transfer_forgets_who_was_on_the_way(kernel: Governance) -> None:
     incident = await put(
         kernel, await ruled(kernel), State.HANDLING,
@@ -225,6 +231,7 @@ async def test_a_transfer_forgets_who_was_on_the_way(kernel: Governance) -> None
     assert await waits_for(kernel, incident.id) == ("handle", 100)
 
 
+@ON_SQLITE
 async def test_a_third_return_is_refused_and_the_level_above_hears_of_it(
     kernel: Governance,
 ) -> None:
@@ -250,6 +257,7 @@ async def test_a_third_return_is_refused_and_the_level_above_hears_of_it(
     assert (await events_of(kernel, incident.id))[-1] == ("incident.escalated", "whistle")
 
 
+@ON_SQLITE
 async def test_where_another_person_checks_the_handler_cannot(kernel: Governance) -> None:
     incident = await ruled(kernel, {"verifier": "other"})
     incidents = kernel.incidents
@@ -299,6 +307,7 @@ async def test_a_policy_that_asks_for_pictures_gets_them_before_feedback(
     assert (await fetch(kernel, incident.id)).resolution == "false_alarm"
 
 
+@ON_SQLITE
 async def test_it_rests_no_longer_than_its_policy_allows(kernel: Governance) -> None:
     incident = await put(kernel, await ruled(kernel), State.HANDLING)
     for seconds in (-1, 0, 3601):
@@ -308,6 +317,7 @@ async def test_it_rests_no_longer_than_its_policy_allows(kernel: Governance) -> 
                 await kernel.incidents.suspend(*at.args, LI, 1, until=until, reason="parts")
 
 
+@ON_SQLITE
 async def test_it_is_reopened_within_its_time_and_the_handler_has_it_again(
     kernel: Governance, clock: ManualClock
 ) -> None:
@@ -364,6 +374,7 @@ async def test_merging_moves_nothing_and_can_be_taken_back(kernel: Governance) -
     assert actions[-3:] == ["merge", "severity_raised", "unmerge"]
 
 
+@ON_SQLITE
 async def test_what_is_not_to_become_one_stays_two(kernel: Governance) -> None:
     one, two = await ruled(kernel), await ruled(kernel, zone_name="Roof")
     drill = await opened(kernel, zone_name="Gate", status="Exercise")
@@ -414,6 +425,7 @@ async def test_a_merged_alarm_stays_open_to_its_helpers_as_long_as_its_target(
     assert (await events_of(kernel, pressed.id))[-1] == ("incident.updated", "close")
 
 
+@ON_SQLITE
 async def test_an_alarm_of_a_household_is_never_rejected(kernel: Governance) -> None:
     street = Street(kernel, await household(kernel), new_id())
     pressed = await street.raise_(alarm(street.one), street.one)
@@ -424,6 +436,7 @@ async def test_an_alarm_of_a_household_is_never_rejected(kernel: Governance) -> 
     assert await openings(kernel) == [True]
 
 
+@ON_SQLITE
 async def test_on_the_way_acknowledges_and_says_until_when(
     kernel: Governance, clock: ManualClock
 ) -> None:
@@ -444,6 +457,7 @@ async def test_on_the_way_acknowledges_and_says_until_when(
     assert said == ["going", "arrived"]
 
 
+@ON_SQLITE
 async def test_facts_are_for_what_is_open(kernel: Governance) -> None:
     incident = await put(kernel, await ruled(kernel), State.CLOSED)
     tries: list[Callable[[Args], Awaitable[object]]] = [
@@ -459,6 +473,7 @@ async def test_facts_are_for_what_is_open(kernel: Governance) -> None:
         assert caught.value.remedy
 
 
+@ON_SQLITE
 async def test_the_whistle_stops_at_the_whole_site(kernel: Governance) -> None:
     incident = await ruled(kernel)
     assert incident.area == AREA
