@@ -156,7 +156,7 @@ def build_governance(parts: _Parts, cameras: CamerasOf = no_cameras) -> Governan
         intake=intake,
         pictures=PictureStore(parts.settings.attachments_dir),
         broadcaster=Broadcaster(parts.database, parts.clock),
-        timers=TimerLoop(parts.database, parts.clock, incidents),
+        timers=TimerLoop(parts.database, parts.clock, incidents, intake.is_waited_for),
         auditor=Auditor(
             parts.database, parts.clock, incidents, intake, area=parts.settings.site.area
         ),

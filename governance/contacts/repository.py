@@ -1,6 +1,6 @@
 """Every query of household contacts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, select
@@ -21,15 +21,29 @@ def _agrees() -> ColumnElement[bool]:
 
 async def agreed(session: AsyncSession, household_id: UUID) -> list[Recipient]:
     """Return the contacts who have agreed to be told, and still do; none of one that moved out."""
+    return (await agreed_of(session, [household_id])).get(household_id, [])
+
+
+async def agreed_of(
+    session: AsyncSession, household_ids: Collection[UUID]
+) -> dict[UUID, list[Recipient]]:
+    """Return the same of many households; those with nobody are left out."""
+    if not household_ids:
+        return {}
     query = (
         select(HouseholdContact)
         .join(Household, Household.id == HouseholdContact.household_id)
         .where(
-            HouseholdContact.household_id == household_id, Household.closed_at.is_(None), _agrees()
+            HouseholdContact.household_id.in_(household_ids),
+            Household.closed_at.is_(None),
+            _agrees(),
         )
         .order_by(HouseholdContact.id)
     )
-    return [recipient_of(row) for row in await session.scalars(query)]
+    found: dict[UUID, list[Recipient]] = {}
+    for row in await session.scalars(query):
+        found.setdefault(row.household_id, []).append(recipient_of(row))
+    return found
 
 
 def recipient_of(row: HouseholdContact) -> Recipient:

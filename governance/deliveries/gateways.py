@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.policy.areas import covers
-from governance.deliveries import ways
+from governance.deliveries.known import gateways_in_use
 from governance.deliveries.types import Recipient
 
 
@@ -15,7 +15,7 @@ async def rooms(session: AsyncSession, name: str, area: str) -> list[Recipient]:
     """
     found = [
         gateway
-        for gateway in await ways.active_gateways(session)
+        for gateway in await gateways_in_use(session)
         if gateway.room == name and covers(gateway.area, area)
     ]
     nearest = max((len(gateway.area) for gateway in found), default=0)

@@ -12,26 +12,27 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from governance.deliveries.models import Delivery
 from governance.deliveries.types import REACHED, RINGING, DeliveryState
 
-_CHUNK = 200  # rows of one insert: SQLite takes 32,766 parameters
 
+async def add_new(
+    session: AsyncSession, rows: Sequence[dict[str, Any]]
+) -> list[tuple[UUID | None, str, str]]:
+    """Insert the rows whose (key, attempt) is not there yet.
 
-async def add_new(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Insert the rows whose (key, attempt) is not there yet; return (channel, state) of those.
+    Each row is a dict of all columns that have no default, the same for all of them.
 
-    Each row is a dict of all columns that have no default.
+    Returns:
+        (incident, channel, state) of those that were not there.
     """
+    if not rows:
+        return []
     on_postgresql = session.get_bind().dialect.name == "postgresql"
-    added: list[tuple[str, str]] = []
-    for start in range(0, len(rows), _CHUNK):
-        values = list(rows[start : start + _CHUNK])
-        insert = postgresql.insert(Delivery) if on_postgresql else sqlite.insert(Delivery)
-        query = (
-            insert.values(values)
-            .on_conflict_do_nothing(index_elements=["key", "attempt"])
-            .returning(Delivery.channel, Delivery.state)
-        )
-        added += [(channel, state) for channel, state in await session.execute(query)]
-    return added
+    insert = postgresql.insert(Delivery) if on_postgresql else sqlite.insert(Delivery)
+    query = insert.on_conflict_do_nothing(index_elements=["key", "attempt"]).returning(
+        Delivery.incident_id, Delivery.channel, Delivery.state
+    )
+    # The rows apart from the statement: it is compiled once, and not for every number of rows.
+    added = await (await session.connection()).execute(query, list(rows))
+    return [(incident_id, channel, state) for incident_id, channel, state in added]
 
 
 async def cancel_ringing(session: AsyncSession, incident_id: UUID, now: datetime, code: str) -> int:

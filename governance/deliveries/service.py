@@ -4,6 +4,7 @@ Nothing here commits, and nothing here asks a provider: a row is a promise that 
 it is committed. Whoever calls these has locked the incident (see the order of locks).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,7 +18,8 @@ from core.ids import new_id
 from core.metrics import counter
 from governance.deliveries import repository, ways
 from governance.deliveries.keys import DeliveryKeys, hashed
-from governance.deliveries.models import ContactPoint, Gateway, PushSubscription
+from governance.deliveries.known import Known, known_ways
+from governance.deliveries.models import ContactPoint, Gateway
 from governance.deliveries.types import (
     RINGING,
     ROOM_CHANNELS,
@@ -33,15 +35,6 @@ _PURPOSE_RANK = {"alert": 5, "whistle": 5, "reminder": 4, "news": 3, "over": 2}
 _RANK_WITHOUT_INCIDENT = 25
 
 _queued = counter("deliveries_queued", "Deliveries queued or withheld", ("channel", "state"))
-
-
-@dataclass(frozen=True)
-class _Ways:
-    """What leads to the recipients of one call."""
-
-    points: Mapping[UUID, Sequence[ContactPoint]]
-    subscriptions: Mapping[UUID, Sequence[PushSubscription]]
-    gateways: Sequence[Gateway]
 
 
 @dataclass(frozen=True)
@@ -112,21 +105,57 @@ class Deliveries:
         Returns:
             How many rows were added that will be sent.
         """
+        rows = await self.rows_for(
+            session,
+            incident,
+            recipients,
+            channels=channels,
+            round_key=round_key,
+            purpose=purpose,
+            about=about,
+        )
+        return (await self.add(session, rows)).total()
+
+    async def rows_for(
+        self,
+        session: AsyncSession,
+        incident: Incident,
+        recipients: Sequence[Recipient],
+        *,
+        channels: Sequence[str],
+        round_key: str,
+        purpose: Purpose,
+        about: Mapping[str, Any] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return what `queue` adds, for one `add` of many; writes nothing."""
         wanted = {(r.kind, r.id): r for r in recipients}
         devices = await _hearing(session, incident, round_key)
         if not wanted and not devices:
-            return 0
-        found = await self._ways(session, [*wanted.values(), *devices])
+            return []
+        found = await known_ways(session, [*wanted.values(), *devices])
         ways_to = [(recipient, channels) for recipient in wanted.values()]
         ways_to += [(device, ("push",)) for device in devices]
-        rows = [
+        return [
             self._row(
                 incident, recipient, way, round_key=round_key, purpose=purpose, about=about or {}
             )
             for recipient, by in ways_to
             for way in _lead_to(recipient, incident, by, found)
         ]
-        return await self._add(session, rows)
+
+    async def add(
+        self, session: AsyncSession, rows: Sequence[dict[str, Any]]
+    ) -> Counter[UUID | None]:
+        """Write rows whose key is not there yet; return how many will be sent, by incident."""
+        added = await repository.add_new(session, rows)
+        for _, channel, state in added:
+            _queued.labels(channel, state).inc()
+        waiting = Counter(
+            incident_id for incident_id, _, state in added if state == DeliveryState.WAITING.value
+        )
+        if waiting:
+            wake_after_commit(session)
+        return waiting
 
     async def notify(
         self,
@@ -154,13 +183,13 @@ class Deliveries:
         wanted = {(r.kind, r.id): r for r in recipients}
         if not wanted:
             return 0
-        found = await self._ways(session, wanted.values())
+        found = await known_ways(session, wanted.values())
         rows = [
             self._row(None, recipient, way, round_key=round_key, purpose="news", about=about)
             for recipient in wanted.values()
             for way in _all_ways(recipient, area, channels, found)
         ]
-        return await self._add(session, rows)
+        return (await self.add(session, rows)).total()
 
     async def ask(
         self,
@@ -182,7 +211,7 @@ class Deliveries:
             raise NoGatewayError(point.channel)
         way = _Way(point.channel, str(carriers[0].id), point.id, carriers[0].id)
         row = self._row(None, recipient, way, round_key="ask", purpose=purpose, about=about)
-        await self._add(session, [row])
+        await self.add(session, [row])
 
     async def acknowledged(self, session: AsyncSession, incident: Incident, actor_name: str) -> int:
         """Cancel what still rings, for everybody; tell the household's contacts who has seen it.
@@ -225,35 +254,6 @@ class Deliveries:
                 purpose="over",
             )
         return added
-
-    async def _add(self, session: AsyncSession, rows: Sequence[dict[str, Any]]) -> int:
-        added = await repository.add_new(session, rows)
-        for channel, state in added:
-            _queued.labels(channel, state).inc()
-        waiting = sum(state == DeliveryState.WAITING.value for _, state in added)
-        if waiting:
-            wake_after_commit(session)
-        return waiting
-
-    async def _ways(self, session: AsyncSession, recipients: Iterable[Recipient]) -> _Ways:
-        ids: dict[str, set[UUID]] = {"account": set(), "contact": set(), "device": set()}
-        for recipient in recipients:
-            ids.setdefault(recipient.kind, set()).add(recipient.id)
-        points: dict[UUID, list[ContactPoint]] = {}
-        if ids["account"] or ids["contact"]:
-            for point in await ways.points_of(
-                session, accounts=ids["account"], contacts=ids["contact"]
-            ):
-                points.setdefault(_holder(point.account_id, point.contact_id), []).append(point)
-        subscriptions: dict[UUID, list[PushSubscription]] = {}
-        if ids["account"] or ids["device"]:
-            for found in await ways.subscriptions_of(
-                session, accounts=ids["account"], devices=ids["device"]
-            ):
-                subscriptions.setdefault(_holder(found.account_id, found.device_id), []).append(
-                    found
-                )
-        return _Ways(points, subscriptions, await ways.active_gateways(session))
 
     def _row(
         self,
@@ -322,7 +322,7 @@ def _key(
 
 
 def _lead_to(
-    recipient: Recipient, incident: Incident, channels: Sequence[str], found: _Ways
+    recipient: Recipient, incident: Incident, channels: Sequence[str], found: Known
 ) -> list[_Way]:
     """Return every way to `recipient` through `channels`; at least one, which may be closed."""
     open_ways = _all_ways(recipient, incident.area, channels, found)
@@ -337,7 +337,7 @@ def _once(found: Iterable[_Way]) -> list[_Way]:
 
 
 def _all_ways(
-    recipient: Recipient, area: str | None, channels: Sequence[str], found: _Ways
+    recipient: Recipient, area: str | None, channels: Sequence[str], found: Known
 ) -> list[_Way]:
     if recipient.kind == "room":
         return [_to_room(recipient.id, found.gateways)]
@@ -371,10 +371,6 @@ def _to_room(gateway_id: UUID, gateways: Sequence[Gateway]) -> _Way:
         if gateway.id == gateway_id:
             return _Way(gateway.channel, lane=str(gateway.id), gateway_id=gateway.id)
     return _Way("wecom", code="no-gateway")
-
-
-def _holder(*candidates: UUID | None) -> UUID:
-    return next(candidate for candidate in candidates if candidate is not None)
 
 
 def _by_channels(told: Iterable[Any]) -> dict[tuple[Channel, ...], list[Recipient]]:

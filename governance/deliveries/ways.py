@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,16 +18,14 @@ async def points_of(
     session: AsyncSession, *, accounts: Collection[UUID] = (), contacts: Collection[UUID] = ()
 ) -> Sequence[ContactPoint]:
     """Return the points that may be used: verified ones of accounts, and those of contacts."""
-    query = (
-        select(ContactPoint)
-        .where(
-            or_(
-                ContactPoint.account_id.in_(accounts) & ContactPoint.verified_at.is_not(None),
-                ContactPoint.contact_id.in_(contacts),
-            )
-        )
-        .order_by(ContactPoint.id)
-    )
+    held: list[ColumnElement[bool]] = []
+    if accounts:
+        held.append(ContactPoint.account_id.in_(accounts) & ContactPoint.verified_at.is_not(None))
+    if contacts:
+        held.append(ContactPoint.contact_id.in_(contacts))
+    if not held:
+        return []
+    query = select(ContactPoint).where(or_(*held)).order_by(ContactPoint.id)
     return (await session.scalars(query)).all()
 
 
@@ -56,13 +54,14 @@ async def subscriptions_of(
     session: AsyncSession, *, accounts: Collection[UUID] = (), devices: Collection[UUID] = ()
 ) -> Sequence[PushSubscription]:
     """Return the push subscriptions of these accounts and alarm devices."""
-    query = (
-        select(PushSubscription)
-        .where(
-            or_(PushSubscription.account_id.in_(accounts), PushSubscription.device_id.in_(devices))
-        )
-        .order_by(PushSubscription.id)
-    )
+    held: list[ColumnElement[bool]] = []
+    if accounts:
+        held.append(PushSubscription.account_id.in_(accounts))
+    if devices:
+        held.append(PushSubscription.device_id.in_(devices))
+    if not held:
+        return []
+    query = select(PushSubscription).where(or_(*held)).order_by(PushSubscription.id)
     return (await session.scalars(query)).all()
 
 

@@ -16,10 +16,24 @@ from core.logging import get_logger
 from core.metrics import counter
 from governance.deliveries.service import Deliveries
 from governance.deliveries.types import Purpose, Recipient
-from governance.dispatch.plan import Plan, Resolver, plan_step, raised, subject_of, supposed
+from governance.dispatch.plan import (
+    Plan,
+    Resolver,
+    look_up,
+    plan_step,
+    raised,
+    subject_of,
+    supposed,
+)
 from governance.dispatch.policies import Policies, PolicyFacts
 from governance.dispatch.schemas import ForecastPerson, ForecastStep
-from governance.dispatch.snapshot import PolicySnapshot, due_after_s, snapshot_of, step_of
+from governance.dispatch.snapshot import (
+    PolicySnapshot,
+    SnapshotStep,
+    due_after_s,
+    snapshot_of,
+    step_of,
+)
 from governance.incidents.models import Incident, IncidentLog
 
 MOST_NAMES = 50
@@ -46,6 +60,17 @@ class StepOutcome:
     whistled: bool
     queued: int = 0
     nobody: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A step of an incident, and whom it means now; `repeats`: all steps have been run before."""
+
+    incident: Incident
+    index: int
+    step: SnapshotStep
+    plan: Plan
+    repeats: bool
 
 
 class Dispatcher:
@@ -78,27 +103,46 @@ class Dispatcher:
             index: counts the steps of this round from 0.
             reason: why, in a word, such as `ring`, `progress` or `suspended`; part of the key.
         """
+        return (await self.run_steps(session, [(incident, index)], reason))[0]
+
+    async def run_steps(
+        self, session: AsyncSession, steps: Sequence[tuple[Incident, int]], reason: str
+    ) -> list[StepOutcome]:
+        """Do the same for many incidents, each named once, with as few questions as for one."""
         at = self._clock.now()
-        policy = snapshot_of(incident.policy) or self._policies.choose(
-            PolicyFacts(incident.kind, incident.severity, incident.status, incident.area), at
-        )
-        step = step_of(policy, index)
-        plan = await plan_step(session, subject_of(incident), step, at, self._policies.zone)
-        key = f"{incident.round}.{index}.{reason}"[:60]
-        purpose: Purpose = "alert" if index == 0 and reason == "ring" else "reminder"
-        queued = await self._queue(
-            session, incident, plan, channels=step["channels"], key=key, purpose=purpose
-        )
+        await look_up(session, [subject_of(incident) for incident, _ in steps], at)
+        planned: list[_Planned] = []
+        rows: list[dict[str, Any]] = []
+        for incident, index in steps:
+            policy = snapshot_of(incident.policy) or self._policies.choose(
+                PolicyFacts(incident.kind, incident.severity, incident.status, incident.area), at
+            )
+            step = step_of(policy, index)
+            plan = await plan_step(session, subject_of(incident), step, at, self._policies.zone)
+            planned.append(_Planned(incident, index, step, plan, index >= len(policy["steps"])))
+            key = f"{incident.round}.{index}.{reason}"[:60]
+            purpose: Purpose = "alert" if index == 0 and reason == "ring" else "reminder"
+            rows += await self._rows(
+                session, incident, plan, channels=step["channels"], key=key, purpose=purpose
+            )
+        queued = await self._deliveries.add(session, rows)
+        return [self._ran(session, each, reason, queued[each.incident.id]) for each in planned]
+
+    def _ran(
+        self, session: AsyncSession, done: "_Planned", reason: str, queued: int
+    ) -> StepOutcome:
+        """Write into the history what a step did."""
+        incident, plan, channels = done.incident, done.plan, done.step["channels"]
         whistled = plan.level > incident.level
         if whistled:
             incident.level = plan.level
             self._note(session, incident, "whistle", {"level": plan.level, "by": "policy"})
         if plan.nobody:
-            self._nobody(session, incident, plan, repeated=index >= len(policy["steps"]))
-        self._note(session, incident, "rang", _rang(plan, index, reason, step["channels"], queued))
+            self._nobody(session, incident, plan, repeated=done.repeats)
+        self._note(session, incident, "rang", _rang(plan, done.index, reason, channels, queued))
         return StepOutcome(
             told=len(plan.everybody),
-            channels=tuple(step["channels"]),
+            channels=tuple(channels),
             whistled=whistled,
             queued=queued,
             nobody=plan.nobody,
@@ -134,9 +178,10 @@ class Dispatcher:
             self._clock.now(),
             self._policies.zone,
         )
-        queued = await self._queue(
+        rows = await self._rows(
             session, incident, plan, channels=channels, key=round_key, purpose=purpose
         )
+        queued = (await self._deliveries.add(session, rows)).total()
         if plan.nobody:
             self._nobody(session, incident, plan, repeated=False)
         self._note(session, incident, "rang", _rang(plan, None, reason, channels, queued))
@@ -198,7 +243,7 @@ class Dispatcher:
             subject = raised(subject, plan.level)
         return found
 
-    async def _queue(
+    async def _rows(
         self,
         session: AsyncSession,
         incident: Incident,
@@ -207,18 +252,18 @@ class Dispatcher:
         channels: Sequence[str],
         key: str,
         purpose: Purpose,
-    ) -> int:
+    ) -> list[dict[str, Any]]:
         if not channels:
-            return 0
-        queued = await self._deliveries.queue(
+            return []
+        rows = await self._deliveries.rows_for(
             session, incident, plan.told, channels=channels, round_key=key, purpose=purpose
         )
         above = [*plan.whistled, *plan.widened]
         if above:
-            queued += await self._deliveries.queue(
+            rows += await self._deliveries.rows_for(
                 session, incident, above, channels=channels, round_key=key, purpose="whistle"
             )
-        return queued
+        return rows
 
     def _nobody(
         self, session: AsyncSession, incident: Incident, plan: Plan, *, repeated: bool

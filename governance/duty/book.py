@@ -180,7 +180,14 @@ async def load_book(
     session: AsyncSession, area: str, at: datetime, posts: Iterable[Role] = POSTS
 ) -> DutyBook:
     """Read what is needed to say who has which post in `area` and above it around `at`."""
-    places = ancestors(area)
+    return await load_book_of(session, [area], at, posts)
+
+
+async def load_book_of(
+    session: AsyncSession, areas: Iterable[str], at: datetime, posts: Iterable[Role] = POSTS
+) -> DutyBook:
+    """Read the same for many areas: one book serves all of them."""
+    places = {place for area in areas for place in ancestors(area)}
     roles = [post.value for post in posts]
     by_post: dict[tuple[str, str], list[Account]] = {}
     accounts: dict[UUID, Account] = {}

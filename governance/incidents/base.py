@@ -73,21 +73,28 @@ class Kernel:
 
     async def publish(self, session: AsyncSession, incident: Incident, change: str) -> None:
         """Put the incident as it is now into the outbox. `change` is an action of the log."""
+        await self.publish_all(session, [(incident, change)])
+
+    async def publish_all(
+        self, session: AsyncSession, changed: Sequence[tuple[Incident, str]]
+    ) -> None:
+        """Put many incidents into the outbox, in this order, with what has changed of each."""
         await session.flush()
-        event = "updated"
-        if change == "opened":
-            event = "opened"
-        elif change in RINGING_CHANGES:
-            event = "escalated"
-        described = (await views.describe(session, [incident]))[0]
-        await outbox.append(
+        now = self._clock.now()
+        described = await views.describe(session, [incident for incident, _ in changed])
+        await outbox.append_all(
             session,
-            type=f"incident.{event}",
-            area=incident.area,
-            payload={**described.model_dump(mode="json"), "change": change},
-            at=self._clock.now(),
-            incident_id=incident.id,
-            camera_id=incident.camera_id,
+            [
+                {
+                    "type": f"incident.{_event_of(change)}",
+                    "area": incident.area,
+                    "incident_id": incident.id,
+                    "camera_id": incident.camera_id,
+                    "payload": {**seen.model_dump(mode="json"), "change": change},
+                    "created_at": now,
+                }
+                for (incident, change), seen in zip(changed, described, strict=True)
+            ],
         )
 
     def record(
@@ -301,6 +308,12 @@ class Kernel:
             remedy="Look at what is possible now; somebody may have moved it on.",
             detail={"from_state": incident.state, "to_state": incident.state},
         )
+
+
+def _event_of(change: str) -> str:
+    if change == "opened":
+        return "opened"
+    return "escalated" if change in RINGING_CHANGES else "updated"
 
 
 def _found(incident: Incident | None) -> Incident:

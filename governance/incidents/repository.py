@@ -75,6 +75,20 @@ async def by_id_locked(session: AsyncSession, incident_id: UUID) -> Incident | N
     return (await session.scalars(query.execution_options(populate_existing=True))).one_or_none()
 
 
+async def by_ids_locked(
+    session: AsyncSession, incident_ids: Collection[UUID]
+) -> dict[UUID, Incident]:
+    """Return incidents as they are committed now, locked in the order of their ids."""
+    query = (
+        select(Incident)
+        .where(Incident.id.in_(incident_ids))
+        .order_by(Incident.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return {incident.id: incident for incident in await session.scalars(query)}
+
+
 async def open_with_key(session: AsyncSession, dedup_key: str) -> Incident | None:
     """Return the open incident with this key, locked until the transaction ends."""
     query = (

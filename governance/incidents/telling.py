@@ -25,10 +25,10 @@ class Dispatching(Protocol):
         """Return those whom `targets` mean at this moment."""
         ...
 
-    async def run_step(
-        self, session: AsyncSession, incident: Incident, index: int, reason: str
+    async def run_steps(
+        self, session: AsyncSession, steps: Sequence[tuple[Incident, int]], reason: str
     ) -> object:
-        """Tell those of step `index` of the policy, whistle if it says so, log `rang`."""
+        """Tell those of a step of each policy, whistle where it says so, log `rang`."""
         ...
 
     async def tell(

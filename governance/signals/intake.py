@@ -143,6 +143,10 @@ class Intake:
         if self._worker is not None and not self._worker.done():
             await asyncio.wait([self._worker], timeout=SETTLE_S)
 
+    def is_waited_for(self) -> bool:
+        """Say whether signals wait that are not in a transaction yet."""
+        return bool(self._alarms or self._others)
+
     def _enter(self, item: IntakeItem) -> asyncio.Future[Receipt]:
         waiting = len(self._alarms) + len(self._others)
         if waiting >= MOST_WAITING and not item.is_urgent:

@@ -44,8 +44,13 @@ async def set_rank(session: AsyncSession, incident_id: UUID, rank: int) -> None:
 
 
 async def next_due(session: AsyncSession) -> datetime | None:
-    """Return when the next pending timer is due: the earliest of each rank, out of the index."""
-    earliest = [
+    """Return when the next pending timer is due."""
+    return min((await earliest(session)).values(), default=None)
+
+
+async def earliest(session: AsyncSession) -> dict[int, datetime]:
+    """Return when the next pending timer of each rank is due that has one, out of the index."""
+    looks = [
         select(Timer.due_at)
         .where(_pending(), Timer.rank == rank)
         .order_by(Timer.due_at)
@@ -53,19 +58,22 @@ async def next_due(session: AsyncSession) -> datetime | None:
         .scalar_subquery()
         for rank in RANKS
     ]
-    found = (await session.execute(select(*earliest))).one()
-    return min((due for due in found if due is not None), default=None)
+    found = (await session.execute(select(*looks))).one()
+    return {rank: due for rank, due in zip(RANKS, found, strict=True) if due is not None}
 
 
-async def claim_due(session: AsyncSession, now: datetime, limit: int) -> Sequence[Timer]:
+async def claim_due(
+    session: AsyncSession, now: datetime, limit: int, ranks: Sequence[int] = RANKS
+) -> Sequence[Timer]:
     """Return due timers, locked until the transaction ends: the most severe, then the oldest first.
 
-    One look into the index for each rank, so that what is due is found among any number of others.
+    One look into the index for each of `ranks` (the most severe first), so that what is due is
+    found among any number of others.
     SKIP LOCKED: what another process is firing is not waited for. SQLite has no such clause and
     needs none, since the transaction began with BEGIN IMMEDIATE.
     """
     claimed: list[Timer] = []
-    for rank in RANKS:
+    for rank in ranks:
         query = (
             select(Timer)
             .where(_pending(), Timer.rank == rank, Timer.due_at <= now)
@@ -78,6 +86,12 @@ async def claim_due(session: AsyncSession, now: datetime, limit: int) -> Sequenc
         if len(claimed) >= limit:
             break
     return claimed
+
+
+async def locked(session: AsyncSession, timer_id: UUID) -> Timer | None:
+    """Return a timer as it is committed now, locked until the transaction ends."""
+    query = select(Timer).where(Timer.id == timer_id).with_for_update()
+    return (await session.scalars(query.execution_options(populate_existing=True))).one_or_none()
 
 
 async def made_in_the_future(session: AsyncSession, now: datetime) -> Sequence[Timer]:
