@@ -70,7 +70,8 @@ async def take_press(hub: Hub, presser: Presser, press: Press) -> Pressed:
         HubError: it comes too often, or the door or the store refuses it.
     """
     household, device_id = presser.household, presser.device_id
-    hub.alarm_devices.presses.press(str(device_id), press.kind)
+    rate, pressed = hub.alarm_devices.presses, (str(device_id), _pressed_what(press))
+    rate.press(*pressed)
     signal = signal_of(
         press,
         device_id=device_id,
@@ -79,7 +80,11 @@ async def take_press(hub: Hub, presser: Presser, press: Press) -> Pressed:
         household=household.name,
         now=hub.clock.now(),
     )
-    (answer,) = await take_in(hub, presser.actor, [signal])
+    try:
+        (answer,) = await take_in(hub, presser.actor, [signal])
+    except BaseException:
+        rate.take_back(*pressed)
+        raise
     if isinstance(answer, HubError):
         raise answer
     if answer.is_new:
@@ -87,6 +92,11 @@ async def take_press(hub: Hub, presser: Presser, press: Press) -> Pressed:
     hub.alarm_devices.presence.heard(device_id, via=press.via)
     await _follow_up(hub, press, device_id, household.id)
     return Pressed(press.id, answer.body, answer.is_new)
+
+
+def _pressed_what(press: Press) -> str:
+    """Return what counts together: no test and no restored sensor uses up an alarm's presses."""
+    return f"{press.kind} {press.status} {press.about.get('phase', '')}"
 
 
 async def _follow_up(hub: Hub, press: Press, device_id: UUID, household_id: UUID) -> None:

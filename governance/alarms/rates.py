@@ -45,7 +45,11 @@ class TooManyPairingsError(HubError):
 
 
 class PressRate:
-    """Counts presses. Never refuses the first of a kind, nor the next fifty-nine."""
+    """Counts presses that were taken in, by device and by what was pressed.
+
+    Never refuses the first of a kind, nor the next fifty-nine. One that could not be stored does
+    not count, and tests do not count against what is in earnest.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -65,6 +69,12 @@ class PressRate:
         if len(times) == PRESSES and now - times[0] < WITHIN_S:
             raise TooManyPressesError(max(1, int(WITHIN_S - (now - times[0]) + 0.999)))
         times.append(now)
+
+    def take_back(self, device: str, kind: str) -> None:
+        """Forget the last press of this kind: it was not stored, and has to be sent again."""
+        times = self._presses.get((device, kind))
+        if times:
+            times.pop()
 
 
 class PairingThrottle:
