@@ -25,6 +25,7 @@ from governance.incidents.transitions import (
     Step,
     find,
     needs_other_verifier,
+    no_household_alarm,
     photos_needed,
     with_photos,
 )
@@ -243,6 +244,11 @@ class Steps(Kernel):
     ) -> None:
         """End what is nobody's work here; never the alarm of a household."""
         await self._check_version(session, incident, version)
+        find(incident, Step.REJECT)
+        for part in await repository.merged_into(session, incident.id):
+            # What ends the whole ends its parts.
+            if refusal := no_household_alarm(part):
+                raise refusal
         await self._step(
             session, incident, Step.REJECT, "reject",
             actor=actor, note=reason, resolution="rejected",

@@ -181,7 +181,8 @@ def _not_too_often(incident: Incident) -> ConflictError | None:
     )
 
 
-def _no_household_alarm(incident: Incident) -> ConflictError | None:
+def no_household_alarm(incident: Incident) -> ConflictError | None:
+    """Return why the incident may not be rejected, or None."""
     if incident.household_id is None or incident.kind not in ALARMS:
         return None
     return AlarmNotRejectedError(
@@ -232,7 +233,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     *(Transition(Step.END, state, State.CLOSED, (_drill,)) for state in sorted(OPEN_STATES)),
     *(Transition(Step.MERGE, state, State.MERGED) for state in sorted(OPEN_STATES)),
     *(
-        Transition(Step.REJECT, state, State.REJECTED, (_no_household_alarm,))
+        Transition(Step.REJECT, state, State.REJECTED, (no_household_alarm,))
         for state in sorted(OPEN_STATES)
     ),
 )
