@@ -2,6 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from access.accounts import repository as account_rows
 from access.households.membership import with_households
 from access.policy.types import Actor
 from api.door import own_account_first, require
@@ -42,6 +43,19 @@ async def take_answer(hub: Hub, session: AsyncSession, row: Delivery, answer: An
     await _step(hub, session, incident, actor, answer)
     await hub.answers.note(session, incident, row, answer)
     return incident
+
+
+async def may_look(hub: Hub, session: AsyncSession, row: Delivery) -> bool:
+    """Say whether the recipient of `row` may still be shown what its link is about."""
+    if row.recipient_kind == "contact":
+        contact = await contacts.by_id(session, row.recipient_id)
+        return contact is not None and contacts.agrees(contact)
+    incident = await incident_of(session, row)
+    account = await account_rows.by_id(session, row.recipient_id)
+    if incident is None or account is None or not account.active:
+        return False
+    actor = await with_households(session, hub.accounts.actor(account))
+    return hub.policy.authorize(actor, "incident.read", incident.resource()).allowed
 
 
 async def _account(hub: Hub, session: AsyncSession, row: Delivery) -> Actor:

@@ -5,7 +5,7 @@ Programs that preview messages fetch links, so looking changes nothing.
 
 from fastapi import APIRouter, Request
 
-from api.answering import take_answer
+from api.answering import may_look, take_answer
 from api.hub import HubDep
 from governance.deliveries.answering import Answer
 from governance.deliveries.schemas import AnswerBody, AnswerPageOut
@@ -18,11 +18,12 @@ _MAX_TOKEN = 200
 @router.get("/answers/{token}")
 async def read_answer(token: str, request: Request, hub: HubDep) -> AnswerPageOut:
     """Show what the alert is about, and what was answered. Changes nothing."""
-    hub.link_throttle.check(request)
     async with hub.database.read() as session:
         row = await hub.answers.find(session, token[:_MAX_TOKEN])
         if row is None:
             raise hub.link_throttle.missed(request)
+        if not await may_look(hub, session, row):
+            return AnswerPageOut(state="expired")
         return await hub.answers.page(session, row)
 
 
@@ -33,7 +34,6 @@ async def give_answer(token: str, body: AnswerBody, request: Request, hub: HubDe
     Of an account it is the step itself, with the rights that the account has now; of a household's
     contact it is written down and shown to the household.
     """
-    hub.link_throttle.check(request)
     async with hub.database.transaction() as session:
         row = await hub.answers.find(session, token[:_MAX_TOKEN])
         if row is None:

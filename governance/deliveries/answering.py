@@ -81,6 +81,9 @@ class Answers:
         """Return what the link shows; looking changes nothing."""
         incident = await incident_of(session, row)
         state = self._state(incident)
+        if row.recipient_kind == "contact" and row.incident_id is not None:
+            # What it was merged into may be none of the household's business: only its end is.
+            incident = await incident_rows.by_id(session, row.incident_id)
         if incident is None or state == "expired":
             return AnswerPageOut(state="expired")
         home = ""
