@@ -35,22 +35,18 @@ class LinkThrottle:
         self._clock = clock
         self._misses: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def check(self, request: Request) -> None:
-        """Refuse an address that has missed too often within a minute.
+    def missed(self, request: Request) -> HubError:
+        """Count a link that does not exist; returns the error to raise.
 
-        Raises:
-            TooManyLinksError: it must wait.
+        A link that does exist is never refused: many people share an address.
         """
-        began, misses = self._misses.get(_address(request), (0.0, 0))
-        if misses >= MISSES and self._clock.monotonic() - began < WITHIN_S:
-            raise TooManyLinksError
-
-    def missed(self, request: Request) -> NotFoundError:
-        """Count a link that does not exist; returns the error to raise."""
         address, now = _address(request), self._clock.monotonic()
         began, misses = self._misses.pop(address, (now, 0))
         if now - began >= WITHIN_S:
             began, misses = now, 0
+        if misses >= MISSES:
+            self._misses[address] = (began, misses)
+            return TooManyLinksError()
         self._misses[address] = (began, misses + 1)
         while len(self._misses) > _MAX_ADDRESSES:
             self._misses.popitem(last=False)
