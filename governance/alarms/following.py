@@ -21,6 +21,8 @@ from governance.incidents.service import Incidents
 
 SHOWN_FOR = timedelta(days=30)
 MOST = 100
+MOST_CALLED_OFF = 3
+"""Messages by which one alarm can be called off."""
 _MOST_MERGERS = 10
 _NEWS_BY = ("push", "email", "sms")
 
@@ -105,6 +107,8 @@ async def call_off(
     data = {"note": note, "by": actor.display_name, "alarm": press_id}
     kernel.incidents.note_signal(session, incident, "cancel_asked", data)
     await kernel.incidents.publish(session, incident, "cancel_asked")
+    if len(said) >= MOST_CALLED_OFF:
+        return  # it stands in the history; messages would hold up those of other alarms
     await _tell(
         kernel,
         session,
