@@ -1,8 +1,11 @@
 """Dispatch policies: read, checked, replaced as a whole, and tried out."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, timedelta
 from typing import Annotated
 
+import orjson
 import yaml
 from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,7 +17,7 @@ from api.hub import Hub, HubDep
 from core.errors import InvalidInputError, NotFoundError
 from governance.areas import service as areas
 from governance.dispatch.policies import PolicyFacts, as_json, choose, compiled
-from governance.dispatch.reading import PoliciesError, read_text, read_value
+from governance.dispatch.reading import MAX_TEXT, PoliciesError, read_text, read_value
 from governance.dispatch.schemas import (
     KNOWN_KINDS,
     ForecastOut,
@@ -30,6 +33,7 @@ from governance.dispatch.schemas import (
 router = APIRouter(tags=["dispatch"])
 
 _FARTHEST = timedelta(days=366)
+_reader = ThreadPoolExecutor(1, thread_name_prefix="policies")  # each set takes seconds of CPU
 
 
 @router.get("/dispatch-policies")
@@ -51,7 +55,7 @@ async def replace_dispatch_policies(
     lists every fault with its line and field.
     """
     require(hub, actor, "dispatch.write", Resource("dispatch", area=""))
-    text, found = written(body)
+    text, found = await _read(body)
     async with hub.database.transaction() as session:
         await check_areas(session, found)
         answer = await hub.governance.policies.replace(
@@ -68,7 +72,7 @@ async def check_dispatch_policies(
 ) -> PoliciesChecked:
     """Say what is wrong with a set, by line and field, without writing it."""
     try:
-        _, found = written(body)
+        _, found = await _read(body)
         async with hub.database.read() as session:
             await check_areas(session, found)
     except PoliciesError as error:
@@ -116,10 +120,15 @@ async def forecast(hub: Hub, session: AsyncSession, body: ForecastRequest) -> Fo
         await hub.governance.policies.load(session)
         snapshot = hub.governance.policies.choose(facts, at)
     else:
-        _, found = written(body.policies)
+        _, found = await _read(body.policies)
         snapshot = choose(compiled(found, 0), facts, at, hub.settings.site.zone)
     steps = await hub.governance.dispatcher.forecast(session, facts, at, snapshot)
     return ForecastOut(policy=dict(snapshot), steps=steps)
+
+
+async def _read(body: PoliciesPut | PoliciesCheck) -> tuple[str, PolicyFile]:
+    """Return what `written` does, without holding up the alarms that come meanwhile."""
+    return await asyncio.get_running_loop().run_in_executor(_reader, written, body)
 
 
 def written(body: PoliciesPut | PoliciesCheck) -> tuple[str, PolicyFile]:
@@ -136,6 +145,9 @@ def written(body: PoliciesPut | PoliciesCheck) -> tuple[str, PolicyFile]:
         )
     if body.text is not None:
         return body.text, read_text(body.text)
+    if len(orjson.dumps(body.policies, default=str)) > MAX_TEXT:
+        fault = PolicyFault(line=None, field="", message=f"longer than {MAX_TEXT} characters")
+        raise PoliciesError([fault])
     found = read_value({"policies": body.policies})
     plain = {"policies": as_json(found)}
     text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None)

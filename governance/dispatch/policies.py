@@ -1,5 +1,6 @@
 """The policies in force: compiled in memory, asked for every incident that opens."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
@@ -116,7 +117,7 @@ class Policies:
         self._ledger = ledger
         self._zone = zone
         self._default_text = DEFAULT_FILE.read_text(encoding="utf-8")
-        self._file = read_text(self._default_text)
+        self._file = self._default = read_text(self._default_text)
         self._compiled = compiled(self._file, 0)
         self._loaded = 0
 
@@ -146,7 +147,8 @@ class Policies:
         row = await repository.latest(session)
         try:
             text = self._default_text if row is None else row.text
-            found, version = read_text(text), 0 if row is None else row.version
+            found = self._default if row is None else await asyncio.to_thread(read_text, text)
+            version = 0 if row is None else row.version
         except PoliciesError as error:
             _log.error("policies_unreadable", version=version, error=str(error))
             return
@@ -166,11 +168,10 @@ class Policies:
         """Return the policies in force as they were written."""
         row = await repository.latest(session)
         if row is None:
-            found = read_text(self._default_text)
             return PoliciesOut(
                 version=0,
                 text=self._default_text,
-                policies=as_json(found),
+                policies=as_json(self._default),
                 updated_at=None,
                 updated_by="",
             )

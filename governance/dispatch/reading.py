@@ -11,7 +11,8 @@ from governance.dispatch.schemas import Match, PolicyFault, PolicyFile, PolicyIn
 from governance.dispatch.snapshot import split_target
 from governance.incidents.kinds import ALARMS
 
-MAX_TEXT = 500_000
+MAX_TEXT = 100_000
+"""Characters of a set. Reading them takes seconds: never on the event loop."""
 _DEEPEST = 20
 _MOST_FAULTS = 50
 _STAFF = frozenset({"duty", "patrol", "supervisor"})

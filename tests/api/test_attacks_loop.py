@@ -3,6 +3,8 @@
 Each is an attack that was tried by hand first, or the misuse of a right that somebody has.
 """
 
+import asyncio
+import threading
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import delete, select
 
 from access.accounts.models import AccountRole
+from api import dispatch as dispatch_routes
 from api.hub import Hub
 from api.links import MISSES
 from core.errors import UnavailableError
@@ -18,6 +21,8 @@ from core.ids import new_id
 from governance.alarms.rates import PRESSES
 from governance.deliveries.models import Delivery
 from governance.deliveries.types import Recipient
+from governance.dispatch import reading
+from governance.dispatch.reading import MAX_TEXT
 from governance.incidents.models import Incident
 from governance.signals.intake import Intake
 from tests.api.telling import API, alert, link, set_up_gateway, verified_phone
@@ -166,3 +171,28 @@ async def test_an_alarm_that_is_called_off_again_and_again_floods_nobody(
         assert len(news.all()) == 3, "the first three; the rest stand in the history"
         incident = (await session.scalars(select(Incident))).one()
     assert incident.is_open
+
+
+async def test_a_huge_set_of_policies_is_refused_and_read_beside_what_arrives(
+    home: Home, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading half a megabyte of YAML took 18 s, in which nothing else was heard."""
+    staff = await sign_in("duty_staff", AREA)
+    step = {"after_s": 0, "targets": ["duty"], "channels": []}
+    policies = [{"id": f"p{n}", "name": "x" * 100, "steps": [step] * 20} for n in range(200)]
+    check = f"{API}/dispatch-policies/check"
+    for body in ({"policies": policies}, {"text": "# " + "x" * MAX_TEXT}):
+        answer = await staff.post(check, json=body)
+        assert "longer than" in answer.json()["faults"][0]["message"]
+    heard, real = threading.Event(), reading.read_text
+
+    def slow(text: str) -> Any:
+        assert heard.wait(30), "nothing else was heard meanwhile"
+        return real(text)
+
+    monkeypatch.setattr(dispatch_routes, "read_text", slow)
+    checked = asyncio.create_task(staff.post(check, json={"text": "policies: []"}))
+    await asyncio.sleep(0)
+    await pressed(home)
+    heard.set()
+    assert (await checked).json()["valid"] is False
