@@ -277,7 +277,8 @@ class Contacts:
             actor=actor,
             area=household.area,
             subject=str(household.id),
-            data={"contact": str(row.id), "name": row.name, "relation": row.relation},
+            # No name: they never asked to be here, and the ledger forgets nothing.
+            data={"contact": str(row.id), "household": household.name},
         )
 
 

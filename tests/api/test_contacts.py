@@ -155,9 +155,13 @@ async def test_who_withdraws_is_told_nothing_more_at_once(
     again = await client.post(consent(hub, contact), json={"agree": True})
     assert again.json()["state"] == "agreed"
     async with hub.database.read() as session:
-        kinds = (await session.scalars(select(LedgerEntry.kind).order_by(LedgerEntry.seq))).all()
-    ours = [kind for kind in kinds if kind.startswith("contact.")]
-    assert ours == ["contact.named", "contact.agreed", "contact.withdrawn", "contact.agreed"]
+        told = (await session.scalars(select(LedgerEntry).order_by(LedgerEntry.seq))).all()
+    entries = [entry for entry in told if entry.kind.startswith("contact.")]
+    assert [entry.kind for entry in entries] == [
+        "contact.named", "contact.agreed", "contact.withdrawn", "contact.agreed"]  # fmt: skip
+    # A ledger forgets nothing, and a contact has asked for nothing: it is there by number.
+    assert not [entry for entry in entries if "王阿姨" in entry.body or "邻居" in entry.body]
+    assert all(str(contact["id"]) in entry.body for entry in entries)
 
 
 async def test_a_declined_request_and_a_removed_contact(
