@@ -20,6 +20,7 @@ from core.secrets import SecretBox, new_key
 from governance.alarms.schemas import DeviceCreate
 from governance.alarms.service import AlarmDevices
 from tests.governance.test_durability import check_kernel, mortal_api
+from tests.support.stores import ON_SQLITE
 
 pytestmark = pytest.mark.faults
 
@@ -41,6 +42,7 @@ async def until_received(
         await asyncio.sleep(0.05)
 
 
+@ON_SQLITE  # `test_a_receipt_means_durable` kills on both
 async def test_a_press_is_received_once_however_often_the_hub_dies(
     mortal_api: tuple[str, Path, Path],
     database: Database,

@@ -23,6 +23,8 @@ from governance.timers.models import Timer
 from tests.governance.support import AREA, count, offline, picture, post, read, rows, signal
 from tests.governance.support import attachment as attached
 from tests.governance.test_alarms import alarm
+from tests.support.stores import ON_SQLITE
+from tests.support.waiting import until
 
 
 def item(kernel: Governance, raw: dict[str, Any]) -> IntakeItem:
@@ -61,6 +63,7 @@ async def test_many_share_a_transaction_and_numbers_have_no_gaps(
     assert await count(database, Timer) == await count(database, OutboxEvent) == 150
 
 
+@ON_SQLITE
 async def test_what_is_told_of_a_batch_is_told_as_of_one(
     kernel: Governance, database: Database
 ) -> None:
@@ -75,6 +78,7 @@ async def test_what_is_told_of_a_batch_is_told_as_of_one(
             assert {**now.model_dump(mode="json"), "change": "opened"} == told.payload
 
 
+@ON_SQLITE
 async def test_in_one_batch_the_first_opens_and_the_others_join(
     kernel: Governance, database: Database
 ) -> None:
@@ -139,11 +143,20 @@ async def test_the_fire_in_a_flood_of_a_thousand_is_first_and_rings_first(
     first = (await rows(database, OutboxEvent))[0]
     assert (first.payload["kind"], first.payload["number"]) == ("alarm_fire", "2026-000001")
     told = await count(database, OutboxEvent)
-    await kernel.timers.fire_due()
+    firing = asyncio.create_task(kernel.timers.fire_due())
+    await until(lambda: count_after(database, told))
+    firing.cancel()
+    await asyncio.gather(firing, return_exceptions=True)
     rung = (await rows(database, OutboxEvent))[told:]
     assert rung[0].payload["kind"] == "alarm_fire"
 
 
+async def count_after(database: Database, told: int) -> bool:
+    """Say whether the outbox has more than `told` events."""
+    return await count(database, OutboxEvent) > told
+
+
+@ON_SQLITE
 async def test_more_severe_overtakes_and_what_belongs_together_keeps_its_order(
     kernel: Governance, database: Database
 ) -> None:
@@ -193,6 +206,7 @@ async def test_a_poison_message_fails_alone(kernel: Governance, database: Databa
     assert numbers == [f"2026-{n:06d}" for n in range(1, 60)]
 
 
+@ON_SQLITE
 async def test_who_may_not_fails_alone_and_writes_nothing(
     kernel: Governance, database: Database
 ) -> None:
@@ -213,6 +227,7 @@ async def test_who_may_not_fails_alone_and_writes_nothing(
     assert await count(database, Signal) == 1
 
 
+@ON_SQLITE
 async def test_who_hangs_up_stops_nobody(kernel: Governance, database: Database) -> None:
     tasks = [
         asyncio.create_task(kernel.intake.submit(item(kernel, signal(zone_name=f"zone {n}"))))
@@ -226,6 +241,7 @@ async def test_who_hangs_up_stops_nobody(kernel: Governance, database: Database)
     assert await count(database, Signal) == 10
 
 
+@ON_SQLITE
 async def test_a_full_intake_sends_away_and_still_takes_alarms(
     kernel: Governance, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +260,7 @@ async def test_a_full_intake_sends_away_and_still_takes_alarms(
     assert await count(database, Incident) == 9
 
 
+@ON_SQLITE
 async def test_pressing_again_rings_again(kernel: Governance, database: Database) -> None:
     home = new_id()
     async with database.transaction() as session:

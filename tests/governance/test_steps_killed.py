@@ -78,6 +78,7 @@ async def walk(client: httpx.AsyncClient, incident_id: str, photo: bytes, until:
                 assert answer.status_code in {200, 201, 409, 503}, answer.text
 
 
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
 async def test_a_kill_between_steps_takes_none_back_and_takes_none_twice(
     hub: Hub,
     sign_in: SignIn,

@@ -16,6 +16,7 @@ from governance.service import Governance
 from tests.governance.conftest import Parts
 from tests.governance.duty.people import account, give_roles, rota
 from tests.governance.support import opened
+from tests.support.stores import ON_SQLITE
 
 TREE = ("demo", "demo/riverside", "demo/riverside/jade-garden")
 
@@ -38,6 +39,7 @@ async def refused(kernel: Governance, path: str) -> tuple[str, str]:
     return str(caught.value.detail["nearest"]), str(caught.value)
 
 
+@ON_SQLITE
 async def test_without_a_tree_every_path_may_be_used(kernel: Governance) -> None:
     async with kernel.database.read() as session:
         await check(session, "anything/at/all")
@@ -57,6 +59,7 @@ async def test_with_a_tree_only_what_is_in_it_and_the_nearest_is_named(kernel: G
     assert (await refused(kernel, "zzz"))[0] == "demo"
 
 
+@ON_SQLITE
 async def test_levels_go_down_one_or_more_at_a_time(kernel: Governance) -> None:
     assert (await add(kernel, "demo")).level == "county"
     assert (await add(kernel, "demo/estate", "community")).level == "community"  # no township
@@ -80,6 +83,7 @@ async def test_levels_go_down_one_or_more_at_a_time(kernel: Governance) -> None:
         await add(kernel, "demo/estate")
 
 
+@ON_SQLITE
 async def test_a_level_changes_only_between_those_above_and_below(kernel: Governance) -> None:
     await grow(kernel)
     async with kernel.database.transaction() as session:
@@ -160,6 +164,7 @@ async def test_an_area_in_use_stays_and_says_what_uses_it(kernel: Governance, pa
     ]
 
 
+@ON_SQLITE
 async def test_a_department_has_members_who_hold_its_role_there(
     kernel: Governance, parts: Parts
 ) -> None:

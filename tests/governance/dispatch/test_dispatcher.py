@@ -18,6 +18,7 @@ from governance.service import Governance
 from tests.governance.conftest import Parts
 from tests.governance.duty.people import account, rota
 from tests.governance.support import opened
+from tests.support.stores import ON_SQLITE
 
 CELL = "demo/riverside/jade-garden/cell-3"
 GARDEN, RIVER = "demo/riverside/jade-garden", "demo/riverside"
@@ -137,6 +138,7 @@ async def test_each_step_goes_wider_and_whistles_to_the_level_above(
     assert await logged(kernel, row.id, "nobody_reachable") == []
 
 
+@ON_SQLITE
 async def test_who_is_on_duty_is_looked_up_at_the_moment_of_the_step(
     kernel: Governance, parts: Parts
 ) -> None:
@@ -159,6 +161,7 @@ async def test_who_is_on_duty_is_looked_up_at_the_moment_of_the_step(
     assert "Going" not in names
 
 
+@ON_SQLITE
 async def test_contacts_of_the_household_are_told_of_what_is_real_only(
     kernel: Governance, parts: Parts
 ) -> None:
@@ -188,6 +191,7 @@ async def test_contacts_of_the_household_are_told_of_what_is_real_only(
         assert {d.state for d in await rows(kernel, row.id)} <= {"withheld"}
 
 
+@ON_SQLITE
 async def test_where_nobody_can_be_told_the_next_level_is_and_the_history_says_so(
     kernel: Governance, parts: Parts
 ) -> None:
@@ -204,6 +208,7 @@ async def test_where_nobody_can_be_told_the_next_level_is_and_the_history_says_s
     ]
 
 
+@ON_SQLITE
 async def test_where_the_named_ones_do_not_exist_those_on_duty_there_are_told(
     kernel: Governance, parts: Parts
 ) -> None:
@@ -217,6 +222,7 @@ async def test_where_the_named_ones_do_not_exist_those_on_duty_there_are_told(
     assert [d.state for d in await rows(kernel, row.id)] == ["waiting"]
 
 
+@ON_SQLITE
 async def test_where_nobody_is_at_all_the_history_says_so_and_the_ringing_goes_on(
     kernel: Governance,
 ) -> None:
@@ -281,6 +287,7 @@ async def test_the_nearest_patrol_is_that_of_the_smallest_area_that_has_one_on_d
     assert [who.name for who in wider] == ["Wide"]
 
 
+@ON_SQLITE
 async def test_the_dry_run_says_what_the_steps_then_do_and_writes_nothing(
     kernel: Governance, parts: Parts
 ) -> None:

@@ -25,6 +25,7 @@ from tests.governance.duty.people import (
     set_slots,
 )
 from tests.governance.support import opened
+from tests.support.stores import ON_SQLITE
 
 BERLIN = ZoneInfo("Europe/Berlin")
 GARDEN, RIVER = "demo/riverside/jade-garden", "demo/riverside"
@@ -73,6 +74,7 @@ async def test_the_rota_of_the_area_or_of_the_nearest_above_names_who_is_on_duty
     assert await on_duty(kernel, GARDEN, local("2026-11-23T12:00"), DUTY) == ["Day"]
 
 
+@ON_SQLITE
 async def test_the_night_of_a_clock_change_has_one_person_on_duty_at_every_minute(
     kernel: Governance, parts: Parts
 ) -> None:
@@ -96,6 +98,7 @@ async def test_the_night_of_a_clock_change_has_one_person_on_duty_at_every_minut
             at += timedelta(minutes=30)
 
 
+@ON_SQLITE
 async def test_an_empty_slot_falls_through_to_everybody_and_is_reported_as_a_gap(
     kernel: Governance, parts: Parts
 ) -> None:
@@ -115,6 +118,7 @@ async def test_an_empty_slot_falls_through_to_everybody_and_is_reported_as_a_gap
     assert next(i for i in found.items if i.post == "patrol").by == "nobody"
 
 
+@ON_SQLITE
 async def test_who_no_longer_holds_the_role_is_not_on_duty_and_leaves_a_gap(
     kernel: Governance, parts: Parts
 ) -> None:
@@ -131,6 +135,7 @@ async def test_who_no_longer_holds_the_role_is_not_on_duty_and_leaves_a_gap(
     assert len(shown.gaps) == 1
 
 
+@ON_SQLITE
 async def test_only_who_holds_the_post_there_can_be_put_on_a_rota(
     kernel: Governance, parts: Parts
 ) -> None:
@@ -189,6 +194,7 @@ async def test_an_override_counts_from_to_and_instead_of_whom(
     assert kinds.count("duty.overridden") == 2
 
 
+@ON_SQLITE
 async def test_overlaps_are_shown_and_not_refused(kernel: Governance, parts: Parts) -> None:
     one = await account(parts, "one", f"duty_staff@{GARDEN}")
     two = await account(parts, "two", f"duty_staff@{GARDEN}")
@@ -241,6 +247,7 @@ async def test_until_both_have_confirmed_both_are_on_duty(kernel: Governance, pa
     assert await on_duty(kernel, GARDEN, parts.clock.now(), DUTY) == ["Coming"]
 
 
+@ON_SQLITE
 async def test_who_took_over_early_has_the_rest_of_the_shift_and_not_the_next_one(
     kernel: Governance, parts: Parts
 ) -> None:
@@ -263,6 +270,7 @@ async def test_who_took_over_early_has_the_rest_of_the_shift_and_not_the_next_on
     assert entry.kind == "duty.handed_over"
 
 
+@ON_SQLITE
 async def test_a_refused_hand_over_changes_nothing_and_says_why(
     kernel: Governance, parts: Parts
 ) -> None:
