@@ -12,7 +12,7 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -40,7 +40,7 @@ PROCESS, WHICH, WHO = st.integers(0, 1), st.integers(0, 5), st.integers(0, 1)
 KIND = st.sampled_from(["detection", "fault", "alarm", "alarm"])
 PHASE = st.sampled_from(["started", "started", "continuing", "ended"])
 SEVERITY = st.sampled_from(["Extreme", "Severe", "Minor"])
-VERB = st.sampled_from(VERBS)
+VERB = st.sampled_from([*VERBS, *["acknowledge"] * 5])
 SAID = st.lists(st.sampled_from(sorted(ANSWERS)), min_size=1, max_size=6)
 
 
@@ -70,6 +70,7 @@ class ClosedLoop(RuleBasedStateMachine):
     @initialize(process=PROCESS)
     def pressed(self, process: int) -> None:
         self.post(process, "alarm", 0, "started", "Extreme")
+        self.fire(process)
 
     @rule(process=PROCESS, kind=KIND, which=WHO, phase=PHASE, severity=SEVERITY)
     def post(self, process: int, kind: str, which: int, phase: str, severity: str) -> None:
@@ -113,6 +114,12 @@ class ClosedLoop(RuleBasedStateMachine):
         timers = self.runner.run(pending(self.hub.databases[0]))
         assert all(timer.due_at > self.hub.clock.now() for timer in timers)
         assert _broken() == self.broken
+
+    @rule(process=PROCESS, said=SAID)
+    def send(self, process: int, said: list[str]) -> None:
+        self.lease(process, said)
+        self.answer(process, late=True)
+        self.wait(16)
 
     @rule(process=PROCESS, said=SAID)
     def lease(self, process: int, said: list[str]) -> None:
@@ -204,6 +211,8 @@ def _explore(place: Callable[[], ClosedLoop], examples: int, steps: int) -> None
             stateful_step_count=steps,
             deadline=None,
             derandomize=True,
+            # A failure is short enough to be read, and is told before the test times out.
+            phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
     )
