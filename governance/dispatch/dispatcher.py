@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import Clock
+from core.database import insert_rows
 from core.logging import get_logger
 from core.metrics import counter
 from governance.deliveries.service import Deliveries
@@ -121,25 +122,28 @@ class Dispatcher:
             plan = await plan_step(session, subject_of(incident), step, at, self._policies.zone)
             planned.append(_Planned(incident, index, step, plan, index >= len(policy["steps"])))
             key = f"{incident.round}.{index}.{reason}"[:60]
-            purpose: Purpose = "alert" if index == 0 and reason == "ring" else "reminder"
+            purpose: Purpose = "alert" if reason == "ring" else "reminder"
             rows += await self._rows(
                 session, incident, plan, channels=step["channels"], key=key, purpose=purpose
             )
         queued = await self._deliveries.add(session, rows)
-        return [self._ran(session, each, reason, queued[each.incident.id]) for each in planned]
+        entries: list[dict[str, Any]] = []
+        outcomes = [self._ran(entries, each, reason, queued[each.incident.id]) for each in planned]
+        await _write(session, entries)
+        return outcomes
 
     def _ran(
-        self, session: AsyncSession, done: "_Planned", reason: str, queued: int
+        self, entries: list[dict[str, Any]], done: _Planned, reason: str, queued: int
     ) -> StepOutcome:
-        """Write into the history what a step did."""
+        """Note for the history what a step did."""
         incident, plan, channels = done.incident, done.plan, done.step["channels"]
         whistled = plan.level > incident.level
         if whistled:
             incident.level = plan.level
-            self._note(session, incident, "whistle", {"level": plan.level, "by": "policy"})
+            self._note(entries, incident, "whistle", {"level": plan.level, "by": "policy"})
         if plan.nobody:
-            self._nobody(session, incident, plan, repeated=done.repeats)
-        self._note(session, incident, "rang", _rang(plan, done.index, reason, channels, queued))
+            self._nobody(entries, incident, plan, repeated=done.repeats)
+        self._note(entries, incident, "rang", _rang(plan, done.index, reason, channels, queued))
         return StepOutcome(
             told=len(plan.everybody),
             channels=tuple(channels),
@@ -182,9 +186,11 @@ class Dispatcher:
             session, incident, plan, channels=channels, key=round_key, purpose=purpose
         )
         queued = (await self._deliveries.add(session, rows)).total()
+        entries: list[dict[str, Any]] = []
         if plan.nobody:
-            self._nobody(session, incident, plan, repeated=False)
-        self._note(session, incident, "rang", _rang(plan, None, reason, channels, queued))
+            self._nobody(entries, incident, plan, repeated=False)
+        self._note(entries, incident, "rang", _rang(plan, None, reason, channels, queued))
+        await _write(session, entries)
         return StepOutcome(
             len(plan.everybody), tuple(channels), whistled=False, queued=queued, nobody=plan.nobody
         )
@@ -266,7 +272,7 @@ class Dispatcher:
         return rows
 
     def _nobody(
-        self, session: AsyncSession, incident: Incident, plan: Plan, *, repeated: bool
+        self, entries: list[dict[str, Any]], incident: Incident, plan: Plan, *, repeated: bool
     ) -> None:
         _nobody.inc()
         names = [person.name for person in [*plan.told, *plan.whistled]]
@@ -275,7 +281,7 @@ class Dispatcher:
             return
         _log.warning("nobody_reachable", incident=str(incident.id), named=len(names))
         self._note(
-            session,
+            entries,
             incident,
             "nobody_reachable",
             {
@@ -285,19 +291,31 @@ class Dispatcher:
         )
 
     def _note(
-        self, session: AsyncSession, incident: Incident, action: str, data: dict[str, Any]
+        self,
+        entries: list[dict[str, Any]],
+        incident: Incident,
+        action: str,
+        data: dict[str, Any],
     ) -> None:
-        session.add(
-            IncidentLog(
-                incident_id=incident.id,
-                at=self._clock.now(),
-                actor_id=None,
-                actor_name="",
-                action=action,
-                note="",
-                data=data,
-            )
+        entries.append(
+            {
+                "incident_id": incident.id,
+                "at": self._clock.now(),
+                "actor_id": None,
+                "actor_name": "",
+                "action": action,
+                "from_state": None,
+                "to_state": None,
+                "note": "",
+                "data": data,
+            }
         )
+
+
+async def _write(session: AsyncSession, entries: Sequence[dict[str, Any]]) -> None:
+    """Write entries of histories behind those that the session holds already."""
+    await session.flush()
+    await insert_rows(session, IncidentLog, entries)
 
 
 def _rang(

@@ -76,6 +76,7 @@ class Overdue(Kernel):
         now = self._clock.now()
         steps: list[tuple[Incident, int]] = []
         for incident, timer in due:
+            State(incident.state)
             timer.fired_at = now
             if timer.attempt > 0:
                 self._count_overdue(session, incident, timer)

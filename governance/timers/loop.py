@@ -95,16 +95,16 @@ class TimerLoop:
             due = [rank for rank, at in earliest.items() if at <= now]
             if not due:
                 return min(earliest.values(), default=None)
-            if gives_way and self._lets_go_first(due, min(earliest.values()), now):
-                return now + _MOMENT
+            if gives_way and self._busy():
+                due = [
+                    rank for rank in due if rank >= URGENT_RANK or now >= earliest[rank] + PATIENCE
+                ]
+                if not due:
+                    return now + _MOMENT
             async with self._database.transaction() as session:
                 claimed = await self._fire_batch(session, due)
             if claimed == 0:
                 return None  # another process is at it
-
-    def _lets_go_first(self, due: Sequence[int], oldest: datetime, now: datetime) -> bool:
-        """Say whether signals that wait go before what is due: nothing severe, and not for long."""
-        return self._busy() and max(due) < URGENT_RANK and oldest <= now < oldest + PATIENCE
 
     def _sleep_s(self, next_due: datetime | None) -> float:
         if next_due is None:

@@ -17,6 +17,7 @@ from governance.incidents.steps import Whom
 from governance.service import Governance, build_governance
 from governance.timers import repository as timer_rows
 from governance.timers import service as timers
+from governance.timers.loop import TimerLoop
 from governance.timers.service import TimerKind
 from tests.governance.conftest import Parts
 from tests.governance.loop_support import (
@@ -466,3 +467,41 @@ async def test_pressing_again_and_again_neither_holds_back_the_wider_steps_nor_f
     assert rang[:4] == [0, 1, 2, 3], "each step wider than the one before"
     assert rang == sorted(rang)
     assert len(rang) <= 10, "twenty presses add one ring in half a minute, not twenty"
+
+
+@ON_SQLITE
+async def test_signals_that_wait_go_before_what_is_not_severe_but_not_for_long(
+    kernel: Governance, clock: ManualClock
+) -> None:
+    loop = TimerLoop(kernel.database, clock, kernel.incidents, busy=lambda: True)
+    minor = await ruled(kernel, severity="Minor")
+    severe = await ruled(kernel, severity="Severe", zone_name="Roof")
+    assert await loop.fire_due(gives_way=True) == clock.now() + timedelta(milliseconds=50)
+    assert (await rings(kernel, severe), await rings(kernel, minor)) == ([0], [])
+    clock.advance(0.9)
+    await loop.fire_due(gives_way=True)
+    assert await rings(kernel, minor) == []
+    clock.advance(0.1)
+    await loop.fire_due(gives_way=True)
+    assert await rings(kernel, minor) == [0]
+
+
+async def test_many_that_ring_together_ask_no_more_than_one_does(kernel: Governance) -> None:
+    async def fired(count: int) -> int:
+        for number in range(count):
+            await ruled(kernel, zone_name=f"zone {count}.{number}")
+        asked: list[str] = []
+
+        def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+            if statement.startswith("SELECT"):
+                asked.append(statement)
+
+        engine = kernel.database.engine.sync_engine
+        event.listen(engine, "before_cursor_execute", note)
+        await kernel.timers.fire_due()
+        event.remove(engine, "before_cursor_execute", note)
+        return len(asked)
+
+    await account(kernel, "duty_staff", "demo/riverside")
+    await kernel.timers.fire_due()  # looks at the clock, which it does once
+    assert await fired(20) <= await fired(1)
