@@ -17,6 +17,7 @@ from core.errors import HubError
 from core.ids import new_id
 from core.secrets import SecretBox
 from core.text import cleaned
+from governance.areas import repository as areas
 from governance.contacts import repository as contacts
 from governance.deliveries import repository, ways
 from governance.deliveries.carriers import GatewayMessage, Push, WebCarrier
@@ -164,7 +165,8 @@ class Errands:
         if row.recipient_kind in {"contact", "device"}:
             return cleaned(home)
         spot = "" if incident.household_id else incident.zone_name or incident.camera_name
-        area = incident.area.rpartition("/")[2]
+        drawn = await areas.by_path(session, incident.area) if incident.area else None
+        area = incident.area.rpartition("/")[2] if drawn is None else drawn.name
         return cleaned(SEPARATOR.join(part for part in (area, home, spot) if part))
 
     def _when(self, at: datetime) -> str:
