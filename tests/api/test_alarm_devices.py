@@ -237,7 +237,6 @@ async def test_a_door_that_is_deaf_makes_no_device_silent(
     assert len(await faults(hub)) == 1
 
 
-@both_stores
 async def test_a_low_battery_is_told_once_until_it_was_charged(
     hub: Hub, app: FastAPI, home: Home, clock: ManualClock
 ) -> None:

@@ -209,7 +209,6 @@ async def steps(home: Home, alarm_id: str) -> list[tuple[str, str]]:
     return [(step["step"], step["by"]) for step in found]
 
 
-@both_stores
 async def test_the_ladder_says_what_people_did(
     hub: Hub, home: Home, sign_in: SignIn, clock: ManualClock
 ) -> None:
@@ -259,7 +258,6 @@ async def test_following_costs_nothing_while_nothing_changes(home: Home, sign_in
     assert (changed.status_code, changed.headers["ETag"] != first.headers["ETag"]) == (200, True)
 
 
-@both_stores
 async def test_calling_it_off_is_a_message_and_the_alarm_stays_open(hub: Hub, home: Home) -> None:
     pressed = press("security")
     await home.device.post("/alarms", json=pressed)
@@ -312,7 +310,6 @@ async def test_who_lives_there_follows_and_nobody_elses_household_does(
         assert (await stranger.get(f"/households/{home.id}/alarms")).status_code in {403, 404}
 
 
-@both_stores
 async def test_a_test_press_is_remembered_and_due_again_after_a_month(
     hub: Hub, home: Home, clock: ManualClock
 ) -> None:
