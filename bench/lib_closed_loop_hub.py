@@ -58,8 +58,8 @@ async def people(hub: Hub) -> dict[str, Any]:
     return {"poster": poster, "devices": devices, "cookie": opened.token}
 
 
-async def put_timers(hub: Hub, count: int) -> None:
-    """Put `count` open incidents with a timer each into the store: `DUE` of them due soon."""
+async def put_timers(hub: Hub, count: int, *, soon: bool) -> None:
+    """Put `count` open incidents with a timer each into the store, due soon or tomorrow."""
     now = hub.clock.now()
     async with hub.database.transaction() as session:
         await outbox.serialise(session)
@@ -71,8 +71,8 @@ async def put_timers(hub: Hub, count: int) -> None:
             ]
             for number, opened in enumerate(made, first):
                 after_s = 86_400.0 + number % 3600
-                if number < DUE:
-                    after_s = DUE_AFTER_S + DUE_WITHIN_S * number / DUE
+                if soon:
+                    after_s = DUE_AFTER_S + DUE_WITHIN_S * number / count
                 opened.incident.policy = {}
                 opened.incident.next_due_at = opened.timer["due_at"] = now + timedelta(
                     seconds=after_s
@@ -109,7 +109,9 @@ async def main(url: str, data_dir: Path, port: int, timers: int) -> None:
     listener = socket.socket(fileno=socket.create_server(("127.0.0.1", port)).detach())
     server = make_server(hub)
     if timers:
-        await put_timers(hub, timers)
+        await put_timers(hub, timers - DUE, soon=False)
+        # Last, so that none is due before somebody is there to fire it.
+        await put_timers(hub, DUE, soon=True)
     print(json.dumps(facts), flush=True)
     await server.serve(sockets=[listener])
     await hub.close()
