@@ -263,10 +263,16 @@ def _can_tell(
     """Say whether anybody can be told by what the step says.
 
     A step without channels, an exercise and a test are for consoles, where being named is enough.
+    A neighbour is no duty desk: where a step names staff, reaching a contact is not enough.
     """
     if not step["channels"] or subject.status != "actual":
         return bool(people)
-    return any(reach.of(person, step["channels"], subject.area) for person in people)
+    only_contacts = all(target == "contacts" for target in step["targets"])
+    return any(
+        reach.of(person, step["channels"], subject.area)
+        for person in people
+        if only_contacts or person.kind != "contact"
+    )
 
 
 def _of_levels(first: int, last: int) -> list[str]:

@@ -27,7 +27,8 @@ def cloud_event(row: OutboxEvent) -> dict[str, Any]:
     """Return `row` as a CloudEvent in structured mode, of JSON values.
 
     `id` is the same each time the event is sent. It holds the time as well as the number, so that
-    it stays unique when the database was put back to an older state.
+    it stays unique when the database was put back to an older state. Where a household's device
+    was when it called stays in the hub: who comes to help gets the address.
     """
     at_ms = int(row.created_at.timestamp() * 1000)
     subject = row.incident_id or row.camera_id
@@ -40,7 +41,7 @@ def cloud_event(row: OutboxEvent) -> dict[str, Any]:
         "datacontenttype": "application/json",
         "area": row.area,
         "sequence": f"{row.seq:020d}",
-        "data": row.payload,
+        "data": {**row.payload, **({"location": None} if row.payload.get("location") else {})},
     }
     if subject is not None:
         event["subject"] = str(subject)

@@ -34,7 +34,7 @@ PAUSED_AFTER = timedelta(days=5)
 LEASE = timedelta(seconds=120)
 
 _BATCH = 100
-_AT_ONCE = 8
+_AT_ONCE = 32
 _FIRST_PAUSE_S = 5.0
 _LONGEST_PAUSE_S = 3600.0
 _WORK_S = 60.0  # well within the lease, however slowly the receiver answers
@@ -77,25 +77,37 @@ class WebhookSender:
         self._outbound = outbound
         self._at_home = at_home
         self._woken = outbox.waker(database)
+        self._gate = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self) -> None:
         """Post for ever. Raises what the store raises; the supervisor starts it again."""
-        while True:
-            await self.post_due()
-            await wait(self._clock, self._woken, POLL_S)
+        posting: dict[UUID, asyncio.Task[None]] = {}
+        try:
+            while True:
+                # A slow receiver is not waited for: the others hear what is new meanwhile.
+                for webhook_id in [w for w, task in posting.items() if task.done()]:
+                    posting.pop(webhook_id).result()
+                for webhook_id in await self._due():
+                    if webhook_id not in posting:
+                        posting[webhook_id] = asyncio.create_task(self._in_turn(webhook_id))
+                await wait(self._clock, self._woken, POLL_S)
+        finally:
+            for task in posting.values():
+                task.cancel()
+            await asyncio.gather(*posting.values(), return_exceptions=True)
 
     async def post_due(self) -> None:
-        """Post to every receiver that there is something for, a few at a time."""
+        """Post to every receiver that there is something for, and wait for all of them."""
+        await asyncio.gather(*(self._in_turn(webhook_id) for webhook_id in await self._due()))
+
+    async def _due(self) -> list[UUID]:
         async with self._database.read() as session:
             _, highest = await outbox_rows.bounds(session)
-            due = await repository.due(session, self._clock.now(), highest)
-        gate = asyncio.Semaphore(_AT_ONCE)
+            return await repository.due(session, self._clock.now(), highest)
 
-        async def one(webhook_id: UUID) -> None:
-            async with gate:
-                await self._serve(webhook_id)
-
-        await asyncio.gather(*(one(webhook_id) for webhook_id in due))
+    async def _in_turn(self, webhook_id: UUID) -> None:
+        async with self._gate:
+            await self._serve(webhook_id)
 
     async def test(self, row: Webhook) -> tuple[int | None, str]:
         """Post a test event now; return the status and what was said, (None, why) without one."""

@@ -23,6 +23,7 @@ from core.errors import InvalidInputError
 from core.ids import new_id
 from core.outbound import Outbound, OutboundAddressError, OutboundFailedError
 from core.secrets import SecretBox
+from governance.fanout.cloudevents import cloud_event
 from governance.outbox.models import OutboxEvent
 from governance.webhooks import repository
 from governance.webhooks.models import Webhook
@@ -187,6 +188,24 @@ async def test_a_slow_receiver_holds_back_no_other_and_two_processes_do_not_both
 
 
 @pytest.mark.faults
+async def test_while_one_receiver_is_slow_the_others_hear_what_is_new(
+    post: Post, receiver: Receiver, happen: Happen
+) -> None:
+    silent = await asyncio.start_server(lambda _r, _w: asyncio.sleep(60), "127.0.0.1", 0)
+    host, port = silent.sockets[0].getsockname()[:2]
+    await post.add(f"http://{host}:{port}/silent")
+    await post.add(receiver.url)
+    running = asyncio.create_task(post.sender().run())
+    try:
+        for count in (1, 2):
+            await happen(1)
+            await until(lambda count=count: len(receiver.received) == count)
+    finally:
+        running.cancel()
+        silent.close()
+
+
+@pytest.mark.faults
 async def test_a_lease_that_ran_out_is_not_settled_by_its_old_holder(
     post: Post, receiver: Receiver, happen: Happen
 ) -> None:
@@ -290,3 +309,13 @@ async def test_no_type_or_name_is_taken_that_means_nothing(post: Post) -> None:
         await post.add("https://example.org/", types=["person.recognised"])
     with pytest.raises(InvalidInputError, match="name"):
         await post.add("https://example.org/", name=" ")
+
+
+async def test_where_a_device_was_stays_in_the_hub(clock: ManualClock) -> None:
+    place = {"latitude": 31.2, "longitude": 121.5, "accuracy_m": 8}
+    row = OutboxEvent(
+        seq=1, type="incident.opened", area="town", payload={"location": place},
+        created_at=clock.now(), incident_id=new_id(),
+    )  # fmt: skip
+    assert cloud_event(row)["data"] == {"location": None}
+    assert row.payload == {"location": place}
