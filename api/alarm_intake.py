@@ -54,9 +54,9 @@ async def press_alarm(hub: Hub, actor: Actor, raw: Any, *, key: str = "") -> Pre
         HubError: it cannot be understood, comes too often, or its household is gone.
     """
     async with hub.database.read() as session:
-        device = await hub.alarm_devices.by_token(session, actor.id)
-        household = await _household(session, actor)
-    # A token that was bound to the household without a device presses as itself.
+        found = await repository.by_token_at_home(session, actor.id) if actor.id else None
+        # A token that was bound to the household without a device presses as itself.
+        device, household = found or (None, await _household(session, actor))
     identity = device.id if device is not None else actor.id or new_id()
     press = read_press(raw, hub.clock.now(), device_id=identity, key=key)
     name = actor.name if device is None else device.name

@@ -70,10 +70,10 @@ async def press(
         ) from error
     pressed = await press_alarm(hub, actor, raw, key=idempotency_key)
     response.status_code = 201 if pressed.is_new else 200
+    opened = pressed.is_new and not pressed.receipt.joined
+    describe = following.just_raised if opened else following.alarm
     async with hub.database.read() as session:
-        return await following.alarm(
-            session, actor.households, pressed.id, language(accept_language)
-        )
+        return await describe(session, actor.households, pressed.id, language(accept_language))
 
 
 @router.get("/alarms")

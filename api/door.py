@@ -252,9 +252,7 @@ async def _by_bearer(hub: Hub, header: str) -> Actor:
             remedy="Ask an administrator for a new token.",
             code="invalid-token",
         )
-    if hub.tokens.needs_touch(row):
-        async with hub.database.transaction() as session:
-            await hub.tokens.touch(session, row.id)
+    hub.token_lookup.used(row)
     return token_actor(row)
 
 

@@ -175,6 +175,7 @@ class Hub:
         await self.guards.close()
         await asyncio.to_thread(self.redactor.close)
         await self.outbound.close()
+        await self.token_lookup.settle()
         await self.database.close()
 
 

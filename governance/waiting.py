@@ -13,7 +13,13 @@ BREATH_S = 0.02
 not after each of them. Of the machine's own time, whatever a clock is set to."""
 
 
-async def wait(clock: Clock, event: asyncio.Event, seconds: float) -> None:
+UNHURRIED_S = 0.25
+"""The same for a loop that nobody waits for."""
+
+
+async def wait(
+    clock: Clock, event: asyncio.Event, seconds: float, *, breath_s: float = BREATH_S
+) -> None:
     """Wait until `event` is set (and clear it) or `seconds` of `clock` have passed."""
     tasks = [asyncio.create_task(event.wait()), asyncio.create_task(clock.sleep(seconds))]
     try:
@@ -25,5 +31,5 @@ async def wait(clock: Clock, event: asyncio.Event, seconds: float) -> None:
             with suppress(asyncio.CancelledError):
                 await task
     if event.is_set():
-        await asyncio.sleep(BREATH_S)
+        await asyncio.sleep(breath_s)
     event.clear()

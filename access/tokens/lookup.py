@@ -5,10 +5,22 @@ a read that began after it had arrived, so a token that was revoked before opens
 """
 
 import asyncio
+from contextlib import suppress
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from access.tokens.models import ServiceToken
 from access.tokens.service import Tokens
 from core.database import Database
+from core.errors import HubError
+from core.logging import get_logger
+from core.metrics import counter
+
+WRITE_AFTER_S = 0.5
+
+_unwritten = counter("tokens_untouched", "Times that the use of a token could not be written")
+_log = get_logger("access.tokens")
 
 
 class TokenLookup:
@@ -19,6 +31,9 @@ class TokenLookup:
         self._tokens = tokens
         self._waiting: dict[str, asyncio.Future[ServiceToken | None]] = {}
         self._worker: asyncio.Task[None] | None = None
+        self._used: set[UUID] = set()
+        self._writer: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     async def resolve(self, secret: str) -> ServiceToken | None:
         """Return the token with this secret if it counts, else None.
@@ -48,3 +63,33 @@ class TokenLookup:
                 continue
             for secret, answer in waiting.items():
                 answer.set_result(found.get(secret))
+
+    def used(self, row: ServiceToken) -> None:
+        """Have it written, soon and together with others, that the token is in use.
+
+        An alarm must not wait for a commit that only says when its button was last heard. What a
+        kill or a full disk loses here, the next use brings again.
+        """
+        if not self._tokens.needs_touch(row):
+            return
+        self._used.add(row.id)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write(), name="token-use")
+
+    async def settle(self) -> None:
+        """Write what was used, without delay; before the store closes."""
+        self._closing.set()
+        if self._writer is not None:
+            await asyncio.wait([self._writer])
+
+    async def _write(self) -> None:
+        while self._used:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), WRITE_AFTER_S)
+            used, self._used = self._used, set()
+            try:
+                async with self._database.transaction() as session:
+                    await self._tokens.touch(session, used)
+            except (SQLAlchemyError, OSError, HubError) as error:
+                _unwritten.inc(len(used))
+                _log.warning("token_use_not_written", error=type(error).__name__)

@@ -43,10 +43,10 @@ async def page(
     return list(await session.scalars(query))
 
 
-async def touch(session: AsyncSession, token_id: UUID, at: datetime) -> None:
-    """Write when the token was last used."""
+async def touch(session: AsyncSession, token_ids: Collection[UUID], at: datetime) -> None:
+    """Write when the tokens were last used."""
     await session.execute(
-        update(ServiceToken).where(ServiceToken.id == token_id).values(last_used_at=at)
+        update(ServiceToken).where(ServiceToken.id.in_(token_ids)).values(last_used_at=at)
     )
 
 

@@ -140,9 +140,9 @@ class Tokens:
         """Say whether the last use is old enough to be written again."""
         return row.last_used_at is None or self._clock.now() - row.last_used_at >= TOUCH_EVERY
 
-    async def touch(self, session: AsyncSession, token_id: UUID) -> None:
-        """Write that the token is in use now."""
-        await repository.touch(session, token_id, self._clock.now())
+    async def touch(self, session: AsyncSession, token_ids: Collection[UUID]) -> None:
+        """Write that the tokens are in use now."""
+        await repository.touch(session, token_ids, self._clock.now())
 
     async def get(self, session: AsyncSession, token_id: UUID) -> ServiceToken:
         """Return a token that is not revoked.

@@ -51,6 +51,23 @@ async def by_token(session: AsyncSession, token_id: UUID) -> AlarmDevice | None:
     return (await session.scalars(query)).one_or_none()
 
 
+async def by_token_at_home(
+    session: AsyncSession, token_id: UUID
+) -> tuple[AlarmDevice, Household] | None:
+    """Return the device in use that shows this token, and the household that lives there."""
+    query = (
+        select(AlarmDevice, Household)
+        .join(Household, Household.id == AlarmDevice.household_id)
+        .where(
+            AlarmDevice.token_id == token_id,
+            AlarmDevice.removed_at.is_(None),
+            Household.closed_at.is_(None),
+        )
+    )
+    found = (await session.execute(query)).one_or_none()
+    return None if found is None else (found[0], found[1])
+
+
 async def by_account_code(session: AsyncSession, code: str) -> AlarmDevice | None:
     """Return the panel in use that answers to this account code (capitals)."""
     query = select(AlarmDevice).where(

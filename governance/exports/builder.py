@@ -29,7 +29,7 @@ from governance.exports.models import ExportRequest
 from governance.exports.service import STALE, Exports
 from governance.exports.watermark import shown_name, stamp
 from governance.outbox import service as outbox
-from governance.waiting import POLL_S, wait
+from governance.waiting import POLL_S, UNHURRIED_S, wait
 
 _SWEEP_EVERY_S = 10.0
 _BATCH = 50
@@ -82,7 +82,7 @@ class ExportBuilder:
             if self._clock.monotonic() - swept >= _SWEEP_EVERY_S:
                 await self.sweep()
                 swept = self._clock.monotonic()
-            await wait(self._clock, self._woken, POLL_S)
+            await wait(self._clock, self._woken, POLL_S, breath_s=UNHURRIED_S)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
@@ -96,7 +96,7 @@ class ExportBuilder:
         async with self._database.engine.connect() as connection:
             try:
                 while not await repository.become_builder(connection):
-                    await wait(self._clock, self._woken, POLL_S)
+                    await wait(self._clock, self._woken, POLL_S, breath_s=UNHURRIED_S)
                 yield
             finally:
                 # The pool would keep the connection, and the connection the lock.

@@ -39,12 +39,13 @@ async def behind(session: AsyncSession, row: Webhook) -> int:
     return await session.scalar(select(func.count()).select_from(newer.subquery())) or 0
 
 
-async def due(session: AsyncSession, now: datetime, highest: int) -> list[UUID]:
+async def due(session: AsyncSession, now: datetime) -> list[UUID]:
     """Return the receivers that there is something for, and that nobody is posting to."""
+    newer = select(OutboxEvent.seq).where(OutboxEvent.seq > Webhook.cursor_seq)
     query = select(Webhook.id).where(
         Webhook.active,
         Webhook.removed_at.is_(None),
-        Webhook.cursor_seq < highest,
+        newer.exists(),
         or_(Webhook.next_try_at.is_(None), Webhook.next_try_at <= now),
         or_(Webhook.leased_until.is_(None), Webhook.leased_until <= now),
     )

@@ -26,7 +26,7 @@ from core.secrets import SecretBox, SecretBoxError
 from governance.fanout.cloudevents import PREFIX, SOURCE, AtHome, cloud_event, leaving
 from governance.outbox import repository as outbox_rows
 from governance.outbox import service as outbox
-from governance.waiting import POLL_S, wait
+from governance.waiting import POLL_S, UNHURRIED_S, wait
 from governance.webhooks import repository
 from governance.webhooks.models import Webhook
 
@@ -90,7 +90,7 @@ class WebhookSender:
                 for webhook_id in await self._due():
                     if webhook_id not in posting:
                         posting[webhook_id] = asyncio.create_task(self._in_turn(webhook_id))
-                await wait(self._clock, self._woken, POLL_S)
+                await wait(self._clock, self._woken, POLL_S, breath_s=UNHURRIED_S)
         finally:
             for task in posting.values():
                 task.cancel()
@@ -102,8 +102,7 @@ class WebhookSender:
 
     async def _due(self) -> list[UUID]:
         async with self._database.read() as session:
-            _, highest = await outbox_rows.bounds(session)
-            return await repository.due(session, self._clock.now(), highest)
+            return await repository.due(session, self._clock.now())
 
     async def _in_turn(self, webhook_id: UUID) -> None:
         async with self._gate:

@@ -11,6 +11,7 @@ from api.hub import Hub
 from core.clock import ManualClock
 from core.errors import ConflictError
 from tests.support.http import PASSWORD, Client, ServiceClient, SignIn
+from tests.support.waiting import until
 
 BOTH_STORES = pytest.mark.parametrize("hub_url", ["sqlite", "postgresql"], indirect=True)
 
@@ -195,7 +196,12 @@ async def test_a_token_works_until_it_expires_or_is_revoked(
     assert [await use(item) for item in secrets] == [200, 200]
     listing = await admin.get("/api/v1/tokens")
     assert not any(item["token"] in listing.text for item in secrets), "shown once"
-    assert all(item["last_used_at"] for item in listing.json()["items"])
+
+    async def both_seen() -> bool:
+        items = (await admin.get("/api/v1/tokens")).json()["items"]
+        return all(item["last_used_at"] for item in items)
+
+    await until(both_seen)
     clock.advance(3600)
     assert [await use(item) for item in secrets] == [401, 200]
     url = f"/api/v1/tokens/{secrets[1]['id']}"
