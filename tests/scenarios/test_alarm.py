@@ -380,13 +380,16 @@ async def test_the_television_works_by_remote_control_alone(browser: Browser, ho
 
 async def _steer(page: Page, name: str) -> None:
     """Move the focus to the button `name` with arrow keys, as somebody who looks at the screen."""
-    centre = (
-        "(e) => { const b = e.getBoundingClientRect(); return [b.left, b.right, b.top, b.bottom] }"
-    )
-    target = await page.get_by_role("button", name=name, exact=True).evaluate(centre)
+    looked_at = """(e) => {
+        const box = (b => [b.left, b.right, b.top, b.bottom])
+        const here = document.activeElement
+        return [here === e, box(here.getBoundingClientRect()), box(e.getBoundingClientRect())]
+    }"""
+    wanted = page.get_by_role("button", name=name, exact=True)
+    way = []
     for _ in range(20):
-        here = await page.evaluate(f"({centre})(document.activeElement)")
-        if here == target:
+        there, here, target = await wanted.evaluate(looked_at)
+        if there:
             return
         if here[3] <= target[2] + 1:
             arrow = "ArrowDown"
@@ -394,8 +397,9 @@ async def _steer(page: Page, name: str) -> None:
             arrow = "ArrowUp"
         else:
             arrow = "ArrowRight" if here[1] <= target[0] + 1 else "ArrowLeft"
+        way.append((arrow, here, target))
         await page.keyboard.press(arrow)
-    raise AssertionError(f"{name} cannot be reached")
+    raise AssertionError(f"{name} cannot be reached: {way}")
 
 
 @pytest.mark.parametrize(("viewport", "scheme"), [(SMALL, "light"), (PHONE, "dark")])

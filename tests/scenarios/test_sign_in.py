@@ -110,7 +110,7 @@ async def test_a_given_password_is_changed_then_an_app_and_a_passkey_sign_in(pag
     for number, typed in enumerate((PASSWORD, NEW, NEW)):
         await fields.nth(number).fill(typed)
     await page.get_by_role("button", name="Change the password").click()
-    await page.wait_for_url("**/queue")
+    await page.wait_for_url("**/tasks")
 
     await page.goto("/account")
     await page.get_by_role("button", name="Set up an authenticator app").click()
@@ -145,16 +145,16 @@ async def test_a_given_password_is_changed_then_an_app_and_a_passkey_sign_in(pag
     await page.get_by_role("button", name="Recovery code").click()
     await page.get_by_label("Recovery code").fill(codes[0].upper())
     await page.keyboard.press("Enter")
-    await page.wait_for_url("**/queue")
+    await page.wait_for_url("**/tasks")
 
     await leave(page)
     await enter(page, "walker", NEW)
     await page.get_by_role("button", name="Use the passkey").click()
-    await page.wait_for_url("**/queue")
+    await page.wait_for_url("**/tasks")
     await leave(page)
     assert await axe_violations(page) == []
     await page.get_by_role("button", name="Sign in with a passkey").click()
-    await page.wait_for_url("**/queue")
+    await page.wait_for_url("**/tasks")
 
 
 async def test_an_administrator_sees_and_resets_what_others_lost(page: Page, hub: Hub) -> None:

@@ -210,6 +210,12 @@ describe('the remote control', () => {
     expect(distance(box(0, 0), box(20, 0), right)).toBeLessThan(distance(box(0, 0), box(20, 30), right))
     expect(distance(box(0, 0), box(0, 30), right)).toBe(Infinity)
     expect(distance(box(20, 0), box(0, 0), right)).toBe(Infinity)
+    // Two wide keys, one below the other and a hair further left: neither lies to the left of the other.
+    const left = [-1, 0] as const
+    const wide: Box = { left: 844.1, right: 1233.9, top: 363, bottom: 423 }
+    const below: Box = { left: 841.8, right: 1233.9, top: 442, bottom: 511 }
+    expect(distance(wide, below, left)).toBe(Infinity)
+    expect(distance(wide, { left: 711, right: 834.9, top: 363, bottom: 423 }, left)).toBeLessThan(Infinity)
   })
 })
 

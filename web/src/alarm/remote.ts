@@ -19,13 +19,21 @@ export interface Box {
   bottom: number
 }
 
-/** How far `to` lies from `from` in the direction; Infinity where it lies elsewhere. Sideways counts double. */
+const OVERLAP = 2 // pixels: neighbours may touch
+
+/**
+ * How far `to` lies from `from` in the direction; Infinity where it lies elsewhere. Sideways counts double.
+ * It lies there only if it begins behind the edge, and is as far as its own edge: of two wide buttons, one below the other,
+ * neither lies to the left, and a wide one beside is near.
+ */
 export function distance(from: Box, to: Box, [x, y]: readonly [number, number]): number {
-  const along = x !== 0 ? ((to.left + to.right) / 2 - (from.left + from.right) / 2) * x : ((to.top + to.bottom) / 2 - (from.top + from.bottom) / 2) * y
+  const beyond =
+    x !== 0 ? (x > 0 ? to.left - from.right : from.left - to.right) : y > 0 ? to.top - from.bottom : from.top - to.bottom
+  if (beyond < -OVERLAP) return Infinity
   const gap =
     x !== 0 ? Math.max(0, from.top - to.bottom, to.top - from.bottom) : Math.max(0, from.left - to.right, to.left - from.right)
   const aside = x !== 0 ? Math.abs(from.top + from.bottom - to.top - to.bottom) / 2 : Math.abs(from.left + from.right - to.left - to.right) / 2
-  return along > 1 ? along + 2 * gap + aside / 2 : Infinity
+  return Math.max(0, beyond) + 2 * gap + aside / 2
 }
 
 function places(): HTMLElement[] {
