@@ -79,6 +79,9 @@ async def test_a_person_in_a_forbidden_zone_becomes_a_handled_incident(
     async def live_plays() -> bool:
         return await _playing(page) >= 1
 
+    # A view that is not looked at is not opened: it lies below the steps and the picture.
+    await page.get_by_role("heading", name="Live now", exact=True).scroll_into_view_if_needed()
+    await page.mouse.wheel(0, 400)
     await until(live_plays, timeout=30)
     await page.get_by_role("button", name="Close", exact=True).click()
     dialog = page.get_by_role("dialog")
