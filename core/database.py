@@ -27,6 +27,7 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
 from core.errors import UnavailableError
+from core.sqlite import make_swift, use_one_trip
 
 
 class Base(DeclarativeBase):
@@ -104,6 +105,7 @@ class Database:
             options["pool_pre_ping"] = True
         self.engine: AsyncEngine = create_async_engine(self.url, **options)
         if self.is_sqlite:
+            use_one_trip(self.engine)
             event.listen(self.engine.sync_engine, "connect", _sqlite_pragmas)
             event.listen(self.engine.sync_engine, "connect", self._remember_file)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
@@ -111,19 +113,30 @@ class Database:
         self._file: tuple[int, int] | None = None
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncSession]:
+    async def read(self, *, short: bool = False) -> AsyncIterator[AsyncSession]:
         """Open a session for reading; whatever it changes is rolled back.
+
+        Args:
+            short: the block only looks up a few rows by an index. On SQLite it then does so on
+                the event loop's own thread, which nothing else uses meanwhile.
 
         Raises:
             StoreGoneError: the SQLite file was removed or replaced while it was open.
         """
         self._check_file()
         async with self._sessions() as session:
+            if short and self.is_sqlite:
+                make_swift(await session.connection())
             yield session
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
+    async def transaction(self, *, short: bool = False) -> AsyncIterator[AsyncSession]:
         """Open a session that is committed when the block ends well, once and only here.
+
+        Args:
+            short: each statement of the block takes a moment only. On SQLite they then run on the
+                event loop's own thread: the lock is held, so that they wait for nobody. Beginning
+                and committing, which wait, never do.
 
         Raises:
             StoreGoneError: the SQLite file was removed or replaced while it was open.
@@ -134,7 +147,10 @@ class Database:
             return
         async with self._writer, self._sessions() as session:
             self._check_file()
-            await session.execute(text("BEGIN IMMEDIATE"))
+            connection = await session.connection()
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            if short:
+                make_swift(connection)
             try:
                 yield session
                 self._check_file()
