@@ -28,6 +28,7 @@ from core.settings_loop import (
     RedisSettings,
     Section,
 )
+from core.settings_recording import DiskSettings, RecordingSettings
 
 ENV_PREFIX = "CAMERA_HUB_"
 NOT_SETTINGS = frozenset({f"{ENV_PREFIX}CONFIG", f"{ENV_PREFIX}SHARED"})
@@ -261,6 +262,7 @@ class Settings(Section):
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
     media: MediaSettings = MediaSettings()
+    recording: RecordingSettings = RecordingSettings()
     secrets: SecretsSettings = SecretsSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
     governance: GovernanceSettings = GovernanceSettings()
@@ -301,6 +303,12 @@ class Settings(Section):
     def ledger_dir(self) -> Path:
         """Keys of the ledger and its checkpoints; keep a copy elsewhere."""
         return self.data_dir / "ledger"
+
+    @property
+    def recording_disks(self) -> list[DiskSettings]:
+        """Where recordings go."""
+        own = DiskSettings(name="main", path=self.data_dir / "recordings")
+        return self.recording.disks or [own]
 
     @property
     def exports_dir(self) -> Path:

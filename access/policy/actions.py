@@ -17,6 +17,9 @@ ACTIONS_BY_KIND: dict[str, tuple[str, ...]] = {
         "zone.write",
         "recording.list",
         "recording.play",
+        "recording.lock",
+        "camera.ptz",
+        "camera.configure",
     ),
     "incident": (
         "incident.list",
@@ -95,6 +98,9 @@ ACTIONS_BY_KIND: dict[str, tuple[str, ...]] = {
         "webhook.write",
         "device.list",
         "device.write",
+        "camera.discover",
+        "storage.read",
+        "storage.check",
     ),
 }
 """Every action, by the kind of thing it is done to."""
@@ -134,6 +140,7 @@ CEDAR_TYPE = {
     "gateway": "Site",
     "webhook": "Site",
     "device": "Site",
+    "storage": "Site",
     "session": "Site",
     "token": "Site",
     "signal": "Site",

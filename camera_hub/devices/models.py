@@ -40,6 +40,13 @@ class Camera(Base):
     residents_may_watch: Mapped[bool] = mapped_column(Boolean, default=False)
     masks: Mapped[list[dict[str, Any]]] = mapped_column(JsonValue, default=list)
     masks_burnt: Mapped[bool] = mapped_column(Boolean, default=False)
+    # {mode, role, schedule, pre_s, post_s}: see camera_hub/recording/plans.py
+    recording: Mapped[dict[str, Any]] = mapped_column(JsonValue, default=dict)
+    transport: Mapped[str] = mapped_column(String(10), default="tcp")
+    # Where it stands on the map (WGS 84), and where it looks (degrees clockwise from north).
+    latitude: Mapped[float | None] = mapped_column(Float, default=None)
+    longitude: Mapped[float | None] = mapped_column(Float, default=None)
+    heading: Mapped[float | None] = mapped_column(Float, default=None)
     version: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
@@ -71,6 +78,20 @@ class CameraStream(Base):
     snapshot_url: Mapped[str] = mapped_column(String(1000), default="")
 
     camera: Mapped[Camera] = relationship(back_populates="streams")
+
+
+class CameraOutage(Base):
+    """A time in which a camera did not do what it is for, or could not be relied on."""
+
+    __tablename__ = "camera_outage"
+    __table_args__ = (Index("ix_camera_outage_camera_id_started_at", "camera_id", "started_at"),)
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    camera_id: Mapped[UUID] = mapped_column(Uuid)
+    kind: Mapped[str] = mapped_column(String(20))
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    incident_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
 
 
 class CameraStatus(Base):

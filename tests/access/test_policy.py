@@ -52,16 +52,17 @@ TABLE: dict[Role, str] = {
     Role.OPERATOR: f"{OWN} {LOOK} {READ} {EXPORT} incident.image incident.note "
     f"incident.whistle incident.deliveries area.list duty.read {STAFF}",
     Role.SUPERVISOR: f"{OWN} {LOOK} {FIELD} {EXPORT} {SEAL} {DESK} duty.write export.approve "
-    f"zone.write camera.mask {STAFF}",
+    f"zone.write camera.mask storage.read {STAFF}",
     Role.PATROL: f"{OWN} {FIELD} event.stream",
     Role.DEPARTMENT: f"{OWN} {FIELD} event.stream",
     Role.AUDITOR: f"{OWN} view.list {READ} camera.list camera.read ledger.read ledger.verify "
-    f"export.list seal.list seal.approve access.explain incident.deliveries {SETS_UP}",
+    f"export.list seal.list seal.approve access.explain incident.deliveries storage.read {SETS_UP}",
     Role.ADMINISTRATOR: f"{OWN} {LOOK} {STAFF} zone.write camera.probe camera.create camera.update "
     "camera.switch camera.switch_on camera.delete account.list account.create account.update "
     "account.grant account.reset "
     "household.list household.create household.update household.close "
     "token.list token.create token.delete access.explain "
+    f"camera.configure camera.discover storage.read storage.check "
     f"{SETS_UP} area.write duty.write dispatch.write gateway.write webhook.write device.write",
 }
 
@@ -70,7 +71,14 @@ VIDEO: dict[Role, set[str]] = {
     Role.OPERATOR: {"public_space"},
     Role.SUPERVISOR: {"public_space", "shared_space"},
 }
-VIDEO_ACTIONS = {"camera.live", "camera.snapshot", "recording.list", "recording.play"}
+VIDEO_ACTIONS = {
+    "camera.live",
+    "camera.snapshot",
+    "camera.ptz",
+    "recording.list",
+    "recording.play",
+    "recording.lock",
+}
 BY_CONSENT = {"grant.list", "grant.give", "grant.withdraw"}
 OF_A_HOUSEHOLD = {"household.alarm", "alarm.press", "alarm.follow"}
 BY_TWO = {"export.download"}

@@ -1,0 +1,1 @@
+"""Recording of cameras: packets into files that stay readable, whatever is killed."""
