@@ -15,6 +15,7 @@ from app.worker_token import token_file
 from core.clock import SystemClock
 from core.errors import HubError
 from core.logging import get_logger
+from core.memory import freeze_what_stays
 from core.settings import Settings
 
 log = get_logger("app.api")
@@ -87,4 +88,5 @@ async def api_child(settings: Settings, pulse: Pulse, listener_fd: int) -> None:
 async def _beat_once_started(server: uvicorn.Server, pulse: Pulse) -> None:
     while not server.started:  # noqa: ASYNC110 - uvicorn tells of it in no other way
         await asyncio.sleep(0.02)
+    freeze_what_stays()
     await pulse.beat_forever()

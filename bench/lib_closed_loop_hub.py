@@ -21,6 +21,7 @@ from core.clock import SystemClock
 from core.database import insert_rows
 from core.ids import new_id
 from core.logging import configure_logging
+from core.memory import freeze_what_stays
 from core.settings import DatabaseSettings, ServerSettings, Settings
 from governance.incidents.models import Incident
 from governance.incidents.opening import NewIncident
@@ -112,6 +113,7 @@ async def main(url: str, data_dir: Path, port: int, timers: int) -> None:
         await put_timers(hub, timers - DUE, soon=False)
         # Last, so that none is due before somebody is there to fire it.
         await put_timers(hub, DUE, soon=True)
+    freeze_what_stays()
     print(json.dumps(facts), flush=True)
     await server.serve(sockets=[listener])
     await hub.close()
