@@ -53,7 +53,7 @@ class TokenLookup:
         while self._waiting:
             waiting, self._waiting = self._waiting, {}
             try:
-                async with self._database.read() as session:
+                async with self._database.read(short=True) as session:
                     found = await self._tokens.resolve_all(session, waiting)
             # Whatever it is, it is told to everybody who waits.
             except Exception as error:  # noqa: BLE001
@@ -88,7 +88,7 @@ class TokenLookup:
                 await asyncio.wait_for(self._closing.wait(), WRITE_AFTER_S)
             used, self._used = self._used, set()
             try:
-                async with self._database.transaction() as session:
+                async with self._database.transaction(short=True) as session:
                     await self._tokens.touch(session, used)
             except (SQLAlchemyError, OSError, HubError) as error:
                 _unwritten.inc(len(used))

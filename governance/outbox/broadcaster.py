@@ -83,7 +83,7 @@ class Broadcaster:
 
     async def _drain(self) -> None:
         while True:
-            async with self._database.read() as session:
+            async with self._database.read(short=True) as session:
                 rows = await repository.read_after(session, self._cursor, _BATCH)
             # No await from here: a subscription either starts before a row or gets it.
             for row in rows:

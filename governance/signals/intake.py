@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.households import repository as households
-from access.households.models import Household
+from access.households.repository import Home
 from core.database import Database
 from core.errors import HubError, InvalidInputError, UnavailableError
 from core.logging import get_logger
@@ -198,7 +198,7 @@ class Intake:
     async def _commit(self, batch: Sequence[_Entry]) -> None:
         """Store a batch; if it fails for what is in it, in halves, down to the one to blame."""
         try:
-            async with self._database.transaction() as session:
+            async with self._database.transaction(short=True) as session:
                 answers = await self._process(session, [entry.item for entry in batch])
         # Whatever it is, it is told to everybody who waits.
         except Exception as error:  # noqa: BLE001
@@ -230,7 +230,7 @@ class Intake:
             for event in events
             if event.kind in ALARMS and event.data.household_id is not None
         }
-        homes = await households.by_ids(session, pressed) if pressed else {}
+        homes = await households.homes(session, pressed)
         answers: dict[int, Receipt | Exception] = {}
         admitted: dict[int, Posted] = {}
         areas: set[str] = set()
@@ -252,7 +252,7 @@ class Intake:
 
 
 def _posted(
-    item: IntakeItem, cameras: Mapping[UUID, CameraFacts], homes: Mapping[UUID, Household]
+    item: IntakeItem, cameras: Mapping[UUID, CameraFacts], homes: Mapping[UUID, Home]
 ) -> Posted:
     """Put a signal together with what is known of its camera and its household.
 
@@ -264,7 +264,7 @@ def _posted(
     household = None
     if item.is_alarm and data.household_id is not None:
         home = homes.get(data.household_id)
-        if home is None or home.closed_at is not None:
+        if home is None:
             raise _invalid("data.household_id", "there is no such household")
         if data.camera_id is not None and (camera is None or camera.household_id != home.id):
             raise _invalid("data.camera_id", "is no camera of this household")

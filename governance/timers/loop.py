@@ -89,7 +89,7 @@ class TimerLoop:
         await self._follow_clock_back()
         while True:
             # A look first: an idle second costs no write transaction.
-            async with self._database.read() as session:
+            async with self._database.read(short=True) as session:
                 earliest = await repository.earliest(session)
             now = self._clock.now()
             due = [rank for rank, at in earliest.items() if at <= now]
@@ -101,7 +101,7 @@ class TimerLoop:
                 ]
                 if not due:
                     return now + _MOMENT
-            async with self._database.transaction() as session:
+            async with self._database.transaction(short=True) as session:
                 claimed = await self._fire_batch(session, due)
             if claimed == 0:
                 return None  # another process is at it
