@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from access.households import repository as household_rows
 from access.households.models import Household
+from access.households.repository import Home
 from access.policy.types import Actor
 from api.hub import Hub
 from api.intake import take_in
@@ -18,6 +16,7 @@ from governance.alarms import following, repository
 from governance.alarms.presses import Press, checked_location, read_press, signal_of
 from governance.alarms.schemas import LocationIn
 from governance.alarms.service import HouseholdDevice
+from governance.signals.reading import ReadSignal
 from governance.signals.schemas import SignalReceipt
 
 _pressed = counter("alarms_pressed", "Presses received for the first time", ("kind", "via"))
@@ -25,11 +24,21 @@ _pressed = counter("alarms_pressed", "Presses received for the first time", ("ki
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """What became of a press. `is_new` is False for one that was received before."""
+    """What became of a press.
+
+    Attributes:
+        id: of the press.
+        signal: what it is as a signal.
+        receipt: of that signal.
+        is_new: False for one that was received before.
+        opened: number of the incident that it has opened; "" if it has opened none.
+    """
 
     id: str
+    signal: ReadSignal
     receipt: SignalReceipt
     is_new: bool
+    opened: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,7 @@ class Presser:
     actor: Actor
     device_id: UUID
     device_name: str
-    household: Household
+    household: Household | Home
 
     @classmethod
     def of(cls, found: HouseholdDevice) -> "Presser":
@@ -54,13 +63,19 @@ async def press_alarm(hub: Hub, actor: Actor, raw: Any, *, key: str = "") -> Pre
         HubError: it cannot be understood, comes too often, or its household is gone.
     """
     async with hub.database.read() as session:
-        found = await repository.by_token_at_home(session, actor.id) if actor.id else None
-        # A token that was bound to the household without a device presses as itself.
-        device, household = found or (None, await _household(session, actor))
-    identity = device.id if device is not None else actor.id or new_id()
+        found = await repository.presser(session, actor.id, actor.households)
+    if found is None:
+        raise NotFoundError(
+            "The household of this device has moved out.",
+            remedy="Pair the device with the household that lives there now. "
+            "If somebody is in danger now, call for help by telephone.",
+            code="household-closed",
+        )
+    # A token that was bound to the household without a device presses as itself.
+    identity = found.device_id or actor.id or new_id()
+    name = actor.name if found.device_name is None else found.device_name
     press = read_press(raw, hub.clock.now(), device_id=identity, key=key)
-    name = actor.name if device is None else device.name
-    return await take_press(hub, Presser(actor, identity, name, household), press)
+    return await take_press(hub, Presser(actor, identity, name, found.household), press)
 
 
 async def take_press(hub: Hub, presser: Presser, press: Press) -> Pressed:
@@ -91,7 +106,7 @@ async def take_press(hub: Hub, presser: Presser, press: Press) -> Pressed:
         _pressed.labels(press.kind, press.via).inc()
     hub.alarm_devices.presence.heard(device_id, via=press.via)
     await _follow_up(hub, press, device_id, household.id)
-    return Pressed(press.id, answer.body, answer.is_new)
+    return Pressed(press.id, signal, answer.body, answer.is_new, answer.opened)
 
 
 def _pressed_what(press: Press) -> str:
@@ -111,21 +126,3 @@ async def _follow_up(hub: Hub, press: Press, device_id: UUID, household_id: UUID
             await following.locate(
                 hub.governance, session, [household_id], press.id, place, only_first=True
             )
-
-
-async def _household(session: AsyncSession, actor: Actor) -> Household:
-    """Return the household that `actor` is bound to.
-
-    Raises:
-        NotFoundError: it has moved out.
-    """
-    for household_id in actor.households:
-        household = await household_rows.by_id(session, household_id)
-        if household is not None and household.closed_at is None:
-            return household
-    raise NotFoundError(
-        "The household of this device has moved out.",
-        remedy="Pair the device with the household that lives there now. "
-        "If somebody is in danger now, call for help by telephone.",
-        code="household-closed",
-    )

@@ -17,7 +17,7 @@ from api.alarm_intake import press_alarm
 from api.door import permit, require
 from api.hub import HubDep
 from core.errors import HubError
-from governance.alarms import following
+from governance.alarms import following, ladder
 from governance.alarms.presses import InvalidAlarmError, checked_location
 from governance.alarms.schemas import AlarmIn, AlarmOut, CancelIn, LocationIn
 from governance.alarms.texts import language
@@ -42,18 +42,18 @@ class AlarmCutShortError(HubError):
 @router.post(
     "/alarms",
     status_code=201,
+    response_model=AlarmOut,
     openapi_extra={"requestBody": _BODY},
     responses={200: {"description": "This press was received before"}},
 )
 async def press(
     request: Request,
-    response: Response,
     hub: HubDep,
     actor: Annotated[Actor, permit("alarm.press")],
     *,
     idempotency_key: Annotated[str, Header(alias="Idempotency-Key")] = "",
     accept_language: Accept = "",
-) -> AlarmOut:
+) -> Response:
     """Raise the alarm of the device's household. Sending the same press again is always safe."""
     try:
         raw = orjson.loads(await request.body())
@@ -69,11 +69,15 @@ async def press(
             remedy="Send it again.",
         ) from error
     pressed = await press_alarm(hub, actor, raw, key=idempotency_key)
-    response.status_code = 201 if pressed.is_new else 200
-    opened = pressed.is_new and not pressed.receipt.joined
-    describe = following.just_raised if opened else following.alarm
-    async with hub.database.read() as session:
-        return await describe(session, actor.households, pressed.id, language(accept_language))
+    if pressed.opened:
+        found = ladder.raised(pressed.signal, pressed.receipt, pressed.opened)
+    else:
+        async with hub.database.read() as session:
+            found = await following.alarm(
+                session, actor.households, pressed.id, language(accept_language)
+            )
+    status = 201 if pressed.is_new else 200
+    return Response(found.model_dump_json(), status, media_type="application/json")
 
 
 @router.get("/alarms")

@@ -2,17 +2,35 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.accounts.models import Account
 from access.consent.models import AlarmOpening, AlarmResponder, ConsentGrant
+from core.database import Base
+
+_OPENINGS = Base.metadata.tables[AlarmOpening.__tablename__]
+_ADD_OPENINGS = insert(_OPENINGS)
 
 
-async def add(session: AsyncSession, row: ConsentGrant | AlarmOpening | AlarmResponder) -> None:
+class NewOpening(NamedTuple):
+    """An incident that opens a household's cameras, or with `camera_id` that one of them."""
+
+    incident_id: UUID
+    household_id: UUID
+    camera_id: UUID | None = None
+
+
+async def add_openings(session: AsyncSession, opened: Sequence[NewOpening], at: datetime) -> None:
+    """Write that these incidents have opened at an instant."""
+    rows = [{**one._asdict(), "opened_at": at, "ended_at": None} for one in opened]
+    await (await session.connection()).execute(_ADD_OPENINGS, rows)
+
+
+async def add(session: AsyncSession, row: ConsentGrant | AlarmResponder) -> None:
     """Write a new row."""
     session.add(row)
     await session.flush()

@@ -2,14 +2,34 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import bindparam, delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.accounts.models import Account
 from access.households.models import Household, HouseholdMember
 from access.policy.areas import in_areas
+from core.database import Base
+
+
+class Home(NamedTuple):
+    """A household that lives there, as far as an alarm needs to know it."""
+
+    id: UUID
+    name: str
+    area: str
+
+
+# Plain statements, made once: every alarm asks them.
+_TABLE = Base.metadata.tables[Household.__tablename__]
+_AMONG = _TABLE.c.id.in_(bindparam("ids", expanding=True))
+_HOMES = select(_TABLE.c.id, _TABLE.c.name, _TABLE.c.area).where(
+    _AMONG, _TABLE.c.closed_at.is_(None)
+)
+_NAMES = select(_TABLE.c.id, _TABLE.c.name).where(_AMONG)
+_AREAS = select(_TABLE.c.id, _TABLE.c.area).where(_AMONG)
 
 
 async def by_id(session: AsyncSession, household_id: UUID) -> Household | None:
@@ -17,10 +37,12 @@ async def by_id(session: AsyncSession, household_id: UUID) -> Household | None:
     return await session.get(Household, household_id)
 
 
-async def by_ids(session: AsyncSession, household_ids: Collection[UUID]) -> dict[UUID, Household]:
-    """Return those of the households that exist, closed ones too, by id."""
-    rows = await session.scalars(select(Household).where(Household.id.in_(household_ids)))
-    return {row.id: row for row in rows}
+async def homes(session: AsyncSession, household_ids: Collection[UUID]) -> dict[UUID, Home]:
+    """Return those of the households that live there, by id."""
+    if not household_ids:
+        return {}
+    rows = await (await session.connection()).execute(_HOMES, {"ids": [*household_ids]})
+    return {row.id: Home(*row) for row in rows}
 
 
 async def by_id_locked(session: AsyncSession, household_id: UUID) -> Household | None:
@@ -38,8 +60,16 @@ async def names(session: AsyncSession, household_ids: Collection[UUID | None]) -
     """Return the name of each of these households, closed ones too."""
     if not household_ids:
         return {}
-    query = select(Household.id, Household.name).where(Household.id.in_(household_ids))
-    return {row.id: row.name for row in await session.execute(query)}
+    rows = await (await session.connection()).execute(_NAMES, {"ids": [*household_ids]})
+    return {row.id: row.name for row in rows}
+
+
+async def areas(session: AsyncSession, household_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return the area of each of these households, closed ones too."""
+    if not household_ids:
+        return {}
+    rows = await (await session.connection()).execute(_AREAS, {"ids": [*household_ids]})
+    return {row.id: row.area for row in rows}
 
 
 async def add(session: AsyncSession, row: Household | HouseholdMember) -> None:

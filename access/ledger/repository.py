@@ -48,11 +48,12 @@ async def locked_head(session: AsyncSession) -> tuple[int, bytes]:
     return row.seq, row.hash
 
 
-async def add(session: AsyncSession, values: dict[str, object]) -> None:
-    """Write one entry and make it the head."""
+async def add_all(session: AsyncSession, rows: Sequence[dict[str, object]]) -> None:
+    """Write entries that follow each other and make the last one the head."""
     connection = await session.connection()
-    await connection.execute(_ADD, values)
-    await connection.execute(_MOVE_HEAD, {"new_seq": values["seq"], "new_hash": values["hash"]})
+    await connection.execute(_ADD, list(rows))
+    last = rows[-1]
+    await connection.execute(_MOVE_HEAD, {"new_seq": last["seq"], "new_hash": last["hash"]})
 
 
 async def head(session: AsyncSession) -> tuple[int, bytes]:

@@ -8,7 +8,8 @@ both takes them in this order.
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import event
@@ -52,6 +53,45 @@ def encode_body(data: Mapping[str, JsonScalar]) -> str:
     return json.dumps(kept, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An entry to be appended.
+
+    Attributes:
+        kind: what happened, such as `view.opened`.
+        actor: who did it; None for the hub itself and its command line.
+        area: where; "" is the whole site.
+        subject: id of what it happened to.
+        data: scalars without secrets; texts are cut at 1,000 characters.
+    """
+
+    kind: str
+    actor: Actor | None
+    data: Mapping[str, JsonScalar]
+    area: str = ""
+    subject: str = ""
+
+    def columns(self) -> dict[str, str]:
+        """Return what is stored and hashed of it, in the order of the hash.
+
+        Raises:
+            ValueError: `kind` or `data` is not what an entry may hold.
+        """
+        if not _KIND.fullmatch(self.kind) or len(self.kind) > 60:
+            raise ValueError(f"{self.kind!r} is no kind of entry")
+        body = encode_body(self.data)
+        actor = self.actor
+        known = actor is not None and actor.kind != "anonymous" and actor.id is not None
+        return {
+            "kind": self.kind,
+            "area": _storable(self.area)[:255],
+            "actor_kind": actor.kind if actor is not None and known else "",
+            "actor_id": str(actor.id) if actor is not None and known else "",
+            "subject": _storable(self.subject)[:200],
+            "body": body,
+        }
+
+
 class Ledger:
     """Appends entries. `written` is set after each commit of this process that appended."""
 
@@ -77,35 +117,39 @@ class Ledger:
 
         Args:
             session: the session of the fact itself; both are committed or neither.
-            kind: what happened, such as `view.opened`.
-            actor: who did it; None for the hub itself and its command line.
-            area: where; "" is the whole site.
-            subject: id of what it happened to.
-            data: scalars without secrets; texts are cut at 1,000 characters.
+            kind: see `NewEntry`, as the other ones.
+            actor: who.
+            area: where.
+            subject: whom or what it happened to.
+            data: what else is to be said.
 
         Raises:
             ValueError: `kind` or `data` is not what an entry may hold.
         """
-        if not _KIND.fullmatch(kind) or len(kind) > 60:
-            raise ValueError(f"{kind!r} is no kind of entry")
-        body = encode_body(data)
-        known = actor is not None and actor.kind != "anonymous" and actor.id is not None
-        columns = {
-            "kind": kind,
-            "area": _storable(area)[:255],
-            "actor_kind": actor.kind if actor is not None and known else "",
-            "actor_id": str(actor.id) if actor is not None and known else "",
-            "subject": _storable(subject)[:200],
-            "body": body,
-        }
+        return await self.append_all(session, [NewEntry(kind, actor, data, area, subject)])
+
+    async def append_all(self, session: AsyncSession, entries: Sequence[NewEntry]) -> int:
+        """Add at least one entry, in this order, as `append` would; return the last one's number.
+
+        The head is locked and moved once for all of them.
+
+        Raises:
+            ValueError: one is not what an entry may hold; none is written.
+        """
+        if not entries:
+            raise ValueError("nothing to append")
+        columns = [entry.columns() for entry in entries]
         # A row that refers to a locked one waits for it: not while all wait for the ledger.
         await session.flush()
         session.info[LOCKED] = True
-        seq, previous = await repository.locked_head(session)
-        seq += 1
+        seq, digest = await repository.locked_head(session)
         at_us = to_us(self._clock.now())
-        digest = entry_hash(previous, seq, at_us, tuple(columns.values()))
-        await repository.add(session, {"seq": seq, "at": at_us, **columns, "hash": digest})
+        rows: list[dict[str, object]] = []
+        for each in columns:
+            seq += 1
+            digest = entry_hash(digest, seq, at_us, tuple(each.values()))
+            rows.append({"seq": seq, "at": at_us, **each, "hash": digest})
+        await repository.add_all(session, rows)
         if not session.info.get(_WAKES):
             session.info[_WAKES] = True
             event.listen(session.sync_session, "after_commit", self._wake, once=True)

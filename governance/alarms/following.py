@@ -50,18 +50,6 @@ async def alarm(
     return (await _described(session, [row], language))[0]
 
 
-async def just_raised(
-    session: AsyncSession, household_ids: Collection[UUID], press_id: str, language: str
-) -> AlarmOut:
-    """Return an alarm that its press has opened this moment: received, and nothing else yet.
-
-    Raises:
-        NotFoundError: it has not been received.
-    """
-    row = await _found(session, household_ids, press_id)
-    return ladder.alarm_of(row, row.incident, [], language)
-
-
 async def recent(
     session: AsyncSession, kernel: _Kernel, household_ids: Collection[UUID], language: str
 ) -> list[AlarmOut]:

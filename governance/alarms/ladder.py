@@ -5,7 +5,7 @@ it was merged into. So the ladder is right after a restart, a reopening or a mer
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
 
 from governance.alarms.presses import TYPE, device_of
@@ -13,6 +13,8 @@ from governance.alarms.repository import PressRow
 from governance.alarms.schemas import AlarmKind, AlarmOut, LadderStep, NewsOut
 from governance.alarms.texts import say
 from governance.incidents.models import Incident, IncidentLog
+from governance.signals.reading import ReadSignal
+from governance.signals.schemas import SignalReceipt
 
 _SEEING = ("acknowledge", "handle", "progress")
 _ENDING = ("close", "verify", "recovered", "reject", "closed", "rejected")
@@ -58,6 +60,36 @@ def alarm_of(
         steps=_steps(signal.received_at, target, history),
         news=_news(incident, history, language)[-_MOST_NEWS:],
         cancel_asked_at=asked[0] if asked else None,
+        warnings=[str(word) for word in data.get("warnings", [])],
+    )
+
+
+def raised(signal: ReadSignal, receipt: SignalReceipt, number: str) -> AlarmOut:
+    """Return an alarm that its press has opened this moment: received, and nothing else yet.
+
+    What `alarm_of` returns for the rows that were written, without reading them.
+
+    Args:
+        signal: of the press.
+        receipt: of that signal.
+        number: of the incident that it has opened.
+    """
+    assert receipt.incident_id is not None
+    event, data = signal.event, signal.payload["data"]
+    pressed_at = event.data.observed_at or event.time or receipt.received_at
+    return AlarmOut(
+        id=event.id,
+        kind=cast(AlarmKind, event.type.removeprefix(TYPE)),
+        status=cast(Literal["Actual", "Test", "Exercise"], event.data.status),
+        incident_id=receipt.incident_id,
+        number=number,
+        device_id=device_of(event.source),
+        pressed_at=pressed_at.astimezone(UTC),
+        received_at=receipt.received_at,
+        open=True,
+        steps=[LadderStep(step="received", at=receipt.received_at)],
+        news=[],
+        cancel_asked_at=None,
         warnings=[str(word) for word in data.get("warnings", [])],
     )
 

@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy import CursorResult, and_, bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from access.households.models import Household
+from access.households.repository import Home
 from access.policy.areas import in_areas
+from core.database import Base
 from governance.alarms.models import AlarmDevice, PairingCode
 from governance.incidents.kinds import ALARMS
 from governance.incidents.models import Incident, IncidentLog
@@ -24,6 +26,34 @@ class PressRow(NamedTuple):
     incident: Incident
 
 
+class PresserRow(NamedTuple):
+    """A household and what presses its alarm; no device: a token that is bound as itself."""
+
+    household: Home
+    device_id: UUID | None
+    device_name: str | None
+
+
+_DEVICES = Base.metadata.tables[AlarmDevice.__tablename__]
+_HOMES = Base.metadata.tables[Household.__tablename__]
+# Made once: every press asks it.
+_PRESSERS = (
+    select(_HOMES.c.id, _HOMES.c.name, _HOMES.c.area, _DEVICES.c.id, _DEVICES.c.name)
+    .select_from(
+        _HOMES.outerjoin(
+            _DEVICES,
+            and_(
+                _DEVICES.c.household_id == _HOMES.c.id,
+                _DEVICES.c.token_id == bindparam("token_id"),
+                _DEVICES.c.removed_at.is_(None),
+            ),
+        )
+    )
+    .where(_HOMES.c.id.in_(bindparam("ids", expanding=True)), _HOMES.c.closed_at.is_(None))
+    .order_by(_HOMES.c.id)
+)
+
+
 async def add(session: AsyncSession, row: AlarmDevice | PairingCode) -> None:
     """Write a new device or code."""
     session.add(row)
@@ -34,6 +64,20 @@ async def by_id(session: AsyncSession, device_id: UUID) -> AlarmDevice | None:
     """Return a device that is in use."""
     row = await session.get(AlarmDevice, device_id)
     return None if row is None or row.removed_at is not None else row
+
+
+async def by_ids_locked(
+    session: AsyncSession, device_ids: Collection[UUID]
+) -> Sequence[AlarmDevice]:
+    """Return devices in use as they are committed now, locked in the order of their ids."""
+    query = (
+        select(AlarmDevice)
+        .where(AlarmDevice.id.in_(device_ids), AlarmDevice.removed_at.is_(None))
+        .order_by(AlarmDevice.id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return (await session.scalars(query)).all()
 
 
 async def by_id_locked(session: AsyncSession, device_id: UUID) -> AlarmDevice | None:
@@ -51,21 +95,19 @@ async def by_token(session: AsyncSession, token_id: UUID) -> AlarmDevice | None:
     return (await session.scalars(query)).one_or_none()
 
 
-async def by_token_at_home(
-    session: AsyncSession, token_id: UUID
-) -> tuple[AlarmDevice, Household] | None:
-    """Return the device in use that shows this token, and the household that lives there."""
-    query = (
-        select(AlarmDevice, Household)
-        .join(Household, Household.id == AlarmDevice.household_id)
-        .where(
-            AlarmDevice.token_id == token_id,
-            AlarmDevice.removed_at.is_(None),
-            Household.closed_at.is_(None),
-        )
-    )
-    found = (await session.execute(query)).one_or_none()
-    return None if found is None else (found[0], found[1])
+async def presser(
+    session: AsyncSession, token_id: UUID | None, household_ids: Collection[UUID]
+) -> PresserRow | None:
+    """Return one of these households that lives there, with its device that shows this token.
+
+    The one with such a device comes first; None: they have all moved out.
+    """
+    if not household_ids:
+        return None
+    values = {"token_id": token_id, "ids": [*household_ids]}
+    rows = (await (await session.connection()).execute(_PRESSERS, values)).all()
+    found = [PresserRow(Home(*row[:3]), *row[3:]) for row in rows]
+    return next((row for row in found if row.device_id is not None), found[0] if found else None)
 
 
 async def by_account_code(session: AsyncSession, code: str) -> AlarmDevice | None:

@@ -23,6 +23,9 @@ LOOK_EVERY_S = 2.0
 _LATE_S = 5 * LOOK_EVERY_S
 """A look this late means that the whole process was stopped: then everybody gets a new start."""
 
+_AT_ONCE = 5000
+"""Devices asked for in one question: a store takes only so many parameters."""
+
 _silent = gauge("alarm_devices_silent", "Alarm devices that have missed three heartbeats")
 _fell = counter("alarm_devices_fell_silent", "Times that an alarm device fell silent")
 
@@ -67,10 +70,11 @@ class DeviceWatch:
             return
         try:
             async with self._database.transaction() as session:
-                for device_id, heard in sorted(taken.items()):
-                    row = await repository.by_id_locked(session, device_id)
-                    if row is not None:
-                        _note(row, heard)
+                ids = sorted(taken)
+                for first in range(0, len(ids), _AT_ONCE):
+                    some = ids[first : first + _AT_ONCE]
+                    for row in await repository.by_ids_locked(session, some):
+                        _note(row, taken[row.id])
         except BaseException:
             self._presence.put_back(taken)
             raise

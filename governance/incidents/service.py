@@ -5,12 +5,14 @@
 in a transaction that `governance.outbox.service.serialise` has made the only writer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from access.consent.repository import NewOpening
 from access.policy.types import Actor
 from governance.dispatch.policies import PolicyFacts
 from governance.incidents import repository
@@ -39,7 +41,7 @@ class Incidents(Merging, Field, Overdue):
         session.add(made.incident)
         await session.flush()
         session.add_all([IncidentLog(**made.entry), Timer(**made.timer)])
-        await self.open_home(session, made.incident)
+        await self.open_homes(session, [made.incident], {})
         return made.incident
 
     def opening(self, new: NewIncident, number: int, now: datetime) -> Opening:
@@ -50,16 +52,22 @@ class Incidents(Merging, Field, Overdue):
             policy = self._telling.policies.choose(facts, now)
         return opening(new, number=number, now=now, settings=self._settings, policy=policy)
 
-    async def open_home(self, session: AsyncSession, incident: Incident) -> None:
-        """Tell the consent of an incident that may open a home: never an exercise or a test."""
-        if incident.household_id is None or incident.status != "actual":
-            return
-        if incident.kind in ALARMS:
-            await self._consent.alarm_opened(session, incident.id, incident.household_id)
-        elif incident.kind in DETECTIONS:
-            await self._consent.alarm_opened(
-                session, incident.id, incident.household_id, incident.camera_id
-            )
+    async def open_homes(
+        self, session: AsyncSession, incidents: Sequence[Incident], areas: Mapping[UUID, str]
+    ) -> None:
+        """Tell the consent of incidents that may open a home: never an exercise or a test.
+
+        `areas` has the areas of households, as far as the caller knows them.
+        """
+        opened: list[NewOpening] = []
+        for incident in incidents:
+            if incident.household_id is None or incident.status != "actual":
+                continue
+            if incident.kind in ALARMS:
+                opened.append(NewOpening(incident.id, incident.household_id))
+            elif incident.kind in DETECTIONS:
+                opened.append(NewOpening(incident.id, incident.household_id, incident.camera_id))
+        await self._consent.alarms_opened(session, opened, areas)
 
     async def join(self, session: AsyncSession, incident: Incident, new: NewIncident) -> None:
         """Count one more signal of a running incident.

@@ -75,8 +75,8 @@ class Batch:
         answers = [await self._take_one(item) for item in posted]
         await self._write()
         # These append to the ledger, whose lock all others wait for: last.
-        for incident in self._opened:
-            await self._incidents.open_home(self._session, incident)
+        areas = {item.household.id: item.area for item in posted if item.household is not None}
+        await self._incidents.open_homes(self._session, self._opened, areas)
         return answers
 
     async def _look_up(self, posted: Sequence[Posted]) -> None:
@@ -132,7 +132,8 @@ class Batch:
             else:
                 await self._join(incident, item, new)
         _received.labels(event.kind, event.data.phase).inc()
-        return Receipt(receipt, is_new=True)
+        opened = "" if incident is None or joined else incident.number
+        return Receipt(receipt, is_new=True, opened=opened)
 
     async def _take_numbers(self, count: int) -> None:
         if count:

@@ -51,7 +51,14 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The receipt of a signal; `is_new` is False for one that was there before."""
+    """The receipt of a signal.
+
+    Attributes:
+        body: what its sender is answered.
+        is_new: False for one that was there before.
+        opened: number of the incident that it has opened; "" if it has opened none.
+    """
 
     body: SignalReceipt
     is_new: bool
+    opened: str = ""

@@ -1,5 +1,6 @@
 """Consent as it is kept: what opens a home, to whom, when, and what ends it. On both stores."""
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -13,7 +14,8 @@ from sqlalchemy import select
 
 from access.accounts.models import Account, AccountRole
 from access.consent.hours import ConsentHours, is_within, stored
-from access.consent.models import ConsentGrant
+from access.consent.models import AlarmOpening, ConsentGrant
+from access.consent.repository import NewOpening
 from access.consent.schemas import GrantCreate
 from access.consent.service import Consent
 from access.households.membership import with_households
@@ -193,6 +195,40 @@ async def test_an_own_alarm_opens_the_camera_to_who_answers_it_until_it_is_close
     assert kinds.count("alarm.opened") == 2
     assert (kinds.count("alarm.answered"), kinds.count("alarm.ended")) == (2, 1)
     assert zhao.households == {neighbour}
+
+
+async def test_alarms_of_one_batch_are_each_opened_and_entered(village: Village) -> None:
+    """One entry of the ledger for each, in their order, with the area of its household."""
+    alice, bertha = await village.person("alice"), await village.person("bertha")
+    (first, _), (second, _) = await village.home("1204", alice), await village.home("1205", bertha)
+    before = len(await village.ledger())
+    opened = [
+        NewOpening(new_id(), first),
+        NewOpening(new_id(), second, CAMERA),
+        NewOpening(new_id(), first),
+    ]
+    async with village.database.transaction() as session:
+        await village.consent.alarms_opened(session, opened, {first: AREA})
+        await village.consent.alarms_opened(session, [], {})
+    async with village.database.read() as session:
+        entries = (await session.scalars(select(LedgerEntry).order_by(LedgerEntry.seq))).all()
+        rows = [await session.get(AlarmOpening, one.incident_id) for one in opened]
+    told = [(e.kind, e.area, e.subject, json.loads(e.body)) for e in entries[before:]]
+    assert told == [
+        ("alarm.opened", AREA, str(opened[0].incident_id), {"household_id": str(first)}),
+        (
+            "alarm.opened",
+            AREA,
+            str(opened[1].incident_id),
+            {"household_id": str(second), "camera_id": str(CAMERA)},
+        ),
+        ("alarm.opened", AREA, str(opened[2].incident_id), {"household_id": str(first)}),
+    ]
+    assert [(r.household_id, r.camera_id, r.ended_at) for r in rows if r is not None] == [
+        (first, None, None),
+        (second, CAMERA, None),
+        (first, None, None),
+    ]
 
 
 @pytest.mark.parametrize("agreed", [True, False])

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
@@ -10,6 +11,7 @@ from sqlalchemy import update
 from api.alarm_watch import device_watch
 from api.hub import Hub
 from core.clock import ManualClock
+from core.ids import new_id
 from governance.alarms import codes
 from governance.alarms.models import AlarmDevice, PairingCode
 from governance.alarms.rates import TooManyPairingsError
@@ -269,6 +271,27 @@ async def test_what_was_heard_outlives_a_store_that_was_away(
     await device_watch(hub).look()
     (row,) = [r for r in await in_store(hub, AlarmDevice) if str(r.id) == device_id]
     assert (row.last_seen_at, row.battery_pct) == (clock.now(), 50)
+
+
+@both_stores
+async def test_what_was_heard_of_many_is_written_and_of_who_is_no_device_is_not(
+    hub: Hub, app: FastAPI, home: Home, clock: ManualClock
+) -> None:
+    """A token without a device presses as itself: it is heard, and there is no row of it."""
+    presence = hub.alarm_devices.presence
+    devices = [(await a_button(home, app))[0] for _ in range(3)]
+    gone = await home.member.delete(f"/households/{home.id}/alarm-devices/{devices[2]}")
+    assert gone.status_code == 204, gone.text
+    for number, device_id in enumerate([*devices, str(new_id())]):
+        presence.heard(UUID(device_id), battery_pct=50 + number)
+    await device_watch(hub).look()
+    rows = {str(row.id): row for row in await in_store(hub, AlarmDevice)}
+    assert [(rows[d].last_seen_at, rows[d].battery_pct) for d in devices] == [
+        (clock.now(), 50),
+        (clock.now(), 51),
+        (None, None),
+    ]
+    assert presence.take() == {}
 
 
 async def test_an_administrator_takes_a_lost_device_out_and_lets_none_in(

@@ -1,7 +1,7 @@
 """The one-key alarm over HTTP: pressed, followed, located, called off; on both stores."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any
 from uuid import UUID
 
@@ -96,6 +96,32 @@ async def test_a_press_is_received_once_and_again_with_the_same_answer(
     (signal,) = await in_store(hub, Signal)
     assert signal.source == f"/devices/{home.device_id}"
     assert signal.payload["data"]["held"] is True
+
+
+@both_stores
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("medical", {}),
+        ("security", {"pressed_at": "here", "status": "Exercise"}),
+        ("fire", {"pressed_at": "far away"}),
+        ("medical", {"pressed_at": "yesterday", "status": "test", "location": "at home"}),
+    ],
+)
+async def test_the_answer_to_a_press_is_what_reading_it_gives(
+    hub: Hub, home: Home, kind: str, more: dict[str, Any]
+) -> None:
+    """Also by a clock that is wrong or of another zone; nothing is read for the answer."""
+    here = hub.clock.now().astimezone(timezone(timedelta(hours=8))) - timedelta(microseconds=1)
+    moments = {"here": here, "far away": here + timedelta(days=400)}
+    if (moment := moments.get(more.get("pressed_at", ""))) is not None:
+        more = {**more, "pressed_at": moment.isoformat()}
+    pressed = press(kind, **more)
+    answer = await home.device.post("/alarms", json=pressed)
+    assert answer.status_code == 201, answer.text
+    read = await home.device.get(f"/alarms/{pressed['id']}")
+    assert (read.status_code, read.json()) == (200, answer.json())
+    assert answer.headers["content-type"] == "application/json"
 
 
 @both_stores

@@ -12,9 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from access.ledger.checkpoints import CheckpointFile
 from access.ledger.keys import LedgerKeyError, LedgerKeys
 from access.ledger.models import LedgerCheckpoint, LedgerEntry
-from access.ledger.service import encode_body
+from access.ledger.repository import head, raw_after
+from access.ledger.service import NewEntry, encode_body
 from access.ledger.signing import LedgerBentError
+from access.policy.types import Actor
 from core.errors import ConflictError
+from core.ids import new_id
 from tests.access.ledger.conftest import Book
 
 
@@ -64,6 +67,55 @@ async def test_several_entries_in_one_transaction_follow_each_other(book: Book) 
     assert (first, second) == (1, 2)
     await book.signer.sign()
     assert (await book.verify()).checked == 3
+
+
+async def test_entries_appended_together_are_those_appended_one_by_one(book: Book) -> None:
+    """Numbers, columns and hashes are the same; the chain goes on from them."""
+    await book.write(2)
+    actor = Actor(kind="account", id=new_id(), name="duty")
+    entries = [
+        NewEntry("alarm.opened", None, {"household_id": "h1"}, "county/小区", "i1"),
+        NewEntry("alarm.answered", actor, {"household_id": "h2", "n": 2}, "", "i2"),
+        NewEntry("alarm.opened", None, {}, "a", "i1"),
+    ]
+    found = []
+
+    async def write(session: AsyncSession, *, together: bool) -> None:
+        if together:
+            last = await book.ledger.append_all(session, entries)
+        else:
+            for entry in entries:
+                last = await book.ledger.append(
+                    session, entry.kind, actor=entry.actor, area=entry.area,
+                    subject=entry.subject, data=entry.data,
+                )  # fmt: skip
+        found.append((last, await raw_after(session, 2, 10), await head(session)))
+        raise RuntimeError("the fact did not happen")
+
+    for together in (False, True):
+        with pytest.raises(RuntimeError, match="did not happen"):
+            async with book.database.transaction() as session:
+                await write(session, together=together)
+    assert found[0] == found[1]
+    assert found[0][0] == 5
+    async with book.database.transaction() as session:
+        await book.ledger.append_all(session, entries)
+    await book.write()
+    await book.signer.sign()
+    verdict = await book.verify()
+    assert (verdict.bad, verdict.checked) == (None, 7)
+
+
+async def test_of_entries_that_belong_together_none_is_written_if_one_is_wrong(
+    book: Book,
+) -> None:
+    """What may not be entered is found before the first is written."""
+    async with book.database.transaction() as session:
+        for wrong in ([NewEntry("view.opened", None, {}), NewEntry("Bad", None, {})], []):
+            with pytest.raises(ValueError, match=r"no kind|nothing"):
+                await book.ledger.append_all(session, wrong)
+    async with book.database.read() as session:
+        assert (await head(session))[0] == 0
 
 
 @pytest.mark.parametrize(
