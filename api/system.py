@@ -14,6 +14,7 @@ from api.door import permit
 from api.hub import HubDep
 from camera_hub.devices.facts import broken_rules
 from camera_hub.devices.schemas import DetectorReport
+from governance.beats import repository as beat_rows
 from governance.signals import repository as signal_rows
 
 router = APIRouter(tags=["system"])
@@ -54,10 +55,15 @@ class LawStateOut(BaseModel):
 
 
 class SystemOut(BaseModel):
-    """The state of the site's processes; `inference` is null when no worker has a detector."""
+    """The state of the site's processes; `inference` is null when no worker has a detector.
+
+    `well_at` is when the hub last found that all its loops run and its store can be written; null
+    where no dead man's switch is set up, or before its first look.
+    """
 
     version: str
     site: str
+    well_at: datetime | None
     workers: list[WorkerOut]
     inference: DetectorReport | None
     spool_depth: int
@@ -77,9 +83,11 @@ async def read_system(
     async with hub.database.read() as session:
         stored = await signal_rows.count_from(session, WORKER_SOURCES)
         broken = await broken_rules(session, hub.law, hub.settings.site)
+        well_at = await beat_rows.read(session, "hub")
     return SystemOut(
         version=VERSION,
         site=hub.settings.site.name,
+        well_at=well_at,
         workers=[
             WorkerOut(
                 name=report.name,
