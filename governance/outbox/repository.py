@@ -3,12 +3,20 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import CursorResult, delete, func, or_, select, text
+from sqlalchemy import CursorResult, bindparam, delete, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from governance.outbox.models import OutboxEvent
 
 _COMMIT_ORDER_LOCK = 0x6368_6F75  # any number that nothing else in this database locks
+
+# Made once: it is run after each commit.
+_AFTER = (
+    select(OutboxEvent)
+    .where(OutboxEvent.seq > bindparam("after"))
+    .order_by(OutboxEvent.seq)
+    .limit(bindparam("at_most"))
+)
 
 
 async def lock_commit_order(session: AsyncSession) -> None:
@@ -18,8 +26,7 @@ async def lock_commit_order(session: AsyncSession) -> None:
 
 async def read_after(session: AsyncSession, seq: int, limit: int) -> Sequence[OutboxEvent]:
     """Return at most `limit` events later than `seq`, oldest first."""
-    query = select(OutboxEvent).where(OutboxEvent.seq > seq).order_by(OutboxEvent.seq).limit(limit)
-    return (await session.scalars(query)).all()
+    return (await session.scalars(_AFTER, {"after": seq, "at_most": limit})).all()
 
 
 async def bounds(session: AsyncSession) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from governance.timers.models import Timer
@@ -15,6 +15,27 @@ RANKS = (4, 3, 2, 1, 0)
 
 def _pending() -> ColumnElement[bool]:
     return and_(Timer.fired_at.is_(None), Timer.cancelled_at.is_(None))
+
+
+# Made once: after each commit the loop looks, and making them cost more than running them.
+_EARLIEST = select(
+    *(
+        select(Timer.due_at)
+        .where(_pending(), Timer.rank == rank)
+        .order_by(Timer.due_at)
+        .limit(1)
+        .scalar_subquery()
+        for rank in RANKS
+    )
+)
+_DUE = (
+    select(Timer)
+    .where(_pending(), Timer.rank == bindparam("of_rank"), Timer.due_at <= bindparam("due_until"))
+    .order_by(Timer.due_at)
+    .limit(bindparam("at_most"))
+    .with_for_update(skip_locked=True)
+    .execution_options(populate_existing=True)
+)
 
 
 async def last_seq(session: AsyncSession, incident_id: UUID, kind: str) -> int:
@@ -50,15 +71,7 @@ async def next_due(session: AsyncSession) -> datetime | None:
 
 async def earliest(session: AsyncSession) -> dict[int, datetime]:
     """Return when the next pending timer of each rank is due that has one, out of the index."""
-    looks = [
-        select(Timer.due_at)
-        .where(_pending(), Timer.rank == rank)
-        .order_by(Timer.due_at)
-        .limit(1)
-        .scalar_subquery()
-        for rank in RANKS
-    ]
-    found = (await session.execute(select(*looks))).one()
+    found = (await session.execute(_EARLIEST)).one()
     return {rank: due for rank, due in zip(RANKS, found, strict=True) if due is not None}
 
 
@@ -74,15 +87,8 @@ async def claim_due(
     """
     claimed: list[Timer] = []
     for rank in ranks:
-        query = (
-            select(Timer)
-            .where(_pending(), Timer.rank == rank, Timer.due_at <= now)
-            .order_by(Timer.due_at)
-            .limit(limit - len(claimed))
-            .with_for_update(skip_locked=True)
-            .execution_options(populate_existing=True)
-        )
-        claimed += (await session.scalars(query)).all()
+        values = {"of_rank": rank, "due_until": now, "at_most": limit - len(claimed)}
+        claimed += (await session.scalars(_DUE, values)).all()
         if len(claimed) >= limit:
             break
     return claimed
