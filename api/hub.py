@@ -35,6 +35,7 @@ from camera_hub.devices.facts import Places
 from camera_hub.devices.probing import Prober
 from camera_hub.devices.service import Devices
 from camera_hub.live.hub import LiveHub
+from camera_hub.recording.index.service import Recordings
 from camera_hub.streams.reach import Reach
 from core.clock import Clock
 from core.database import Database
@@ -84,6 +85,7 @@ class Hub:
     places: Places
     live: LiveHub
     redactor: StillRedactor
+    recordings: Recordings
     token_lookup: TokenLookup = field(init=False)
     guards: Guards = field(init=False)
     signer: Signer = field(init=False)
@@ -198,7 +200,13 @@ def build_hub(settings: Settings, clock: Clock) -> Hub:
     factors = Factors(clock, secrets, ledger, settings.site.name)
     households = Households(clock, ledger)
     law = Law.load(settings.data_dir / "jurisdictions", settings.site.jurisdiction)
-    devices = Devices(clock, secrets, Prober(clock, reach=Reach.of(settings)), law)
+    devices = Devices(
+        clock,
+        secrets,
+        Prober(clock, reach=Reach.of(settings)),
+        law,
+        recording=settings.recording.mode,
+    )
 
     async def address_of(camera_id: UUID) -> str | None:
         return devices.board.address(camera_id)
@@ -229,6 +237,7 @@ def build_hub(settings: Settings, clock: Clock) -> Hub:
             clock,
             people_suffice=settings.analytics.redact_people_only,
         ),
+        recordings=Recordings(clock, settings),
     )
 
 

@@ -348,6 +348,7 @@ TABLE = [
         home="household",
     ),
     Row("POST", "/api/v1/workers/{name}/heartbeat", "token:worker.heartbeat"),
+    Row("POST", "/api/v1/workers/{name}/segments", "token:worker.heartbeat"),
     # Areas, departments, duty, and who is told of what.
     Row("GET", "/api/v1/areas", AREAS),
     Row("POST", "/api/v1/areas", ADMIN, body={"path": "demo/here/cell", "name": "Cell"}),

@@ -41,7 +41,7 @@ class Segment(Base):
 
 
 class RecordingLock(Base):
-    """A span of a camera that is kept, whatever law and disks say, until it expires or is lifted."""
+    """A span of a camera that is kept, whatever law and disks say, until it ends or expires."""
 
     __tablename__ = "recording_lock"
     __table_args__ = (Index("ix_recording_lock_camera_id_from_at", "camera_id", "from_at"),)
@@ -88,7 +88,7 @@ class Playback(Base):
     reference: Mapped[str] = mapped_column(String(200))
     from_at: Mapped[datetime] = mapped_column(UtcDateTime)
     to_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # [{camera_id, view_id, rendition}]
+    # Each: camera_id, view_id, rendition.
     cameras: Mapped[list[dict[str, Any]]] = mapped_column(JsonValue)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime] = mapped_column(UtcDateTime)
