@@ -18,7 +18,7 @@ from api.hub import Hub, HubDep
 from api.looking import possible_look
 from api.pages import Page, Paging
 from camera_hub.devices import repository
-from camera_hub.devices.facts import home_place, recorded
+from camera_hub.devices.facts import home_place, recorded, records_more
 from camera_hub.devices.models import Camera
 from camera_hub.devices.schemas import (
     CameraCreate,
@@ -40,6 +40,8 @@ from governance.outbox import service as outbox
 router = APIRouter(tags=["cameras"])
 
 VIEW_ACTIONS = ("camera.live", "camera.snapshot")
+SWITCHES = {"version", "enabled", "recording"}
+"""What a household may change of its own camera."""
 
 
 def describe(hub: Hub, actor: Actor, camera: Camera, grants: Iterable[LiveGrant] = ()) -> CameraOut:
@@ -160,6 +162,10 @@ async def create_camera(
 ) -> CameraOut:
     """Add a camera; it is looked at first, and read within a second or two."""
     require(hub, actor, "camera.create", _place(body.area, body.place_kind))
+    if body.place_kind == "home" and body.recording is not None and body.recording.mode != "off":
+        # A home is recorded because its household says so.
+        home = replace(_place(body.area, "home"), household=str(body.household_id or ""))
+        require(hub, actor, "camera.switch_on", home)
     found = await hub.devices.find(body)
     async with hub.database.transaction() as session:
         await check_area(session, body.area)
@@ -198,10 +204,10 @@ async def update_camera(
 ) -> CameraOut:
     """Change a camera. A new address or account is tried first, and used at once.
 
-    Members of a household may switch their own home camera off and on, and change nothing else.
-    An administrator may switch it off; on again only they.
+    Members of a household may switch their own home camera and its recording off and on, and change
+    nothing else. An administrator may switch them off; on again only they.
     """
-    action = "camera.switch" if body.model_fields_set <= {"version", "enabled"} else "camera.update"
+    action = "camera.switch" if body.model_fields_set <= SWITCHES else "camera.update"
     async with hub.database.read() as session:
         camera = await visible(hub, session, actor, camera_id, action)
     # The place it moves to must be one's own as well.
@@ -213,6 +219,8 @@ async def update_camera(
         camera = await visible(hub, session, actor, camera_id, action)
         if body.enabled and not camera.enabled:
             require(hub, actor, "camera.switch_on", resource_of(camera))
+        if records_more(camera, body):
+            require(hub, actor, "camera.switch_on", _home_to_be(camera, body))
         place, facts = home_place(camera), recorded(camera)
         left, address = camera.area, camera.address
         if body.area is not None and body.area != left:
@@ -232,6 +240,16 @@ async def update_camera(
                 data={},
             )
     return _changed(hub, actor, camera)
+
+
+def _home_to_be(camera: Camera, body: CameraUpdate) -> Resource:
+    """Return the camera as belonging to the household that `body` gives it."""
+    household = body.household_id or camera.household_id
+    return replace(
+        resource_of(camera),
+        place_kind=body.place_kind or camera.place_kind,
+        household="" if household is None else str(household),
+    )
 
 
 @router.delete("/cameras/{camera_id}", status_code=204)

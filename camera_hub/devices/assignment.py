@@ -8,7 +8,13 @@ from uuid import UUID
 import orjson
 
 from camera_hub.devices.models import Camera
-from camera_hub.devices.schemas import AssignedCameraOut, AssignedStream, StreamRole
+from camera_hub.devices.recording_plan import plan_of
+from camera_hub.devices.schemas import (
+    AssignedCameraOut,
+    AssignedStream,
+    StreamRole,
+    Transport,
+)
 
 
 def worker_for(camera_id: UUID, workers: Sequence[str]) -> str | None:
@@ -40,7 +46,14 @@ def assigned(camera: Camera, password: str, zones: list[dict[str, Any]]) -> Assi
         zones=zones,
         masks=camera.masks,
         masks_burnt=camera.masks_burnt,
+        recording=plan_of(camera.recording),
+        transport=transport_of(camera.transport),
     )
+
+
+def transport_of(stored: str) -> Transport:
+    """Return what a camera's column says; TCP where it says nothing that is known."""
+    return "udp" if stored == "udp" else "multicast" if stored == "multicast" else "tcp"
 
 
 def revision_of(cameras: Iterable[AssignedCameraOut]) -> str:

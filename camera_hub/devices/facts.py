@@ -15,6 +15,7 @@ from access.policy.areas import normalise_area
 from access.policy.types import Actor
 from camera_hub.devices import repository
 from camera_hub.devices.models import Camera
+from camera_hub.devices.recording_plan import RecordingMode, RecordingPlan, plan_of
 from camera_hub.devices.schemas import CameraCreate, CameraUpdate, WarningOut
 from core.errors import InvalidInputError
 from core.settings import SiteSettings
@@ -34,6 +35,9 @@ RECORDED = (
 )
 """Fields whose change is in the ledger. The address is not: it may say where in a flat it hangs."""
 
+PLACED = ("latitude", "longitude", "heading")
+"""Where on the map; null takes it away."""
+
 _LAWFUL = frozenset({"place_kind", "retention_hours", "enabled", *TEXTS, *FLAGS})
 
 
@@ -42,11 +46,38 @@ def set_facts(camera: Camera, body: CameraCreate | CameraUpdate) -> None:
     for name in (*TEXTS, *FLAGS):
         if (value := getattr(body, name)) is not None:
             setattr(camera, name, value)
-    if "retention_hours" in body.model_fields_set:
-        camera.retention_hours = body.retention_hours
+    for name in ("retention_hours", *PLACED):
+        if name in body.model_fields_set:
+            setattr(camera, name, getattr(body, name))
+    if body.transport is not None:
+        camera.transport = body.transport
     if camera.place_kind != "shared_space" and not body.residents_may_watch:
         # What residents could watch as a shared space, they cannot as anything else.
         camera.residents_may_watch = False
+
+
+def first_plan(camera: Camera, body: CameraCreate, mode: RecordingMode) -> None:
+    """Give a new camera the plan that `body` names, else the site's mode; in a home, off."""
+    asked = body.recording or RecordingPlan(mode="off" if camera.place_kind == "home" else mode)
+    camera.recording = asked.stored
+
+
+def change_plan(camera: Camera, body: CameraUpdate, before: HomePlace) -> None:
+    """Take over the plan that `body` names. A camera that has become a home's is off without one.
+
+    What was agreed for a gate is not agreed for a home, nor by one household for another.
+    """
+    now = home_place(camera)
+    if body.recording is not None:
+        camera.recording = body.recording.stored
+    elif now.place_kind == "home" and now != before:
+        camera.recording = plan_of(camera.recording).model_copy(update={"mode": "off"}).stored
+
+
+def records_more(camera: Camera, body: CameraUpdate) -> bool:
+    """Say whether `body` lets a camera be recorded otherwise than now, and not just not at all."""
+    plan = body.recording
+    return plan is not None and plan.mode != "off" and plan != plan_of(camera.recording)
 
 
 def facts_out(camera: Camera, law: Law) -> dict[str, Any]:
@@ -66,6 +97,8 @@ def facts_out(camera: Camera, law: Law) -> dict[str, Any]:
         "residents_may_watch": camera.residents_may_watch,
         "masks": camera.masks,
         "masks_burnt": camera.masks_burnt,
+        "recording": plan_of(camera.recording),
+        **{name: getattr(camera, name) for name in PLACED},
     }
 
 
@@ -73,6 +106,8 @@ def recorded(camera: Camera) -> dict[str, JsonScalar]:
     """Return what the ledger says of a camera."""
     values = {name: getattr(camera, name) for name in RECORDED}
     values["household_id"] = str(camera.household_id) if camera.household_id else ""
+    plan = plan_of(camera.recording)
+    values["recording"] = plan.mode if plan.mode == "off" else f"{plan.mode} {plan.role}"
     return values
 
 

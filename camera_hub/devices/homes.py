@@ -77,6 +77,7 @@ async def shut_down(session: AsyncSession, household_id: UUID) -> list[Camera]:
         camera.enabled = False
         camera.username = ""
         camera.password_sealed = ""
+        camera.recording = {}
         camera.version += 1
     await session.flush()
     return cameras

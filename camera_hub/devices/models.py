@@ -40,7 +40,7 @@ class Camera(Base):
     residents_may_watch: Mapped[bool] = mapped_column(Boolean, default=False)
     masks: Mapped[list[dict[str, Any]]] = mapped_column(JsonValue, default=list)
     masks_burnt: Mapped[bool] = mapped_column(Boolean, default=False)
-    # {mode, role, schedule, pre_s, post_s}: see camera_hub/recording/plans.py
+    # {mode, role, schedule, pre_s, post_s}: see recording_plan.py
     recording: Mapped[dict[str, Any]] = mapped_column(JsonValue, default=dict)
     transport: Mapped[str] = mapped_column(String(10), default="tcp")
     # Where it stands on the map (WGS 84), and where it looks (degrees clockwise from north).

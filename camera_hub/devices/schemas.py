@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from access.jurisdictions.schemas import Text
+from camera_hub.devices.recording_plan import RecordingPlan
 from camera_hub.streams.types import ReasonCode, StreamState
 from core.text import Cleaned, Normalised, Printable, no_longer_than, printable
 
@@ -35,6 +36,10 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 PlaceType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{0,40}$")]
 RetentionHours = Annotated[int, Field(ge=0, le=87_600)]
 Rendition = Literal["raw", "masked", "redacted"]
+Transport = Literal["tcp", "udp", "multicast"]
+Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+Heading = Annotated[float, Field(ge=0, lt=360, allow_inf_nan=False)]
 Purpose = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=300),
@@ -84,6 +89,8 @@ class CameraCreate(ProbeRequest):
 
     `probe: false` (RTSP only) adds a camera that cannot be reached yet. `place_type` is one of the
     places of `GET /law`; what that law asks for must be given. A home camera names its household.
+    `recording` left out is the site's `recording.mode`, and `off` in a home. Latitude and longitude
+    are WGS 84, `heading` is where it looks, in degrees clockwise from north.
     """
 
     name: Name
@@ -101,6 +108,11 @@ class CameraCreate(ProbeRequest):
     main_profile: ProfileToken | None = None
     sub_profile: ProfileToken | None = None
     analyse: bool = True
+    recording: RecordingPlan | None = None
+    transport: Transport = "tcp"
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+    heading: Heading | None = None
     probe: bool = True
 
 
@@ -108,7 +120,8 @@ class CameraUpdate(_Body):
     """What to change; `version` is the one that was read.
 
     A new address or account is tried first, unless `probe` is false. `retention_hours: null`
-    goes back to what the law in force keeps by default.
+    goes back to what the law in force keeps by default; a latitude, longitude or heading of null
+    is forgotten.
     """
 
     version: int = Field(ge=1, le=2**31 - 1)
@@ -129,6 +142,11 @@ class CameraUpdate(_Body):
     password: Password | None = None
     enabled: bool | None = None
     analyse: bool | None = None
+    recording: RecordingPlan | None = None
+    transport: Transport | None = None
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+    heading: Heading | None = None
     probe: bool = True
 
 
@@ -231,6 +249,10 @@ class CameraFactsOut(BaseModel):
     residents_may_watch: bool
     masks: list[dict[str, Any]]
     masks_burnt: bool
+    recording: RecordingPlan
+    latitude: float | None
+    longitude: float | None
+    heading: float | None
 
 
 class CameraOut(CameraFactsOut):
@@ -250,6 +272,7 @@ class CameraOut(CameraFactsOut):
     has_password: bool
     enabled: bool
     analyse: bool
+    transport: Transport
     version: int
     created_at: AwareDatetime
     device: DeviceOut | None
@@ -319,6 +342,8 @@ class AssignedCameraOut(BaseModel):
     zones: list[dict[str, Any]] = []
     masks: list[dict[str, Any]] = []
     masks_burnt: bool = False
+    recording: RecordingPlan = RecordingPlan()
+    transport: Transport = "tcp"
 
 
 class HeartbeatOut(BaseModel):

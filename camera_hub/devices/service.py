@@ -10,11 +10,19 @@ from access.policy.areas import normalise_area
 from access.policy.types import Resource
 from camera_hub.devices import repository, taken
 from camera_hub.devices.address import CameraAddress, parse_address
-from camera_hub.devices.facts import facts_out, set_facts
+from camera_hub.devices.assignment import transport_of
+from camera_hub.devices.facts import (
+    change_plan,
+    facts_out,
+    first_plan,
+    home_place,
+    set_facts,
+)
 from camera_hub.devices.found import check_chosen, describe_found, unprobed
 from camera_hub.devices.models import Camera
 from camera_hub.devices.probing import Prober
 from camera_hub.devices.readings import Readings, StatusChange
+from camera_hub.devices.recording_plan import RecordingMode
 from camera_hub.devices.schemas import (
     CameraCreate,
     CameraOut,
@@ -51,10 +59,20 @@ _PLACED = frozenset({"place_kind", "household_id"})
 class Devices(Readings):
     """The cameras of the site."""
 
-    def __init__(self, clock: Clock, secrets: SecretBox, prober: Prober, law: Law) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        secrets: SecretBox,
+        prober: Prober,
+        law: Law,
+        *,
+        recording: RecordingMode = "always",
+    ) -> None:
+        """Use `recording` for new cameras that name no plan of their own, but for homes."""
         super().__init__(clock, secrets)
         self.prober = prober
         self.law = law
+        self._recording = recording
         self._led_to: dict[str, frozenset[str]] = {}
 
     async def find(self, body: CameraCreate) -> ProbeResult:
@@ -105,6 +123,7 @@ class Devices(Readings):
             created_at=self._clock.now(),
         )
         set_facts(camera, body)
+        first_plan(camera, body, self._recording)
         describe_found(
             camera, found, body.main_profile or found.main, body.sub_profile or found.sub
         )
@@ -184,7 +203,7 @@ class Devices(Readings):
         address = parse_address(camera.source_kind, body.address or camera.address)
         username, password = self._account(camera, body, address)
         was = camera.address, [stream.url for stream in camera.streams]
-        at_home = camera.place_kind == "home"
+        at_home, place = camera.place_kind == "home", home_place(camera)
         camera.address, camera.username = address.url, username
         if body.password is not None or address.password:
             camera.password_sealed = self._seal(password)
@@ -196,6 +215,7 @@ class Devices(Readings):
         if body.household_id is not None:
             camera.household_id = body.household_id
         set_facts(camera, body)
+        change_plan(camera, body, place)
         if found is not None:
             tokens = {stream.role: stream.profile_token for stream in camera.streams}
             offered = {profile.token for profile in found.profiles}
@@ -256,6 +276,7 @@ class Devices(Readings):
             has_password=bool(camera.password_sealed),
             enabled=camera.enabled,
             analyse=camera.analyse,
+            transport=transport_of(camera.transport),
             version=camera.version,
             created_at=camera.created_at,
             device=DeviceOut(**device, clock_offset_s=camera.clock_offset_s) if device else None,
