@@ -28,8 +28,8 @@ from core.metrics import counter
 
 POLL_S = 0.5
 """How often entries of other processes (the command line) are looked for."""
-BATCH_S = 0.2
-"""How long entries are gathered for one signature."""
+BATCH_S = 0.5
+"""How long entries are gathered for one signature: each has its own commit, and waits for disks."""
 _CHECK_BATCH = 2_000
 
 _signed = counter("ledger_checkpoints", "Checkpoints of the ledger that were signed")
@@ -219,10 +219,11 @@ class Signer:
         while True:
             async with self._database.read() as session:
                 batch = await repository.checkpoints_after(session, after, _CHECK_BATCH)
-            if not batch:
+            if batch:
+                await asyncio.to_thread(self._file.append, batch)
+                after = batch[-1].seq
+            if len(batch) < _CHECK_BATCH:
                 break
-            await asyncio.to_thread(self._file.append, batch)
-            after = batch[-1].seq
         self._carried = after
 
     async def _take_up(self) -> None:
@@ -260,9 +261,12 @@ class Signer:
             if self._last is not None and await repository.hash_of(session, seq) != digest:
                 raise LedgerBentError(f"Entry {seq} is not the one that was signed.", remedy=_BENT)
             try:
-                while rows := await repository.raw_after(session, seq, _CHECK_BATCH):
+                more = True
+                while more:
+                    rows = await repository.raw_after(session, seq, _CHECK_BATCH)
                     for seq, digest in follow(digest, seq, rows):  # noqa: B007, B020
                         pass
+                    more = len(rows) == _CHECK_BATCH
             except BentError as bent:
                 raise LedgerBentError(
                     f"The ledger was changed: entry {bent.bad.seq} {bent.bad.problem}.",
