@@ -88,4 +88,5 @@ def read_info(
             time_base=time_base,
             extradata=extradata,
             fps=float(stream.codec_context.framerate or 0),
+            reorder=stream.codec_context.reorder_depth,
         )

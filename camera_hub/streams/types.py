@@ -26,6 +26,10 @@ StreamRole = Literal["main", "sub"]
 """`main` is the full picture, read only while watched; `sub` the small one, read always."""
 
 
+Transport = Literal["tcp", "udp", "multicast"]
+"""How the packets come: inside the connection of the conversation, or as datagrams."""
+
+
 class StreamState(StrEnum):
     """How a stream is doing."""
 
@@ -69,6 +73,7 @@ class StreamSource:
     url: str
     username: str = ""
     password: str = field(default="", repr=False)
+    transport: Transport = "tcp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,7 @@ class AssignedCamera:
                     url=stream["url"],
                     username=stream.get("username") or "",
                     password=stream.get("password") or "",
+                    transport=_transport(data.get("transport")),
                 )
         return cls(
             id=camera_id,
@@ -123,12 +129,17 @@ class AssignedCamera:
         )
 
 
+def _transport(value: Any) -> Transport:
+    return value if value in ("udp", "multicast") else "tcp"
+
+
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
     """Parameters of the video. A change of any of them re-opens every sink.
 
     `extradata` holds the parameter sets in Annex B form (start codes) as the camera sent
-    them; `fps` is the nominal rate, 0 where the camera does not say.
+    them; `fps` is the nominal rate, 0 where the camera does not say; `reorder` says how many
+    pictures may be decoded before one that is shown earlier (0 without B-frames).
     """
 
     codec: Literal["h264", "hevc"]
@@ -137,6 +148,7 @@ class StreamInfo:
     time_base: Fraction
     extradata: bytes = field(repr=False)
     fps: float = 0.0
+    reorder: int = 0
 
 
 @dataclass(frozen=True, slots=True)
