@@ -1,0 +1,158 @@
+"""Packets into the bytes of a segment's file; no disk is touched here (see format.py)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from camera_hub.recording.format import (
+    HEADER_UUID,
+    OTHER_SAMPLE,
+    PRFT_BYTES,
+    SYNC_SAMPLE,
+    TIMESCALE,
+    Keyframe,
+    Part,
+    SegmentHeader,
+    box,
+    closing,
+    from_microseconds,
+    prft,
+)
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from camera_hub.streams.types import Packet
+
+_TRACK = 1
+_MOOF = struct.Struct(">I4s I4sII I4s I4sII I4sIQ I4sIII")
+_MDAT = struct.Struct(">I4s")
+_START = b"\x00\x00\x01"
+
+
+@lru_cache(maxsize=1024)
+def _run(samples: int) -> struct.Struct:
+    return struct.Struct(">" + "IIIi" * samples)
+
+
+def length_prefixed(data: bytes, out: list[bytes]) -> int:
+    """Append an access unit to `out`, lengths in place of start codes; return its bytes."""
+    start = data.find(_START)
+    total = 0
+    while start >= 0:
+        start += 3
+        end = data.find(_START, start)
+        unit = data[start:] if end < 0 else data[start:end]
+        if unit.endswith(b"\x00"):
+            # A NAL unit never ends in zero: what is there belongs to the next start code.
+            unit = unit.rstrip(b"\x00")
+        if unit:
+            out.append(len(unit).to_bytes(4, "big"))
+            out.append(unit)
+            total += 4 + len(unit)
+        start = end
+    return total
+
+
+class SegmentWriter:
+    """Makes the bytes of one file, in order: `begin`, any number of `part`, `finish`."""
+
+    def __init__(self, init: bytes, time_base: Fraction, origin: int) -> None:
+        """Begin a file.
+
+        Args:
+            init: `ftyp moov`, as `live.muxer` makes them.
+            time_base: of the packets.
+            origin: dts of the first sample, in `time_base`.
+        """
+        self._init = init
+        scale = time_base * TIMESCALE
+        self._numerator, self._denominator = scale.numerator, scale.denominator
+        self._origin = origin
+        self._written = 0
+        self._sequence = 0
+        self._parts: list[Part] = []
+        self._keyframes: list[Keyframe] = []
+
+    @property
+    def written(self) -> int:
+        """Bytes so far."""
+        return self._written
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The parts so far."""
+        return self._parts
+
+    def begin(self, header: SegmentHeader) -> bytes:
+        """Return the bytes before the first part."""
+        data = self._init + box(b"uuid", HEADER_UUID.bytes, header.to_json())
+        self._written = len(data)
+        return data
+
+    def part(self, packets: Sequence[Packet], end_dts: int, wall_us: int) -> bytes:
+        """Return a part.
+
+        Args:
+            packets: at least one, dts strictly rising.
+            end_dts: dts of the packet that comes after, or where the last one ends.
+            wall_us: wall clock of the first, microseconds since 1970.
+        """
+        top, bottom, origin = self._numerator, self._denominator, self._origin
+        times = [((packet.dts or 0) - origin) * top // bottom for packet in packets]
+        times.append(max((end_dts - origin) * top // bottom, times[-1] + 1))
+        pieces: list[bytes] = [b"", b""]
+        run: list[int] = []
+        keyframes: list[tuple[int, int]] = []
+        mdat = 8
+        for number, packet in enumerate(packets):
+            size = length_prefixed(bytes(packet), pieces)
+            mdat += size
+            dts = times[number]
+            later = ((packet.pts or 0) - (packet.dts or 0)) * top // bottom
+            sync = packet.is_keyframe
+            run += (times[number + 1] - dts, size, SYNC_SAMPLE if sync else OTHER_SAMPLE, later)
+            if sync:
+                keyframes.append((dts, number + 1))
+        pieces[0] = prft(wall_us, times[0]) + self._moof(times[0], run, len(packets))
+        pieces[1] = _MDAT.pack(mdat, b"mdat")
+        data = b"".join(pieces)
+        self._note(len(data), times, wall_us, keyframes)
+        return data
+
+    def finish(self, *, motion: str = "", lost: int = 0) -> bytes:
+        """Return what ends the file; `motion` and `lost` as in `Scan`."""
+        data = closing(self._parts, self._keyframes, motion=motion, lost=lost)
+        self._written += len(data)
+        return data
+
+    def _moof(self, decode_time: int, run: list[int], samples: int) -> bytes:
+        self._sequence += 1
+        trun = 20 + 16 * samples
+        traf = 8 + 16 + 20 + trun
+        moof = 8 + 16 + traf
+        return _MOOF.pack(
+            *(moof, b"moof"),
+            *(16, b"mfhd", 0, self._sequence),
+            *(traf, b"traf"),
+            *(16, b"tfhd", 0x020000, _TRACK),
+            *(20, b"tfdt", 0x01000000, decode_time),
+            *(trun, b"trun", 0x01000F01, samples, moof + 8),
+        ) + _run(samples).pack(*run)
+
+    def _note(
+        self, size: int, times: list[int], wall_us: int, keyframes: list[tuple[int, int]]
+    ) -> None:
+        starts_at = from_microseconds(wall_us)
+        begins = bool(keyframes) and keyframes[0][1] == 1
+        part = Part(self._written, size, starts_at, times[0], times[-1] - times[0], begins)
+        self._parts.append(part)
+        moof_at = self._written + PRFT_BYTES
+        for dts, number in keyframes:
+            at = starts_at + timedelta(seconds=(dts - times[0]) / TIMESCALE)
+            self._keyframes.append(Keyframe(at, dts, moof_at, number))
+        self._written += size
