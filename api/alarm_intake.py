@@ -62,7 +62,7 @@ async def press_alarm(hub: Hub, actor: Actor, raw: Any, *, key: str = "") -> Pre
     Raises:
         HubError: it cannot be understood, comes too often, or its household is gone.
     """
-    async with hub.database.read() as session:
+    async with hub.database.read(short=True) as session:
         found = await repository.presser(session, actor.id, actor.households)
     if found is None:
         raise NotFoundError(

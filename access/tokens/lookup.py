@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from access.tokens.models import ServiceToken
+from access.tokens.repository import TokenRow
 from access.tokens.service import Tokens
 from core.database import Database
 from core.errors import HubError
@@ -29,13 +29,13 @@ class TokenLookup:
     def __init__(self, database: Database, tokens: Tokens) -> None:
         self._database = database
         self._tokens = tokens
-        self._waiting: dict[str, asyncio.Future[ServiceToken | None]] = {}
+        self._waiting: dict[str, asyncio.Future[TokenRow | None]] = {}
         self._worker: asyncio.Task[None] | None = None
         self._used: set[UUID] = set()
         self._writer: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
-    async def resolve(self, secret: str) -> ServiceToken | None:
+    async def resolve(self, secret: str) -> TokenRow | None:
         """Return the token with this secret if it counts, else None.
 
         Raises:
@@ -64,7 +64,7 @@ class TokenLookup:
             for secret, answer in waiting.items():
                 answer.set_result(found.get(secret))
 
-    def used(self, row: ServiceToken) -> None:
+    def used(self, row: TokenRow) -> None:
         """Have it written, soon and together with others, that the token is in use.
 
         An alarm must not wait for a commit that only says when its button was last heard. What a

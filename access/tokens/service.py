@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,6 +15,7 @@ from access.policy.service import SCOPES
 from access.policy.types import Actor, Role, RoleBinding
 from access.tokens import repository
 from access.tokens.models import ServiceToken
+from access.tokens.repository import TokenRow
 from core.clock import Clock
 from core.errors import InvalidInputError, NotFoundError
 from core.ids import new_id
@@ -23,7 +25,10 @@ TOUCH_EVERY = timedelta(minutes=5)
 _MAX_TOKEN_LENGTH = 128
 
 
-def actor_of(token: ServiceToken) -> Actor:
+_Row = TypeVar("_Row", ServiceToken, TokenRow)
+
+
+def actor_of(token: ServiceToken | TokenRow) -> Actor:
     """Return the program that holds `token` as somebody who asks."""
     return Actor(
         kind="service",
@@ -114,13 +119,13 @@ class Tokens:
         _, secret = await self.issue(session, name=name, scopes=scopes)
         return secret
 
-    async def resolve(self, session: AsyncSession, secret: str) -> ServiceToken | None:
+    async def resolve(self, session: AsyncSession, secret: str) -> TokenRow | None:
         """Return the token with this secret if it counts, else None."""
         return (await self.resolve_all(session, [secret])).get(secret)
 
     async def resolve_all(
         self, session: AsyncSession, secrets: Collection[str]
-    ) -> dict[str, ServiceToken]:
+    ) -> dict[str, TokenRow]:
         """Return the tokens with these secrets that count, by secret. One query."""
         digests = {
             _digest(secret): secret
@@ -136,7 +141,7 @@ class Tokens:
         """Return the token with this id if it counts, else None; for streams that stay open."""
         return self._live(await repository.by_id(session, token_id))
 
-    def needs_touch(self, row: ServiceToken) -> bool:
+    def needs_touch(self, row: TokenRow) -> bool:
         """Say whether the last use is old enough to be written again."""
         return row.last_used_at is None or self._clock.now() - row.last_used_at >= TOUCH_EVERY
 
@@ -185,7 +190,7 @@ class Tokens:
         """Return at most `limit` tokens of `areas` that are not revoked, newest first."""
         return await repository.page(session, areas=areas, before=before, limit=limit)
 
-    def _live(self, row: ServiceToken | None) -> ServiceToken | None:
+    def _live(self, row: _Row | None) -> _Row | None:
         if row is None or row.revoked_at is not None:
             return None
         if row.expires_at is not None and self._clock.now() >= row.expires_at:

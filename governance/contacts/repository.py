@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.households.models import Household
@@ -19,6 +19,19 @@ def _agrees() -> ColumnElement[bool]:
     )
 
 
+# Made once: every alarm that rings asks it.
+_AGREED = (
+    select(HouseholdContact)
+    .join(Household, Household.id == HouseholdContact.household_id)
+    .where(
+        HouseholdContact.household_id.in_(bindparam("homes", expanding=True)),
+        Household.closed_at.is_(None),
+        _agrees(),
+    )
+    .order_by(HouseholdContact.id)
+)
+
+
 async def agreed(session: AsyncSession, household_id: UUID) -> list[Recipient]:
     """Return the contacts who have agreed to be told, and still do; none of one that moved out."""
     return (await agreed_of(session, [household_id])).get(household_id, [])
@@ -30,18 +43,8 @@ async def agreed_of(
     """Return the same of many households; those with nobody are left out."""
     if not household_ids:
         return {}
-    query = (
-        select(HouseholdContact)
-        .join(Household, Household.id == HouseholdContact.household_id)
-        .where(
-            HouseholdContact.household_id.in_(household_ids),
-            Household.closed_at.is_(None),
-            _agrees(),
-        )
-        .order_by(HouseholdContact.id)
-    )
     found: dict[UUID, list[Recipient]] = {}
-    for row in await session.scalars(query):
+    for row in await session.scalars(_AGREED, {"homes": [*household_ids]}):
         found.setdefault(row.household_id, []).append(recipient_of(row))
     return found
 

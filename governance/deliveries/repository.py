@@ -9,8 +9,17 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.database import Base
 from governance.deliveries.models import Delivery
 from governance.deliveries.types import REACHED, RINGING, DeliveryState
+
+_TABLE = Base.metadata.tables[Delivery.__tablename__]
+_ADD_NEW = {
+    name: dialect.insert(_TABLE)
+    .on_conflict_do_nothing(index_elements=["key", "attempt"])
+    .returning(_TABLE.c.incident_id, _TABLE.c.channel, _TABLE.c.state)
+    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
+}
 
 
 async def add_new(
@@ -25,11 +34,7 @@ async def add_new(
     """
     if not rows:
         return []
-    on_postgresql = session.get_bind().dialect.name == "postgresql"
-    insert = postgresql.insert(Delivery) if on_postgresql else sqlite.insert(Delivery)
-    query = insert.on_conflict_do_nothing(index_elements=["key", "attempt"]).returning(
-        Delivery.incident_id, Delivery.channel, Delivery.state
-    )
+    query = _ADD_NEW[session.get_bind().dialect.name]
     # The rows apart from the statement: it is compiled once, and not for every number of rows.
     added = await (await session.connection()).execute(query, list(rows))
     return [(incident_id, channel, state) for incident_id, channel, state in added]

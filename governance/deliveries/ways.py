@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,20 +14,44 @@ from access.policy.areas import covers, in_areas
 from governance.alarms.models import AlarmDevice
 from governance.deliveries.models import ContactPoint, Gateway, GatewayCallback, PushSubscription
 
+# Made once: every ring asks them. `held` names who holds, and the parameter with their ids.
+
+
+@cache
+def _points(*held: str) -> Select[ContactPoint]:
+    columns: dict[str, ColumnElement[bool]] = {
+        "accounts": ContactPoint.account_id.in_(bindparam("accounts", expanding=True))
+        & ContactPoint.verified_at.is_not(None),
+        "contacts": ContactPoint.contact_id.in_(bindparam("contacts", expanding=True)),
+    }
+    found = or_(*(columns[name] for name in held))
+    return select(ContactPoint).where(found).order_by(ContactPoint.id)
+
+
+@cache
+def _subscriptions(*held: str) -> Select[PushSubscription]:
+    columns = {
+        "accounts": PushSubscription.account_id.in_(bindparam("accounts", expanding=True)),
+        "devices": PushSubscription.device_id.in_(bindparam("devices", expanding=True)),
+    }
+    found = or_(*(columns[name] for name in held))
+    return select(PushSubscription).where(found).order_by(PushSubscription.id)
+
+
+_ACTIVE = (
+    select(Gateway)
+    .where(Gateway.removed_at.is_(None), Gateway.active)
+    .order_by(Gateway.name, Gateway.id)
+)
+
 
 async def points_of(
     session: AsyncSession, *, accounts: Collection[UUID] = (), contacts: Collection[UUID] = ()
 ) -> Sequence[ContactPoint]:
     """Return the points that may be used: verified ones of accounts, and those of contacts."""
-    held: list[ColumnElement[bool]] = []
-    if accounts:
-        held.append(ContactPoint.account_id.in_(accounts) & ContactPoint.verified_at.is_not(None))
-    if contacts:
-        held.append(ContactPoint.contact_id.in_(contacts))
-    if not held:
-        return []
-    query = select(ContactPoint).where(or_(*held)).order_by(ContactPoint.id)
-    return (await session.scalars(query)).all()
+    values = {"accounts": [*accounts], "contacts": [*contacts]}
+    held = {name: ids for name, ids in values.items() if ids}
+    return (await session.scalars(_points(*held), held)).all() if held else []
 
 
 async def point(session: AsyncSession, point_id: UUID) -> ContactPoint | None:
@@ -54,15 +79,9 @@ async def subscriptions_of(
     session: AsyncSession, *, accounts: Collection[UUID] = (), devices: Collection[UUID] = ()
 ) -> Sequence[PushSubscription]:
     """Return the push subscriptions of these accounts and alarm devices."""
-    held: list[ColumnElement[bool]] = []
-    if accounts:
-        held.append(PushSubscription.account_id.in_(accounts))
-    if devices:
-        held.append(PushSubscription.device_id.in_(devices))
-    if not held:
-        return []
-    query = select(PushSubscription).where(or_(*held)).order_by(PushSubscription.id)
-    return (await session.scalars(query)).all()
+    values = {"accounts": [*accounts], "devices": [*devices]}
+    held = {name: ids for name, ids in values.items() if ids}
+    return (await session.scalars(_subscriptions(*held), held)).all() if held else []
 
 
 async def listening_devices(
@@ -122,8 +141,7 @@ async def gateway_by_name(session: AsyncSession, name: str) -> Gateway | None:
 
 async def active_gateways(session: AsyncSession) -> Sequence[Gateway]:
     """Return every gateway that is in use."""
-    query = select(Gateway).where(Gateway.removed_at.is_(None), Gateway.active)
-    return (await session.scalars(query.order_by(Gateway.name, Gateway.id))).all()
+    return (await session.scalars(_ACTIVE)).all()
 
 
 def for_channel(found: Iterable[Gateway], channel: str, area: str | None) -> list[Gateway]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import and_, bindparam, delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.accounts.models import Account, AccountRole
@@ -13,6 +13,24 @@ from governance.duty.models import HandOver, Rota, RotaOverride, RotaSlot
 
 HANDED_OVER_FOR = timedelta(hours=48)
 """How long a hand-over that is done can matter: no slot is longer than a day."""
+
+
+# Made once: every ring asks them.
+_HOLDERS = (
+    select(Account, AccountRole.role, AccountRole.area)
+    .join(AccountRole, AccountRole.account_id == Account.id)
+    .where(
+        Account.active.is_(True),
+        AccountRole.area.in_(bindparam("paths", expanding=True)),
+        AccountRole.role.in_(bindparam("posts", expanding=True)),
+    )
+    .order_by(Account.display_name, Account.id)
+)
+_ROTAS_AT = (
+    select(Rota)
+    .where(Rota.closed_at.is_(None), Rota.area.in_(bindparam("paths", expanding=True)))
+    .order_by(Rota.created_at, Rota.id)
+)
 
 
 async def rota_by_id(session: AsyncSession, rota_id: UUID) -> Rota | None:
@@ -43,8 +61,7 @@ async def rotas(session: AsyncSession, areas: Sequence[str]) -> list[Rota]:
 
 async def rotas_at(session: AsyncSession, paths: Collection[str]) -> list[Rota]:
     """Return the rotas, not closed, of exactly these areas."""
-    query = select(Rota).where(Rota.closed_at.is_(None), Rota.area.in_(paths))
-    return list(await session.scalars(query.order_by(Rota.created_at, Rota.id)))
+    return list(await session.scalars(_ROTAS_AT, {"paths": [*paths]}))
 
 
 async def slots(session: AsyncSession, rota_ids: Collection[UUID]) -> list[RotaSlot]:
@@ -147,13 +164,8 @@ async def holders(
 
     By display name.
     """
-    query = (
-        select(Account, AccountRole.role, AccountRole.area)
-        .join(AccountRole, AccountRole.account_id == Account.id)
-        .where(Account.active.is_(True), AccountRole.area.in_(paths), AccountRole.role.in_(roles))
-        .order_by(Account.display_name, Account.id)
-    )
-    return [(account, role, area) for account, role, area in await session.execute(query)]
+    found = await session.execute(_HOLDERS, {"paths": [*paths], "posts": [*roles]})
+    return [(account, role, area) for account, role, area in found]
 
 
 async def accounts(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Account]:

@@ -3,13 +3,15 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, func, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.policy.areas import in_areas
+from core.database import Base
 from governance.areas.models import DepartmentMember
 from governance.incidents.models import Incident, IncidentLog, IncidentNumber
 from governance.timers.models import Timer
@@ -40,21 +42,43 @@ class Filter:
     member_id: UUID | None = None
 
 
+def _taking(insert: postgresql.Insert | sqlite.Insert) -> Any:
+    more = {"last": _NUMBERS.c.last + insert.excluded.last}
+    return insert.on_conflict_do_update(index_elements=["year"], set_=more).returning(
+        _NUMBERS.c.last
+    )
+
+
+_NUMBERS = Base.metadata.tables[IncidentNumber.__tablename__]
+# Made once: every incident that opens asks these.
+_TAKE_NUMBERS = {
+    "postgresql": _taking(postgresql.insert(_NUMBERS)),
+    "sqlite": _taking(sqlite.insert(_NUMBERS)),
+}
+_OPEN_WITH_KEYS = (
+    select(Incident)
+    .where(Incident.is_open, Incident.dedup_key.in_(bindparam("keys", expanding=True)))
+    .order_by(Incident.id)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_LOCKED = (
+    select(Incident)
+    .where(Incident.id.in_(bindparam("ids", expanding=True)))
+    .order_by(Incident.id)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+
+
 async def next_number(session: AsyncSession, year: int, count: int = 1) -> int:
     """Take the next `count` numbers of `year` and return the last of them.
 
     They are given back if the transaction does not commit.
     """
-    insert = (
-        postgresql.insert(IncidentNumber)
-        if session.get_bind().dialect.name == "postgresql"
-        else sqlite.insert(IncidentNumber)
-    )
-    number: int | None = await session.scalar(
-        insert.values(year=year, last=count)
-        .on_conflict_do_update(index_elements=["year"], set_={"last": IncidentNumber.last + count})
-        .returning(IncidentNumber.last)
-    )
+    query = _TAKE_NUMBERS[session.get_bind().dialect.name]
+    connection = await session.connection()
+    number: int | None = await connection.scalar(query, {"year": year, "last": count})
     assert number is not None
     return number
 
@@ -79,14 +103,8 @@ async def by_ids_locked(
     session: AsyncSession, incident_ids: Collection[UUID]
 ) -> dict[UUID, Incident]:
     """Return incidents as they are committed now, locked in the order of their ids."""
-    query = (
-        select(Incident)
-        .where(Incident.id.in_(incident_ids))
-        .order_by(Incident.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    return {incident.id: incident for incident in await session.scalars(query)}
+    found = await session.scalars(_LOCKED, {"ids": [*incident_ids]})
+    return {incident.id: incident for incident in found}
 
 
 async def open_with_key(session: AsyncSession, dedup_key: str) -> Incident | None:
@@ -108,14 +126,7 @@ async def is_open_with_key(session: AsyncSession, dedup_key: str) -> bool:
 
 async def open_with_keys(session: AsyncSession, keys: Collection[str]) -> Sequence[Incident]:
     """Return the open incidents with any of these keys, locked until the transaction ends."""
-    query = (
-        select(Incident)
-        .where(Incident.is_open, Incident.dedup_key.in_(keys))
-        .order_by(Incident.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    return (await session.scalars(query)).all()
+    return (await session.scalars(_OPEN_WITH_KEYS, {"keys": [*keys]})).all()
 
 
 async def page(

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import bindparam, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.database import Base
 from governance.signals.models import Signal
 
 
@@ -22,14 +23,19 @@ class KnownSignal(NamedTuple):
     received_at: datetime
 
 
+_TABLE = Base.metadata.tables[Signal.__tablename__]
+# Made once: every batch asks it.
+_KNOWN = select(*(_TABLE.c[name] for name in KnownSignal._fields)).where(
+    tuple_(_TABLE.c.source, _TABLE.c.event_id).in_(bindparam("events", expanding=True))
+)
+
+
 async def known(
     session: AsyncSession, events: Collection[tuple[str, str]]
 ) -> Sequence[KnownSignal]:
     """Return the signals that their senders know by any of these (source, event_id)."""
-    query = select(*(getattr(Signal, name) for name in KnownSignal._fields)).where(
-        tuple_(Signal.source, Signal.event_id).in_(events)
-    )
-    return [KnownSignal(*row) for row in await session.execute(query)]
+    rows = await (await session.connection()).execute(_KNOWN, {"events": [*events]})
+    return [KnownSignal(*row) for row in rows]
 
 
 async def of_incident(
