@@ -14,6 +14,7 @@ Relies on aiosqlite's `Connection._conn`, `._connection`, `._execute` and `._thr
 of which SQLAlchemy's adapter relies on as well.
 """
 
+import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -33,6 +34,9 @@ SHARED = sqlite3.threadsafety == 3
 
 FEW = 32
 """A swift connection runs a statement for so many rows without a trip; for more it takes one."""
+
+IN_A_ROW = 8
+"""After so many statements without a trip a swift connection lets the loop's other tasks go on."""
 
 _Description = tuple[tuple[str, None, None, None, None, None, None], ...] | None
 _Result = tuple[_Description, int, int | None, list[Any]]
@@ -83,13 +87,14 @@ class OneTripCursor(AsyncAdapt_aiosqlite_cursor):
 class OneTripConnection(AsyncAdapt_aiosqlite_connection):
     """A connection whose plain cursors make one trip; `swift` says whether they need none."""
 
-    __slots__ = ("_answered", "_asked", "swift")
+    __slots__ = ("_answered", "_asked", "_in_a_row", "swift")
 
     _cursor_cls: type[AsyncAdapt_aiosqlite_cursor] = OneTripCursor
 
     def __init__(self, dbapi: Any, connection: Any) -> None:
         super().__init__(dbapi, connection)
         self.swift = False
+        self._in_a_row = 0
         # Each is counted by one thread only. They differ while the thread is at work, which it
         # may be although nobody waits for it any more.
         self._asked = 0
@@ -103,7 +108,8 @@ class OneTripConnection(AsyncAdapt_aiosqlite_connection):
             raw: sqlite3.Connection = self._connection._conn
             if self.swift and few and self._is_idle() and _never_waits(raw, operation):
                 result = function(raw, operation, values)
-                await_only(_nothing())
+                self._in_a_row = (self._in_a_row + 1) % IN_A_ROW
+                await_only(_nothing() if self._in_a_row else asyncio.sleep(0))
                 return result
             answer: _Result = self._trip(function, raw, operation, values)
             return answer
