@@ -3,19 +3,58 @@
 Element names and their order are those of the ONVIF device and media (version 10) schemas.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from xml.sax.saxutils import escape
 
 DEVICE_NS = "http://www.onvif.org/ver10/device/wsdl"
 MEDIA_NS = "http://www.onvif.org/ver10/media/wsdl"
+MEDIA2_NS = "http://www.onvif.org/ver20/media/wsdl"
+PTZ_NS = "http://www.onvif.org/ver20/ptz/wsdl"
+EVENTS_NS = "http://www.onvif.org/ver10/events/wsdl"
+NOTIFY_NS = "http://docs.oasis-open.org/wsn/b-2"
+SCHEMA_NS = "http://www.onvif.org/ver10/schema"
 _NAMESPACES = (
     'xmlns:s="http://www.w3.org/2003/05/soap-envelope" '
-    'xmlns:tt="http://www.onvif.org/ver10/schema" '
+    f'xmlns:tt="{SCHEMA_NS}" '
     'xmlns:ter="http://www.onvif.org/ver10/error" '
-    f'xmlns:tds="{DEVICE_NS}" xmlns:trt="{MEDIA_NS}"'
+    f'xmlns:tds="{DEVICE_NS}" xmlns:trt="{MEDIA_NS}" xmlns:tr2="{MEDIA2_NS}" '
+    f'xmlns:tptz="{PTZ_NS}" xmlns:tev="{EVENTS_NS}" xmlns:wsnt="{NOTIFY_NS}" '
+    'xmlns:wsa5="http://www.w3.org/2005/08/addressing" '
+    'xmlns:tns1="http://www.onvif.org/ver10/topics"'
 )
+MULTICAST = (
+    "<tt:Multicast><tt:Address><tt:Type>IPv4</tt:Type><tt:IPv4Address>0.0.0.0</tt:IPv4Address>"
+    "</tt:Address><tt:Port>0</tt:Port><tt:TTL>1</tt:TTL><tt:AutoStart>false</tt:AutoStart>"
+    "</tt:Multicast>"
+)
+
+
+class SoapFaultError(Exception):
+    """What a service answers with a fault: its subcode, its reason, whose mistake it is."""
+
+    def __init__(self, subcode: str, reason: str, *, role: str = "Sender") -> None:
+        super().__init__(reason)
+        self.subcode = subcode
+        self.reason = reason
+        self.role = role
+
+
+def unsupported(operation: str) -> SoapFaultError:
+    """Return the fault of an operation that the device does not know."""
+    return SoapFaultError("ActionNotSupported", f"{operation} is not supported.", role="Receiver")
+
+
+def without(text: str, tag: str) -> str:
+    """Return a document without the elements `tag` (written with its prefix)."""
+    return re.sub(rf"<{tag}[ >].*?</{tag}>", "", text, flags=re.DOTALL)
+
+
+def with_content(text: str, tag: str, value: str) -> str:
+    """Return a document in which every element `tag` holds `value`."""
+    return re.sub(rf"(<{tag}>)[^<]*(</{tag}>)", rf"\g<1>{value}\g<2>", text)
 
 
 @dataclass(frozen=True)
@@ -30,7 +69,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class StreamProfile:
-    """One media profile: an H.264 stream at `url`; bit rate in kbit/s, GOP in frames."""
+    """One media profile: a stream at `url`; bit rate in kbit/s, GOP in frames.
+
+    `encoding` is as version 10 says it: `H264`, `H265`, `JPEG`.
+    """
 
     token: str
     url: str
@@ -39,6 +81,7 @@ class StreamProfile:
     fps: float
     bitrate_kbps: int
     gop: int
+    encoding: str = "H264"
 
 
 def envelope(body: str) -> str:
@@ -47,6 +90,11 @@ def envelope(body: str) -> str:
         f'<?xml version="1.0" encoding="UTF-8"?>'
         f"<s:Envelope {_NAMESPACES}><s:Body>{body}</s:Body></s:Envelope>"
     )
+
+
+def time_of(at: datetime) -> str:
+    """Return a time in UTC as XML Schema writes it."""
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def fault(subcode: str, reason: str, *, role: str = "Sender") -> str:
@@ -58,7 +106,7 @@ def fault(subcode: str, reason: str, *, role: str = "Sender") -> str:
     )
 
 
-def system_date_and_time(now: datetime) -> str:
+def system_date_and_time(now: datetime, *, by_ntp: bool = False) -> str:
     """Answer GetSystemDateAndTime; `now` is in UTC."""
     parts = (
         f"<tt:Time><tt:Hour>{now.hour}</tt:Hour><tt:Minute>{now.minute}</tt:Minute>"
@@ -68,7 +116,8 @@ def system_date_and_time(now: datetime) -> str:
     )
     return envelope(
         "<tds:GetSystemDateAndTimeResponse><tds:SystemDateAndTime>"
-        "<tt:DateTimeType>Manual</tt:DateTimeType><tt:DaylightSavings>false</tt:DaylightSavings>"
+        f"<tt:DateTimeType>{'NTP' if by_ntp else 'Manual'}</tt:DateTimeType>"
+        "<tt:DaylightSavings>false</tt:DaylightSavings>"
         f"<tt:TimeZone><tt:TZ>UTC0</tt:TZ></tt:TimeZone><tt:UTCDateTime>{parts}</tt:UTCDateTime>"
         "</tds:SystemDateAndTime></tds:GetSystemDateAndTimeResponse>"
     )
@@ -86,51 +135,75 @@ def device_information(identity: Identity) -> str:
     )
 
 
-def services(device_url: str, media_url: str | None) -> str:
-    """Answer GetServices; None for a device without media."""
-    found = [(DEVICE_NS, device_url)] + ([(MEDIA_NS, media_url)] if media_url else [])
+def services_at(found: Mapping[str, str]) -> str:
+    """Answer GetServices: namespaces and addresses."""
     entries = "".join(
         f"<tds:Service><tds:Namespace>{namespace}</tds:Namespace><tds:XAddr>{escape(url)}"
         "</tds:XAddr><tds:Version><tt:Major>2</tt:Major><tt:Minor>60</tt:Minor></tds:Version>"
         "</tds:Service>"
-        for namespace, url in found
+        for namespace, url in found.items()
     )
     return envelope(f"<tds:GetServicesResponse>{entries}</tds:GetServicesResponse>")
 
 
-def capabilities(device_url: str, media_url: str | None) -> str:
-    """Answer GetCapabilities; None for a device without media."""
-    media = (
-        f"<tt:Media><tt:XAddr>{escape(media_url)}</tt:XAddr><tt:StreamingCapabilities>"
-        "<tt:RTPMulticast>false</tt:RTPMulticast><tt:RTP_TCP>true</tt:RTP_TCP>"
-        "<tt:RTP_RTSP_TCP>true</tt:RTP_RTSP_TCP></tt:StreamingCapabilities></tt:Media>"
-        if media_url
-        else ""
-    )
+def capabilities_at(found: Mapping[str, str]) -> str:
+    """Answer GetCapabilities; it knows the services of version 10 and PTZ only."""
+    device = f"<tt:Device><tt:XAddr>{escape(found[DEVICE_NS])}</tt:XAddr></tt:Device>"
+    events = media = ptz = ""
+    if EVENTS_NS in found:
+        events = (
+            f"<tt:Events><tt:XAddr>{escape(found[EVENTS_NS])}</tt:XAddr>"
+            "<tt:WSSubscriptionPolicySupport>true</tt:WSSubscriptionPolicySupport>"
+            "<tt:WSPullPointSupport>true</tt:WSPullPointSupport>"
+            "<tt:WSPausableSubscriptionManagerInterfaceSupport>false"
+            "</tt:WSPausableSubscriptionManagerInterfaceSupport></tt:Events>"
+        )
+    if MEDIA_NS in found:
+        media = (
+            f"<tt:Media><tt:XAddr>{escape(found[MEDIA_NS])}</tt:XAddr><tt:StreamingCapabilities>"
+            "<tt:RTPMulticast>false</tt:RTPMulticast><tt:RTP_TCP>true</tt:RTP_TCP>"
+            "<tt:RTP_RTSP_TCP>true</tt:RTP_RTSP_TCP></tt:StreamingCapabilities></tt:Media>"
+        )
+    if PTZ_NS in found:
+        ptz = f"<tt:PTZ><tt:XAddr>{escape(found[PTZ_NS])}</tt:XAddr></tt:PTZ>"
     return envelope(
-        "<tds:GetCapabilitiesResponse><tds:Capabilities>"
-        f"<tt:Device><tt:XAddr>{escape(device_url)}</tt:XAddr></tt:Device>{media}"
+        f"<tds:GetCapabilitiesResponse><tds:Capabilities>{device}{events}{media}{ptz}"
         "</tds:Capabilities></tds:GetCapabilitiesResponse>"
     )
 
 
-def profiles(found: Sequence[StreamProfile]) -> str:
-    """Answer GetProfiles."""
+def services(device_url: str, media_url: str | None) -> str:
+    """Answer GetServices of a device with version 10 of media, or without (None)."""
+    return services_at({DEVICE_NS: device_url} | ({MEDIA_NS: media_url} if media_url else {}))
+
+
+def capabilities(device_url: str, media_url: str | None) -> str:
+    """Answer GetCapabilities of a device with version 10 of media, or without (None)."""
+    return capabilities_at({DEVICE_NS: device_url} | ({MEDIA_NS: media_url} if media_url else {}))
+
+
+def profiles(
+    found: Sequence[StreamProfile], *, ptz: str = "", bare: Collection[StreamProfile] = ()
+) -> str:
+    """Answer GetProfiles; `ptz` is a configuration for each, `bare` are without encoder."""
     return envelope(
         "<trt:GetProfilesResponse>"
-        + "".join(_profile("trt:Profiles", one, found[0]) for one in found)
+        + "".join(_profile("trt:Profiles", one, found[0], ptz, one in bare) for one in found)
         + "</trt:GetProfilesResponse>"
     )
 
 
-def profile(one: StreamProfile, main: StreamProfile) -> str:
+def profile(one: StreamProfile, main: StreamProfile, *, ptz: str = "") -> str:
     """Answer GetProfile; the video source is as large as the profile `main`."""
     return envelope(
-        f"<trt:GetProfileResponse>{_profile('trt:Profile', one, main)}</trt:GetProfileResponse>"
+        f"<trt:GetProfileResponse>{_profile('trt:Profile', one, main, ptz)}"
+        "</trt:GetProfileResponse>"
     )
 
 
-def _profile(tag: str, one: StreamProfile, main: StreamProfile) -> str:
+def _profile(
+    tag: str, one: StreamProfile, main: StreamProfile, ptz: str = "", bare: bool = False
+) -> str:
     token = escape(one.token)
     return (
         f'<{tag} token="{token}" fixed="true"><tt:Name>{token}</tt:Name>'
@@ -138,19 +211,28 @@ def _profile(tag: str, one: StreamProfile, main: StreamProfile) -> str:
         "<tt:UseCount>2</tt:UseCount><tt:SourceToken>source</tt:SourceToken>"
         f'<tt:Bounds x="0" y="0" width="{main.width}" height="{main.height}"/>'
         "</tt:VideoSourceConfiguration>"
-        f'<tt:VideoEncoderConfiguration token="encoder_{token}"><tt:Name>{token}</tt:Name>'
-        "<tt:UseCount>1</tt:UseCount><tt:Encoding>H264</tt:Encoding>"
+        f"{'' if bare else encoder('tt:VideoEncoderConfiguration', one)}{ptz}</{tag}>"
+    )
+
+
+def encoder(tag: str, one: StreamProfile) -> str:
+    """Return the video encoder configuration of a profile, as version 10 has it."""
+    token = escape(one.token)
+    special = ""
+    if one.encoding == "H264":
+        special = (
+            f"<tt:H264><tt:GovLength>{one.gop}</tt:GovLength>"
+            "<tt:H264Profile>Baseline</tt:H264Profile></tt:H264>"
+        )
+    return (
+        f'<{tag} token="encoder_{token}"><tt:Name>{token}</tt:Name>'
+        f"<tt:UseCount>1</tt:UseCount><tt:Encoding>{one.encoding}</tt:Encoding>"
         f"<tt:Resolution><tt:Width>{one.width}</tt:Width><tt:Height>{one.height}</tt:Height>"
         "</tt:Resolution><tt:Quality>4</tt:Quality>"
         f"<tt:RateControl><tt:FrameRateLimit>{round(one.fps)}</tt:FrameRateLimit>"
         "<tt:EncodingInterval>1</tt:EncodingInterval>"
         f"<tt:BitrateLimit>{one.bitrate_kbps}</tt:BitrateLimit></tt:RateControl>"
-        f"<tt:H264><tt:GovLength>{one.gop}</tt:GovLength>"
-        "<tt:H264Profile>Baseline</tt:H264Profile></tt:H264>"
-        "<tt:Multicast><tt:Address><tt:Type>IPv4</tt:Type><tt:IPv4Address>0.0.0.0</tt:IPv4Address>"
-        "</tt:Address><tt:Port>0</tt:Port><tt:TTL>1</tt:TTL><tt:AutoStart>false</tt:AutoStart>"
-        "</tt:Multicast><tt:SessionTimeout>PT60S</tt:SessionTimeout>"
-        f"</tt:VideoEncoderConfiguration></{tag}>"
+        f"{special}{MULTICAST}<tt:SessionTimeout>PT60S</tt:SessionTimeout></{tag}>"
     )
 
 
