@@ -43,6 +43,12 @@ class NoVideoProfileError(CameraError):
     code = "no-video-profile"
 
 
+class CameraRefusedError(CameraError):
+    """The camera understood what it should do, and does not do it."""
+
+    code = "camera-refused"
+
+
 def slow_camera(place: str, seconds: float) -> CameraTimeoutError:
     """Return the error of a camera at `place` that did not finish within `seconds`."""
     return CameraTimeoutError(

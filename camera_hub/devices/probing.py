@@ -13,7 +13,7 @@ from camera_hub.streams.reach import ANYWHERE, Reach
 from core.clock import Clock
 
 _GRACE_S = 5.0
-"""For loading the ONVIF library, which the first probe of a process waits for."""
+"""For loading libraries, which the first probe of a process waits for."""
 
 
 class Prober:
@@ -45,7 +45,7 @@ class Prober:
         )
 
         def work() -> ProbeResult:
-            # Imported on this thread: the ONVIF library takes a second.
+            # Imported on this thread: the media library takes a moment.
             if source_kind == "rtsp":
                 from camera_hub.devices.rtsp import probe_rtsp
 

@@ -1,8 +1,7 @@
 """SOAP requests to a device that may be anything: slow, broken, hostile, or no camera.
 
-The library would follow redirects, read answers of any size and mend broken XML. Here every
-answer is limited and checked before the library sees it, and its own texts, which hold whole
-answers, never get further.
+Redirects are not followed, answers are limited and checked before anything is read from them, and
+what a device sent never gets into an error's text, for it may hold the request's credentials.
 """
 
 from __future__ import annotations
@@ -11,19 +10,15 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from typing import Any
+from functools import cache
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from lxml import etree  # type: ignore[import-untyped]
-from onvif.client import AsyncTransportProtocolErrorHandler
-from onvif.util import extract_subcodes_as_strings, is_auth_error
-from requests import Response
-from requests.structures import CaseInsensitiveDict
-from zeep.exceptions import Fault
 
 from camera_hub.devices.address import CameraAddress
+from camera_hub.devices.elements import Element, clean, every, first, name_of
 from camera_hub.devices.errors import (
     CameraUnauthorisedError,
     CameraUnreachableError,
@@ -33,11 +28,41 @@ from camera_hub.devices.errors import (
 from camera_hub.streams.reach import ANYWHERE, Reach
 
 _LARGEST = 2 * 1024 * 1024
+_PARSED_AT_ONCE = 64 * 1024
+"""Longer answers are parsed on a thread: on the event loop others would wait for it."""
 _ENVELOPES = {
     "{http://www.w3.org/2003/05/soap-envelope}Envelope",
     "{http://schemas.xmlsoap.org/soap/envelope/}Envelope",
 }
 _NO_SUCH_SERVICE = {404, 405, 410, 415, 501}
+_REFUSALS = ("NotAuthorized", "FailedAuthentication", "InvalidSecurity", "Unauthorized")
+
+
+class DeviceFaultError(Exception):
+    """A device understood a request and refused it.
+
+    `subcodes` are local names such as `ActionNotSupported`; `reason` is the device's own text,
+    cleaned and shortened, which may be in any language or empty.
+    """
+
+    def __init__(self, operation: str, subcodes: tuple[str, ...] = (), reason: str = "") -> None:
+        super().__init__(operation)
+        self.operation = operation
+        self.subcodes = subcodes
+        self.reason = reason
+
+    @property
+    def about_credentials(self) -> bool:
+        """Whether it refuses the account; devices say so in many ways."""
+        if any(refusal in code for code in self.subcodes for refusal in _REFUSALS):
+            return True
+        said = self.reason.lower()
+        return any(word in said for word in ("authori", "authenti", "unauth", "password"))
+
+    @property
+    def unknown_here(self) -> bool:
+        """Whether it says that it does not know the operation at all."""
+        return any("NotSupported" in code or "NoSuchService" in code for code in self.subcodes)
 
 
 def not_a_camera(place: str, what: str) -> NotACameraError:
@@ -72,10 +97,35 @@ def unauthorised(camera: CameraAddress) -> CameraUnauthorisedError:
     )
 
 
-def is_refusal(fault: Fault) -> bool:
-    """Say whether a device refuses because of the credentials; they say so in many ways."""
-    codes = " ".join(extract_subcodes_as_strings(fault.subcodes or []))
-    return "FailedAuthentication" in codes or bool(is_auth_error(fault))
+def parse_safely(body: bytes) -> Element:
+    """Return the root of an XML document without a document type, and so without entities.
+
+    Raises:
+        ValueError: it is not well-formed, or has a document type.
+    """
+    # Entities in attributes are expanded whatever the parser is told: look before parsing.
+    if b"<!DOCTYPE" in body:
+        raise DocumentTypeError
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        root = etree.fromstring(body, parser=parser)
+    except (etree.XMLSyntaxError, ValueError):
+        # Without the cause: its text may quote the document.
+        raise ValueError("not well-formed") from None
+    if root.getroottree().docinfo.doctype:
+        raise DocumentTypeError
+    return root
+
+
+class DocumentTypeError(ValueError):
+    """A document has a document type, which SOAP forbids."""
 
 
 class _Resolver(AbstractResolver):
@@ -111,24 +161,27 @@ class _Resolver(AbstractResolver):
         pass
 
 
-class Transport(AsyncTransportProtocolErrorHandler):  # type: ignore[misc]  # untyped library
-    """Sends one request and returns an answer that is a well-formed SOAP envelope.
-
-    Its methods raise the errors of `camera_hub.devices.errors`, and `InvalidInputError` where
-    the camera's name leads to a forbidden address.
-    """
+class Exchange:
+    """Sends requests to one device and returns answers that are well-formed SOAP envelopes."""
 
     def __init__(self, session: aiohttp.ClientSession, camera: CameraAddress) -> None:
-        super().__init__(session=session, verify_ssl=False, cache=None)
+        self._session = session
         self._camera = camera
         self._spoke_soap = False
 
-    async def post_xml(self, address: str, envelope: Any, headers: dict[str, str]) -> Response:
-        """Send `envelope` and return the answer, checked and without what need not be known."""
+    async def post(self, url: str, envelope: Element, action: str) -> Element:
+        """Send `envelope` and return the element in the answer's body.
+
+        Raises:
+            DeviceFaultError: the device answers with a fault.
+            CameraError: everything else that can go wrong, but for time limits.
+            InvalidInputError: the camera's name leads to a forbidden address.
+        """
         place = self._camera.place
-        self._check_place(address)
+        self._check_place(url)
+        headers = {"Content-Type": f'application/soap+xml; charset=utf-8; action="{action}"'}
         try:
-            status, kind, body = await self._post(address, etree.tostring(envelope), headers)
+            status, kind, body = await self._send(url, etree.tostring(envelope), headers)
         except aiohttp.ClientConnectorCertificateError as error:
             raise not_a_camera(place, "its certificate is unusable") from error
         except (aiohttp.ClientConnectorSSLError, ssl.SSLError) as error:
@@ -148,19 +201,14 @@ class Transport(AsyncTransportProtocolErrorHandler):  # type: ignore[misc]  # un
             raise not_a_camera(place, "it does not speak HTTP (try https:// if it should)") from (
                 error
             )
-        root = self._checked(status, kind, body)
-        asked = etree.QName(_content_of(envelope)).localname
+        asked = name_of(_content_of(envelope))
+        root = await self._checked(asked, status, kind, body)
         content = _content_of(root)
-        # The library takes any element for the one it waits for and finds it empty.
-        if content is None or etree.QName(content).localname not in (f"{asked}Response", "Fault"):
+        if content is not None and name_of(content) == "Fault":
+            raise _fault_of(asked, content)
+        if content is None or name_of(content) != f"{asked}Response":
             raise malformed(place, f"it is no answer to {asked}")
-        answer = Response()
-        answer.status_code = status
-        # What was checked is written anew, so that the library reads just that.
-        answer._content = etree.tostring(root)
-        answer.headers = CaseInsensitiveDict({"Content-Type": "application/soap+xml"})
-        answer.encoding = "utf-8"
-        return answer
+        return content
 
     def _check_place(self, url: str) -> None:
         """Refuse an IP address that no camera may have: the resolver never sees those."""
@@ -173,11 +221,9 @@ class Transport(AsyncTransportProtocolErrorHandler):  # type: ignore[misc]  # un
         if why := self._camera.reach.refusal(ip, port):
             raise malformed(self._camera.place, f"it names {ip}:{port}, which {why}")
 
-    async def _post(
-        self, address: str, data: bytes, headers: dict[str, str]
-    ) -> tuple[int, str, bytes]:
-        async with self.session.post(
-            address, data=data, headers=headers, allow_redirects=False
+    async def _send(self, url: str, data: bytes, headers: dict[str, str]) -> tuple[int, str, bytes]:
+        async with self._session.post(
+            url, data=data, headers=headers, allow_redirects=False
         ) as answer:
             body = b""
             async for chunk in answer.content.iter_chunked(65536):
@@ -191,62 +237,77 @@ class Transport(AsyncTransportProtocolErrorHandler):  # type: ignore[misc]  # un
         place = self._camera.place
         return malformed(place, what) if self._spoke_soap else not_a_camera(place, what)
 
-    def _checked(self, status: int, kind: str, body: bytes) -> etree._Element:
+    async def _checked(self, asked: str, status: int, kind: str, body: bytes) -> Element:
         if status in (401, 403):
             raise unauthorised(self._camera)
         if 300 <= status < 400:
             raise self._nonsense("it sends us elsewhere (try https:// or its full address)")
-        if status in _NO_SUCH_SERVICE and b"Envelope" not in body:
+        no_soap = b"Envelope" not in body and b"E\x00n\x00v\x00e\x00l\x00o\x00p\x00e" not in body
+        if no_soap and self._spoke_soap and status >= 500:
+            # What should be a fault, said in plain words.
+            raise DeviceFaultError(asked)
+        if status in _NO_SUCH_SERVICE and no_soap:
             raise self._nonsense(f"it has no such service (HTTP {status})")
-        root = self._parsed(kind, body)
+        start = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:512].lower()
+        if kind == "text/html" or start.startswith((b"<!doctype html", b"<html")):
+            raise self._nonsense("it is a web server that answers with a page")
+        place = self._camera.place
+        try:
+            if len(body) > _PARSED_AT_ONCE:
+                root = await asyncio.to_thread(parse_safely, body)
+            else:
+                root = parse_safely(body)
+        except DocumentTypeError:
+            raise malformed(place, "it holds a document type, which SOAP forbids") from None
+        except ValueError:
+            if "xml" in kind or (start.startswith(b"<") and b"envelope" in start):
+                raise malformed(place, "it is not well-formed XML") from None
+            raise self._nonsense("it does not answer with SOAP") from None
         if root.tag not in _ENVELOPES:
             raise self._nonsense("it does not answer with SOAP")
         self._spoke_soap = True
         return root
 
-    def _parsed(self, kind: str, body: bytes) -> etree._Element:
-        start = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:512].lower()
-        if kind == "text/html" or start.startswith((b"<!doctype html", b"<html")):
-            raise self._nonsense("it is a web server that answers with a page")
-        parser = etree.XMLParser(
-            resolve_entities=False,
-            no_network=True,
-            load_dtd=False,
-            huge_tree=False,
-            remove_comments=True,
-            remove_pis=True,
-        )
-        place = self._camera.place
-        # Entities in attributes are expanded whatever the parser is told: look before parsing.
-        if b"<!DOCTYPE" in body:
-            raise malformed(place, "it holds a document type, which SOAP forbids")
-        try:
-            root = etree.fromstring(body, parser=parser)
-        except (etree.XMLSyntaxError, ValueError) as error:
-            if "xml" in kind or (start.startswith(b"<") and b"envelope" in start):
-                raise malformed(place, "it is not well-formed XML") from error
-            raise self._nonsense("it does not answer with SOAP") from error
-        if root.getroottree().docinfo.doctype:
-            raise malformed(place, "it holds a document type, which SOAP forbids")
-        return root
+
+def _fault_of(asked: str, fault: Element) -> DeviceFaultError:
+    """Return a fault of SOAP 1.2 or 1.1 as an error."""
+    codes = [*_codes(first(fault, "Code")), *every(fault, "faultcode")]
+    subcodes = tuple(clean((code.text or "").rpartition(":")[2])[:60] for code in codes[:5])
+    said = first(fault, "Reason/Text")
+    said = first(fault, "faultstring") if said is None else said
+    reason = "" if said is None else clean(said.text or "")[:200]
+    return DeviceFaultError(asked, subcodes, reason)
+
+
+def _codes(code: Element | None) -> list[Element]:
+    found: list[Element] = []
+    while code is not None and len(found) < 5:
+        found += every(code, "Value")
+        code = first(code, "Subcode")
+    return found
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    # Cameras sign their own certificates: TLS hides the traffic here, it proves nothing.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    return context
 
 
 def open_session(
     username: str, password: str, *, connect_timeout_s: float, reach: Reach = ANYWHERE
 ) -> aiohttp.ClientSession:
     """Return a session for one camera; it answers HTTP digest challenges of that camera."""
-    # Cameras sign their own certificates: TLS hides the traffic here, it proves nothing.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.set_ciphers("DEFAULT:@SECLEVEL=0")
     digest = (
         (aiohttp.DigestAuthMiddleware(username, password),)
         if username and ":" not in username
         else ()
     )
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=context, resolver=_Resolver(reach), force_close=True),
+        connector=aiohttp.TCPConnector(ssl=_tls(), resolver=_Resolver(reach), force_close=True),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
         middlewares=digest,
         trust_env=False,
@@ -255,12 +316,10 @@ def open_session(
     )
 
 
-def _content_of(envelope: etree._Element) -> etree._Element | None:
+def _content_of(envelope: Element) -> Element | None:
     """Return the first element inside the body of a SOAP envelope."""
-    for body in envelope:
-        if etree.QName(body).localname == "Body":
-            return next(iter(body), None)
-    return None
+    body = first(envelope, "Body")
+    return None if body is None else next(iter(body), None)
 
 
 def _silent(place: str) -> CameraUnreachableError:
