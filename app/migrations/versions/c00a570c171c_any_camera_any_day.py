@@ -122,6 +122,13 @@ def upgrade() -> None:
             "ix_segment_camera_id_started_at", ["camera_id", "started_at"], unique=False
         )
         batch_op.create_index("ix_segment_disk_started_at", ["disk", "started_at"], unique=False)
+        batch_op.create_index(
+            "ix_segment_deleting",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("deleting = 1"),
+            postgresql_where=sa.text("deleting"),
+        )
 
     with op.batch_alter_table("camera", schema=None, recreate="never") as batch_op:
         batch_op.add_column(
@@ -145,6 +152,7 @@ def downgrade() -> None:
         batch_op.drop_column("recording")
 
     with op.batch_alter_table("segment", schema=None) as batch_op:
+        batch_op.drop_index("ix_segment_deleting")
         batch_op.drop_index("ix_segment_disk_started_at")
         batch_op.drop_index("ix_segment_camera_id_started_at")
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, Index, Integer, String, UniqueConstraint, Uuid
+from sqlalchemy import BigInteger, Boolean, Index, Integer, String, UniqueConstraint, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.database import Base, JsonValue, UtcDateTime
@@ -19,6 +19,13 @@ class Segment(Base):
         # What is next to go on a disk.
         Index("ix_segment_disk_started_at", "disk", "started_at"),
         UniqueConstraint("disk", "path"),
+        # Few at any time; looked for by every sweep.
+        Index(
+            "ix_segment_deleting",
+            "id",
+            sqlite_where=text("deleting = 1"),
+            postgresql_where=text("deleting"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
