@@ -1,8 +1,9 @@
 """`python -m camera_hub.simulator`: virtual cameras in a process of their own.
 
-Speaks JSON lines: progress, an error or the cameras on standard output; the commands `kill`,
-`restart`, `stall` and `resume`, each with a camera's number from 1, on standard input. Ends at
-SIGTERM, and at the end of standard input, so that it never outlives whoever started it.
+Speaks JSON lines: progress, an error or the cameras on standard output; commands on standard
+input, each with a camera's number from 1: `kill`, `restart`, `stall`, `resume`, `reboot`, and with
+`on` or `off` behind the number `motion`, `tamper` and `input`. Ends at SIGTERM, and at the end of
+standard input, so that it never outlives whoever started it.
 """
 
 import argparse
@@ -10,11 +11,14 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from camera_hub.simulator.onvif import OnvifDevice
+from camera_hub.simulator.quirks import Quirk
 from camera_hub.simulator.site import SimulatedSite
 from core.clock import SystemClock
 from core.errors import HubError
@@ -31,12 +35,37 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cameras", type=int, default=4, help="how many cameras (default 4)")
     parser.add_argument("--work-dir", type=Path, required=True, help="where prepared clips lie")
     parser.add_argument("--json", action="store_true", help="JSON lines; the only format there is")
+    parser.add_argument(
+        "--quirk",
+        action="append",
+        default=[],
+        type=_quirk,
+        metavar="[N:]NAME",
+        help="how cameras misbehave, all or number N; more than once. NAME is one of "
+        + ", ".join(Quirk),
+    )
+    parser.add_argument(
+        "--discoverable", action="store_true", help="answer WS-Discovery on loopback"
+    )
     return parser.parse_args()
+
+
+def _quirk(text: str) -> tuple[int, Quirk]:
+    number, _, name = text.rpartition(":")
+    return int(number or 0), Quirk(name)
+
+
+_EVENTS: dict[str, Callable[[OnvifDevice, bool], None]] = {
+    "motion": lambda device, active: device.events.motion(active),
+    "tamper": lambda device, active: device.events.tamper(active),
+    "input": lambda device, active: device.events.digital_input("door", active),
+}
 
 
 async def _obey(site: SimulatedSite, line: str) -> dict[str, Any]:
     """Carry out one command line and return the answer to it."""
     verb, _, rest = line.strip().partition(" ")
+    rest, _, how = rest.strip().partition(" ")
     if not site.cameras:
         return {"error": "The cameras are not ready yet.", "remedy": "Wait for their list."}
     number = int(rest) if rest.strip().isdecimal() else 0
@@ -46,6 +75,7 @@ async def _obey(site: SimulatedSite, line: str) -> dict[str, Any]:
             "remedy": f"Cameras have the numbers 1 to {len(site.cameras)}.",
         }
     camera = site.cameras[number - 1]
+    active = how.strip() == "on"
     if verb == "kill":
         await camera.kill()
     elif verb == "restart":
@@ -55,12 +85,24 @@ async def _obey(site: SimulatedSite, line: str) -> dict[str, Any]:
         camera.stall()
     elif verb == "resume":
         camera.resume()
+    elif verb == "reboot":
+        camera.onvif.reboot()
+    elif verb in _EVENTS:
+        _EVENTS[verb](camera.onvif, active)
     else:
         return {
             "error": f"{verb} is no command.",
-            "remedy": "Commands are kill, restart, stall and resume, with a camera's number.",
+            "remedy": "Commands are kill, restart, stall, resume, reboot, and motion, tamper and "
+            "input with on or off, each with a camera's number.",
         }
-    return {"done": f"{verb} {number}"}
+    return {"done": f"{verb} {number}{' ' + how if how else ''}"}
+
+
+def _by_number(pairs: Iterable[tuple[int, Quirk]]) -> dict[int, list[Quirk]]:
+    found: dict[int, list[Quirk]] = {}
+    for number, quirk in pairs:
+        found.setdefault(number, []).append(quirk)
+    return found
 
 
 async def _commands(site: SimulatedSite) -> None:
@@ -91,6 +133,8 @@ async def _run(arguments: argparse.Namespace) -> None:
         clock=SystemClock(),
         footage=arguments.footage,
         cameras=arguments.cameras,
+        quirks=_by_number(arguments.quirk),
+        discoverable=arguments.discoverable,
         progress=lambda text: _say({"progress": text}),
     )
     serving = asyncio.create_task(_serve(site))

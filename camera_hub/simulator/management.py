@@ -14,7 +14,7 @@ from core.clock import Clock
 _TDS = f"{{{xml.DEVICE_NS}}}"
 _TT = f"{{{xml.SCHEMA_NS}}}"
 LOCAL_TIME = timedelta(hours=8)
-"""What `local-time-as-utc` adds to the time."""
+"""What `local-time-as-utc` adds to the time it tells; signatures are held against the true one."""
 
 
 class DeviceClock:

@@ -88,7 +88,7 @@ class OnvifDevice:
             name: DigestGuard(username, password, realm="camera", algorithm=name)
             for name in ("MD5", "SHA-256")
         }
-        self._management = Management(self.identity, self.clock, self._services, self._reboot)
+        self._management = Management(self.identity, self.clock, self._services, self.reboot)
         self._media1, self._media2, self._ptz = Media1(self), Media2(self), Ptz(self.ptz)
         self._runner: web.AppRunner | None = None
         self._rebooting: asyncio.Task[None] | None = None
@@ -153,7 +153,8 @@ class OnvifDevice:
             await self._runner.cleanup()
             self._runner = None
 
-    def _reboot(self) -> None:
+    def reboot(self) -> None:
+        """Be away for `reboot_s`, and lose what only memory held: subscriptions, movements."""
         self.reboots += 1
         self._rebooting = asyncio.create_task(self._restart(), name="simulator-reboot")
 
@@ -221,9 +222,10 @@ class OnvifDevice:
         request = content[0]
         namespace, _, operation = request.tag.removeprefix("{").partition("}")
         self.asked.append(operation)
+        true = self.clock.now(())
         free = operation == "GetSystemDateAndTime" and Quirk.CLOCK_NEEDS_PASSWORD not in self.quirks
         signed_elsewhere = Quirk.HTTP_DIGEST_ONLY in self.quirks
-        if not free and not signed_elsewhere and not self._tokens.admits(envelope, self._now()):
+        if not free and not signed_elsewhere and not self._tokens.admits(envelope, true):
             raise SoapFaultError("NotAuthorized", "Sender not authorized.")
         return await self._serve(namespace, operation, request, path)
 

@@ -61,11 +61,18 @@ class RtspServer:
     """Serves `streams` (path, such as `/lobby-1/sub`, to broadcast) to whoever has the password."""
 
     def __init__(
-        self, streams: Mapping[str, Broadcast], *, username: str, password: str, port: int = 0
+        self,
+        streams: Mapping[str, Broadcast],
+        *,
+        username: str,
+        password: str,
+        port: int = 0,
+        algorithm: str = "MD5",
     ) -> None:
+        """Ask for the password with digest of `algorithm`, `MD5` or `SHA-256`."""
         self.port = port
         self._streams = dict(streams)
-        self._guard = DigestGuard(username, password, realm="camera")
+        self._guard = DigestGuard(username, password, realm="camera", algorithm=algorithm)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 

@@ -4,10 +4,10 @@ import asyncio
 import re
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from camera_hub.simulator import clip as clips
@@ -15,9 +15,11 @@ from camera_hub.simulator import footage as sources
 from camera_hub.simulator import snapshot, transcode
 from camera_hub.simulator.broadcast import Broadcast
 from camera_hub.simulator.clip import LoopedClip
+from camera_hub.simulator.discovery import DiscoveryResponder
 from camera_hub.simulator.footage import Footage
 from camera_hub.simulator.onvif import OnvifDevice
 from camera_hub.simulator.onvif_xml import Identity, StreamProfile
+from camera_hub.simulator.quirks import Quirk
 from camera_hub.simulator.rtsp import RtspServer
 from core.clock import Clock
 from core.errors import InvalidInputError
@@ -40,7 +42,14 @@ class VirtualCamera:
     """One camera: an ONVIF device, an RTSP server and the two streams that it plays."""
 
     def __init__(
-        self, number: int, name: str, material: _Material, start_s: float, clock: Clock
+        self,
+        number: int,
+        name: str,
+        material: _Material,
+        start_s: float,
+        clock: Clock,
+        *,
+        quirks: Collection[Quirk] = (),
     ) -> None:
         self.name = name
         self.footage = material.footage
@@ -57,6 +66,7 @@ class VirtualCamera:
             {self._paths[role]: stream for role, stream in self._streams.items()},
             username=self.username,
             password=self.password,
+            algorithm="SHA-256" if Quirk.DIGEST_SHA256 in quirks else "MD5",
         )
         self.onvif = OnvifDevice(
             [],
@@ -65,6 +75,7 @@ class VirtualCamera:
             clock=clock,
             snapshot=self._snapshot,
             identity=Identity(serial=f"SIM-{number:04d}"),
+            quirks=quirks,
         )
 
     @property
@@ -133,7 +144,8 @@ class SimulatedSite:
     """Virtual cameras while the `async with` block runs; `cameras` in the order of their names.
 
     `footage` is a file to play, None for what `footage.find` finds. Prepared clips are kept in
-    `work_dir`. `progress` gets lines for a person.
+    `work_dir`. `progress` gets lines for a person. `quirks` are how cameras misbehave, by their
+    number from 1 (0: all of them); `discoverable` ones answer WS-Discovery on loopback.
 
     Entering raises:
         InvalidInputError: the footage is no video, or the number of cameras is not 1 to 64.
@@ -147,6 +159,8 @@ class SimulatedSite:
         clock: Clock,
         footage: Path | None = None,
         cameras: int = 4,
+        quirks: Mapping[int, Collection[Quirk]] = MappingProxyType({}),
+        discoverable: bool = False,
         progress: Progress = lambda _text: None,
     ) -> None:
         self.cameras: list[VirtualCamera] = []
@@ -154,6 +168,12 @@ class SimulatedSite:
         self._clock = clock
         self._footage = footage
         self._count = cameras
+        self._quirks = quirks
+        self._responder = (
+            DiscoveryResponder(lambda: [camera.onvif for camera in self.cameras])
+            if discoverable
+            else None
+        )
         self._progress = progress
 
     async def __aenter__(self) -> Self:
@@ -172,13 +192,16 @@ class SimulatedSite:
             material = materials[source]
             name = source.title if len(same) == 1 else f"{source.title} {index + 1}"
             start_s = source.start_of(index, len(same), material.main.duration_s)
-            made.append(VirtualCamera(number, name, material, start_s, self._clock))
+            quirks = (*self._quirks.get(0, ()), *self._quirks.get(number, ()))
+            made.append(VirtualCamera(number, name, material, start_s, self._clock, quirks=quirks))
         try:
             await asyncio.gather(*(camera.start() for camera in made))
         except (OSError, asyncio.CancelledError):
             await _kill(made)
             raise
         self.cameras = made
+        if self._responder is not None:
+            await self._responder.start()
         return self
 
     async def __aexit__(
@@ -187,6 +210,8 @@ class SimulatedSite:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
+        if self._responder is not None:
+            await self._responder.close()
         await _kill(self.cameras)
 
     async def _prepare(self, source: Footage) -> _Material:
