@@ -4,6 +4,17 @@ KINDS = {
     "org.camerahub.detection.intrusion": "intrusion",
     "org.camerahub.detection.person_down": "person_down",
     "org.camerahub.camera.offline": "camera_offline",
+    "org.camerahub.camera.tampered": "camera_tampered",
+    "org.camerahub.camera.input": "camera_input",
+    "org.camerahub.camera.frozen": "camera_frozen",
+    "org.camerahub.camera.black": "camera_black",
+    "org.camerahub.camera.overexposed": "camera_overexposed",
+    "org.camerahub.camera.covered": "camera_covered",
+    "org.camerahub.camera.blurred": "camera_blurred",
+    "org.camerahub.camera.moved": "camera_moved",
+    "org.camerahub.camera.clock": "camera_clock",
+    "org.camerahub.camera.low_rate": "camera_low_rate",
+    "org.camerahub.camera.not_recording": "camera_not_recording",
     "org.camerahub.process.failed": "process_failed",
     "org.camerahub.spool.trouble": "spool_trouble",
     "org.camerahub.device.silent": "device_silent",
@@ -13,7 +24,24 @@ KINDS = {
 }
 """Types of signals that the hub knows; any other type is of kind `other`."""
 
-OF_A_CAMERA = frozenset({"intrusion", "person_down", "camera_offline"})
+CAMERA_FAULTS = frozenset(
+    {
+        "camera_offline",
+        "camera_tampered",
+        "camera_frozen",
+        "camera_black",
+        "camera_overexposed",
+        "camera_covered",
+        "camera_blurred",
+        "camera_moved",
+        "camera_clock",
+        "camera_low_rate",
+        "camera_not_recording",
+    }
+)
+"""What can be wrong with a camera; each ends when the camera is well again."""
+
+OF_A_CAMERA = frozenset({"intrusion", "person_down", "camera_input"}) | CAMERA_FAULTS
 DETECTIONS = frozenset({"intrusion", "person_down"})
 _PRESSED = {"urgency": "Immediate", "certainty": "Observed"}
 ALARMS: dict[str, dict[str, str]] = {
@@ -38,5 +66,5 @@ ALARMS: dict[str, dict[str, str]] = {
 }
 """What a household presses, and what such a signal means where it does not say so itself."""
 
-RECOVERING = frozenset({"camera_offline", "process_failed", "spool_trouble", "device_silent"})
+RECOVERING = CAMERA_FAULTS | {"process_failed", "spool_trouble", "device_silent"}
 """Kinds whose `ended` closes the incident by itself, if nobody is handling it."""

@@ -8,7 +8,7 @@ export type Whose = (typeof WHOSE)[number]
 export const STATES = ['any', 'reported', 'triaged', 'dispatched', 'handling', 'suspended', 'feedback'] as const
 export type AskedState = (typeof STATES)[number]
 
-export const KINDS = ['any', 'alarms', 'intrusion', 'person_down', 'camera_offline', 'device_silent', 'other'] as const
+export const KINDS = ['any', 'alarms', 'intrusion', 'person_down', 'camera_offline', 'camera_tampered', 'camera_covered', 'device_silent', 'other'] as const
 export type AskedKind = (typeof KINDS)[number]
 
 export interface Filters {
