@@ -53,6 +53,7 @@ from api import (
     metrics,
     oidc,
     own_account,
+    playbacks,
     purposes,
     seals,
     segments,
@@ -74,6 +75,7 @@ from api.middleware import BodyLimit, Boundary, security_headers
 from api.open_streams import OpenStreams
 from api.origins import OriginCheck
 from api.peers import KnownHost, Networks, RealPeer
+from api.playback_guard import end_left_open
 from api.problems import MEDIA_TYPE, FieldError, Problem, install
 from api.store_problems import install_store_problems
 from core.errors import HubError
@@ -99,6 +101,7 @@ ROUTERS = (
     system.router,
     cameras.router,
     live.router,
+    playbacks.router,
     masks.router,
     households.router,
     grants.router,
@@ -215,10 +218,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             # With SQLite this is the only API process: what is still open was cut by a kill.
             await hub.views.close_abandoned(session)
         await hub.governance.policies.load(session)
+    if hub.database.is_sqlite:
+        await end_left_open(hub.database, hub.playbacks, hub.views)
     async with (
         hub.governance.running(),
         _beside(hub, "lost-workers", lambda: lost_workers.watch_for_lost_workers(hub)),
         _signing_ledger(hub),
+        _beside(hub, "playbacks", lambda: playbacks.guard_playbacks(hub)),
         _beside(hub, "exports", lambda: exports.build_exports(hub)),
         _beside(hub, "residents", lambda: digests.watch_residents(hub)),
         _beside(hub, "webhooks", hub.webhook_sender.run),

@@ -29,6 +29,7 @@ from analytics.redaction.still import StillRedactor
 from api.guards import Guards
 from api.links import LinkThrottle
 from api.noticeboard import Noticeboard
+from api.playback_guard import PlaybackGuard
 from api.signal_cameras import camera_facts
 from camera_hub.devices import homes
 from camera_hub.devices.facts import Places
@@ -36,6 +37,8 @@ from camera_hub.devices.probing import Prober
 from camera_hub.devices.service import Devices
 from camera_hub.live.hub import LiveHub
 from camera_hub.recording.index.service import Recordings
+from camera_hub.recording.playback.service import Playbacks
+from camera_hub.recording.playback.thumbnails import Thumbnails
 from camera_hub.streams.reach import Reach
 from core.clock import Clock
 from core.database import Database
@@ -103,12 +106,19 @@ class Hub:
     webhooks: Webhooks = field(init=False)
     webhook_sender: WebhookSender = field(init=False)
     redis_stream: "RedisStream | None" = field(init=False, default=None)
+    playbacks: Playbacks = field(init=False)
+    playback_guard: PlaybackGuard = field(init=False)
+    thumbnails: Thumbnails = field(init=False)
+    painters: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     noticeboard: Noticeboard = field(default_factory=Noticeboard)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.token_lookup = TokenLookup(self.database, self.tokens)
         self.guards = Guards(self.live)
+        self.playbacks = Playbacks(self.clock, self.recordings)
+        self.playback_guard = PlaybackGuard(self.database, self.playbacks, self.views)
+        self.thumbnails = Thumbnails(self.settings.data_dir / "cache" / "thumbnails")
         self.signer = Signer(self.database, self.clock, self.ledger, self.settings.ledger_dir)
         self.alarm_devices = AlarmDevices(self.clock, self.secrets, self.tokens, self.ledger)
         self.exports = Exports(self.clock, self.ledger, self.settings.exports_dir)

@@ -182,7 +182,8 @@ async def still_looking(
     kept = set()
     for watcher in watchers:
         camera = cameras.get(watcher.camera_id)
-        if camera is None or not camera.enabled:
+        # What was recorded stays there when the camera is switched off.
+        if camera is None or not (camera.enabled or action == "recording.play"):
             continue
         asked = Circumstances(purpose=watcher.purpose, reference=watcher.reference)
         question = _Question(now, action, resource_of(camera), camera, grants)

@@ -26,6 +26,7 @@ ADMIN = "administrator"
 AREAS = "duty_staff operator supervisor patrol department auditor administrator"
 SETS_DUTY = "supervisor administrator"
 DISPATCH = "duty_staff supervisor auditor administrator"
+PLAYS_BACK = "duty_staff operator supervisor household"
 NOBODY = "00000000-0000-7000-8000-000000000000"
 
 # Consent. Whoever configures or audits gets no picture, whatever a household gives them.
@@ -262,6 +263,24 @@ TABLE = [
     ),
     Row("POST", "/api/v1/exports/{export_id}/withdraw", "supervisor", things=True, body={}),
     Row("GET", "/api/v1/exports/{export_id}/file", "", things=True),
+    # Recordings played back: a playback belongs to one sign-in, and to nobody by a role.
+    Row(
+        "POST",
+        "/api/v1/playbacks",
+        PLAYS_BACK,
+        body={
+            "camera_ids": [NOBODY],
+            "from": "2026-01-01T07:00:00Z",
+            "to": "2026-01-01T08:00:00Z",
+            "purpose": "case",
+            "reference": "case 1",
+        },
+    ),
+    Row("GET", "/api/v1/playbacks/{playback_id}/segments", PLAYS_BACK),
+    Row("GET", "/api/v1/playbacks/{playback_id}/segments/{segment_id}/init", PLAYS_BACK),
+    Row("GET", "/api/v1/playbacks/{playback_id}/segments/{segment_id}/media", PLAYS_BACK),
+    Row("GET", "/api/v1/playbacks/{playback_id}/thumbnail", PLAYS_BACK),
+    Row("DELETE", "/api/v1/playbacks/{playback_id}", PLAYS_BACK),
     # The ledger.
     Row("GET", "/api/v1/ledger", "auditor"),
     Row("GET", "/api/v1/ledger/head", "auditor"),

@@ -1,0 +1,245 @@
+"""What leaves of a playback: parts as they were recorded, painted ones, and thumbnails.
+
+Files are read, decoded and painted in threads, never on the loop; few are painted at once.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from starlette.responses import Response, StreamingResponse
+
+from access.policy.types import Actor
+from analytics.redaction.paint import mask
+from api.guards import Watcher
+from api.hub import Hub
+from api.looking import camera_to_look_at, still_looking
+from camera_hub.devices.models import Camera
+from camera_hub.live.muxer import Init
+from camera_hub.recording.format import TIMESCALE, Part
+from camera_hub.recording.index.models import Playback
+from camera_hub.recording.index.schemas import SegmentRow
+from camera_hub.recording.playback import thumbnails
+from camera_hub.recording.playback.masked import Media, masked_init, masked_media
+from camera_hub.recording.playback.service import PlaybackEndedError, camera_of
+from camera_hub.recording.reading import SegmentFile, SegmentUnreadableError
+from camera_hub.streams.painting import Polygon, read_masks
+from core.errors import HubError, NotFoundError, UnavailableError
+
+ACTION = "recording.play"
+_PIECE = 1024 * 1024
+_WAIT_FOR_PAINTER_S = 3.0
+_TRIES = 3
+
+Span = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPlayback:
+    """What a request was let through to: a playback and one of its cameras."""
+
+    row: Playback
+    actor: Actor
+    camera: Camera
+    masked: bool
+
+    @property
+    def camera_id(self) -> UUID:
+        return self.camera.id
+
+
+async def let_in(hub: Hub, row: Playback, actor: Actor, camera_id: UUID) -> OpenPlayback:
+    """Ask whether this camera of the playback may be shown now.
+
+    Raises:
+        NotFoundError: it is no camera of the playback.
+        PlaybackEndedError: it may not be shown any more.
+    """
+    shown = camera_of(row, camera_id)
+
+    async def still(who: Actor, which: frozenset[Watcher]) -> frozenset[Watcher]:
+        return await still_looking(hub, who, which, ACTION)
+
+    await hub.playback_guard.check(row, actor, camera_id, still)
+    async with hub.database.read() as session:
+        camera = await camera_to_look_at(session, camera_id)
+    masked = shown["rendition"] == "masked"
+    if camera.masks and not masked:
+        # Masks that came since: what was shown so far must not go on.
+        await hub.playback_guard.end(row.id, [camera_id])
+        raise PlaybackEndedError
+    return OpenPlayback(row, actor, camera, masked)
+
+
+async def init_of(hub: Hub, opened: OpenPlayback, segment: SegmentRow) -> Init:
+    if opened.masked:
+        return await asyncio.to_thread(masked_init, segment.width, segment.height)
+    path = hub.recordings.path_of(segment)
+
+    def read() -> bytes:
+        with SegmentFile(path) as file:
+            return file.init
+
+    data = await asyncio.to_thread(read)
+    return Init(segment.codec, segment.width, segment.height, data)
+
+
+async def as_recorded(
+    hub: Hub, opened: OpenPlayback, segment: SegmentRow, span: Span, *, keyframe: bool
+) -> Response:
+    """Return the parts of a span as they lie in the file."""
+    path = hub.recordings.path_of(segment)
+
+    def begin() -> tuple[SegmentFile, Sequence[Part], bytes]:
+        file = SegmentFile(path)
+        try:
+            parts = file.span(*span, keyframe=keyframe)
+            if not parts:
+                raise _nothing_there() if file.closed else _cut_off()
+            size = parts[-1].offset + parts[-1].size - parts[0].offset
+            return file, parts, file.read(parts[0].offset, min(size, _PIECE))
+        except BaseException:
+            file.close()
+            raise
+
+    file, parts, piece = await asyncio.to_thread(begin)
+
+    async def send() -> AsyncIterator[bytes]:
+        try:
+            found = piece
+            position, end = parts[0].offset + len(piece), parts[-1].offset + parts[-1].size
+            while hub.playback_guard.open(opened.row.id, opened.camera_id):
+                yield found
+                if position >= end:
+                    return
+                found = await asyncio.to_thread(file.read, position, min(_PIECE, end - position))
+                position += len(found)
+        finally:
+            file.close()
+
+    headers = _headers(parts[0].starts_at, parts[-1].ends_at, parts[0].decode_time / TIMESCALE)
+    kind = f'video/mp4; codecs="{segment.codec}"'
+    return StreamingResponse(send(), media_type=kind, headers={**headers, "X-Rendition": "raw"})
+
+
+async def painted(hub: Hub, opened: OpenPlayback, segment: SegmentRow, span: Span) -> Response:
+    """Return a span with the masks that hold now: decoded, painted and encoded in a thread."""
+    path, masks = hub.recordings.path_of(segment), read_masks(opened.camera.masks)
+    wanted = threading.Event()
+    wanted.set()
+
+    def work() -> Media:
+        with SegmentFile(path) as file:
+            made = masked_media(file, span, masks, mask, wanted.is_set)
+            if made is None:
+                raise _nothing_there() if file.closed else _cut_off()
+            return made
+
+    await _painter(hub)
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    task.add_done_callback(lambda done: _painter_is_free(hub, done))
+    try:
+        made = await asyncio.shield(task)
+    finally:
+        # A browser that has gone elsewhere does not keep a painter.
+        wanted.clear()
+    await still_so(hub, opened)
+    headers = _headers(made.starts_at, made.ends_at, made.media_time)
+    return Response(made.data, media_type="video/mp4", headers={**headers, "X-Rendition": "masked"})
+
+
+async def still_so(hub: Hub, opened: OpenPlayback) -> None:
+    """Ask again once a picture is made: its making took a while, and the masks may have changed.
+
+    Raises:
+        PlaybackEndedError: it may not be shown any more.
+        UnavailableError: code `redaction-away`: it has other masks than the camera has now.
+    """
+    now = await let_in(hub, opened.row, opened.actor, opened.camera_id)
+    if now.camera.masks != opened.camera.masks:
+        raise UnavailableError(
+            "What may be shown of this camera has just changed.",
+            remedy="Try again.",
+            code="redaction-away",
+        )
+
+
+async def _painter(hub: Hub) -> None:
+    """Wait for a free painter; few at once, so that live views and recording keep their share.
+
+    Raises:
+        UnavailableError: code `playback-busy`.
+    """
+    try:
+        async with asyncio.timeout(_WAIT_FOR_PAINTER_S):
+            await hub.painters.acquire()
+    except TimeoutError:
+        raise UnavailableError(
+            "Too many recordings with privacy masks are being shown just now.",
+            remedy="Try again in a moment.",
+            code="playback-busy",
+            detail={"retry_after": 2},
+        ) from None
+
+
+def _painter_is_free(hub: Hub, done: "asyncio.Future[Media]") -> None:
+    hub.painters.release()
+    if not done.cancelled():
+        done.exception()  # nobody else looks at it when the browser is gone
+
+
+def draw(
+    files: Sequence[tuple[SegmentRow, Path]],
+    at: datetime,
+    span: Span,
+    masks: tuple[Polygon, ...],
+) -> bytes:
+    """Return the picture nearest to `at` within `span` as JPEG.
+
+    Raises:
+        NotFoundError: code `no-recording`.
+        SegmentUnreadableError: what there is cannot be read.
+    """
+    begin, end = span
+    failure: HubError = _nothing_there()
+
+    def away(one: tuple[SegmentRow, Path]) -> timedelta:
+        return max(one[0].started_at - at, at - one[0].ends_at, timedelta(0))
+
+    for _, path in sorted(files, key=away)[:_TRIES]:
+        try:
+            with SegmentFile(path) as file:
+                picture = file.keyframe(at)
+                if picture.at < begin:
+                    picture = file.keyframe(begin, after=True)
+                if begin <= picture.at < end:
+                    return thumbnails.draw(picture, masks, mask)
+        except SegmentUnreadableError as error:
+            failure = error
+    raise failure
+
+
+def _headers(starts_at: datetime, ends_at: datetime, media_time: float) -> dict[str, str]:
+    return {
+        "Cache-Control": "no-store",
+        "X-Starts-At": starts_at.astimezone(UTC).isoformat(),
+        "X-Ends-At": ends_at.astimezone(UTC).isoformat(),
+        "X-Media-Time": f"{media_time:.6f}",
+    }
+
+
+def _nothing_there() -> NotFoundError:
+    return NotFoundError(
+        "Nothing was recorded there.", remedy="Go to a recorded time.", code="no-recording"
+    )
+
+
+def _cut_off() -> SegmentUnreadableError:
+    return SegmentUnreadableError(
+        "The recorded file is cut off before this time.",
+        remedy="An administrator finds out more with `camera-hub recordings check`.",
+    )

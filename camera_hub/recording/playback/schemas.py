@@ -1,0 +1,77 @@
+"""Playback on the wire."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from camera_hub.streams.painting import Rendition
+
+LONGEST = timedelta(days=32)
+"""The longest span that one playback may cover."""
+MOST_CAMERAS = 4
+
+Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+
+
+class PlaybackCreate(BaseModel):
+    """What somebody wants to play back, and what for: a key of /purposes and its reference.
+
+    The household itself needs no purpose for its own home.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    camera_ids: list[UUID] = Field(min_length=1, max_length=MOST_CAMERAS)
+    from_at: AwareDatetime = Field(alias="from")
+    to_at: AwareDatetime = Field(alias="to")
+    purpose: Annotated[str, StringConstraints(max_length=40)] = ""
+    reference: Word = ""
+
+    @model_validator(mode="after")
+    def _coherent(self) -> "PlaybackCreate":
+        if not self.from_at < self.to_at <= self.from_at + LONGEST:
+            raise ValueError(f"to must lie after from, at most {LONGEST.days} days")
+        if len(set(self.camera_ids)) < len(self.camera_ids):
+            raise ValueError("a camera is named twice")
+        return self
+
+
+class PlaybackCamera(BaseModel):
+    """A camera of a playback. `masked`: its pictures come painted, at most 12 a second."""
+
+    camera_id: UUID
+    rendition: Rendition
+
+
+class PlaybackOut(BaseModel):
+    """A playback. It ends by DELETE, with the session, or when it was unused for ten minutes."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    id: UUID
+    from_at: datetime = Field(alias="from")
+    to_at: datetime = Field(alias="to")
+    purpose: str
+    reference: str
+    cameras: list[PlaybackCamera]
+
+
+class PlaybackSegment(BaseModel):
+    """A recorded file of a playback. `codec` (RFC 6381), `width` and `height` as they leave.
+
+    `bytes` is the size of the file; `cause` and `clock` as recorded.
+    """
+
+    id: UUID
+    camera_id: UUID
+    started_at: datetime
+    ends_at: datetime
+    codec: str
+    width: int
+    height: int
+    bytes: int
+    cause: str
+    clock: str
+    motion: str
