@@ -8,6 +8,7 @@ The library's own texts are never passed on: they hold the address with the pass
 import re
 import socket
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import av
@@ -66,6 +67,112 @@ def unsupported_codec(name: str) -> Failure:
     )
 
 
+def refused(place: str) -> Failure:
+    """Return the failure of a port on which nothing listens."""
+    return Failure(
+        ReasonCode.REFUSED,
+        f"Nothing listens at {place}. Check that the camera is switched on and that "
+        "RTSP is enabled on this port.",
+    )
+
+
+def unreachable(place: str) -> Failure:
+    """Return the failure of a name that is unknown or a network without a way."""
+    return Failure(
+        ReasonCode.UNREACHABLE,
+        f"There is no way to {place}. Check the address and the network.",
+    )
+
+
+def timed_out(place: str, seconds: float, *, connected: bool) -> Failure:
+    """Return the failure of a camera that did not answer in time."""
+    what = "accepts the connection but does not answer" if connected else "does not answer"
+    return Failure(
+        ReasonCode.TIMEOUT,
+        f"The camera at {place} {what} within {seconds:.0f} s. "
+        "Check its address, its power and the network to it.",
+    )
+
+
+def not_rtsp(place: str) -> Failure:
+    """Return the failure of something else than a camera's stream behind the port."""
+    return Failure(
+        ReasonCode.NOT_VIDEO,
+        f"What answers at {place} does not speak RTSP. Check the port.",
+        StreamState.UNSUPPORTED,
+        patient=True,
+    )
+
+
+def no_such_stream(place: str) -> Failure:
+    """Return the failure of a path that the camera does not know."""
+    return Failure(
+        ReasonCode.NO_SUCH_STREAM,
+        f"The camera at {place} has no stream at this path. Check the path, or add the "
+        "camera through ONVIF, which finds it.",
+        StreamState.NOT_FOUND,
+    )
+
+
+def redirected(place: str) -> Failure:
+    """Return the failure of a camera that names another address."""
+    return Failure(
+        ReasonCode.ERROR,
+        f"The camera at {place} sends its viewers to another address, where nobody goes by "
+        "itself. Enter the address that its own web page shows.",
+        patient=True,
+    )
+
+
+def answered_with(place: str, status: str) -> Failure:
+    """Return the failure of an answer that is an error of the camera's own."""
+    return Failure(
+        ReasonCode.ERROR,
+        f"The camera at {place} answers with an error ({status}). Restart it if this lasts.",
+    )
+
+
+def wrong_credentials(source: StreamSource) -> Failure:
+    """Return the failure of a user or password that the camera does not take."""
+    missing = "a user name and password" if not source.username else "another user or password"
+    return Failure(
+        ReasonCode.WRONG_CREDENTIALS,
+        f"The camera asks for {missing}. Enter what its own web page accepts.",
+        StreamState.UNAUTHORISED,
+        patient=True,
+    )
+
+
+def unknown_digest(algorithms: Iterable[str], known: str = "SHA-256 or MD5") -> Failure:
+    """Return the failure of a camera that wants a digest which nobody here knows."""
+    return Failure(
+        ReasonCode.DIGEST_UNSUPPORTED,
+        "The camera only accepts digest authentication with "
+        f"{', '.join(sorted(a.upper() for a in algorithms))}. Allow {known} digest for RTSP in "
+        "the camera's security settings.",
+        StreamState.UNSUPPORTED,
+        patient=True,
+    )
+
+
+def session_lost() -> Failure:
+    """Return the failure of a session that the camera has forgotten."""
+    return Failure(
+        ReasonCode.CLOSED_BY_CAMERA,
+        "The camera has ended the session. It may be restarting, or too many viewers are connected "
+        "to it; trying again.",
+    )
+
+
+def garbled() -> Failure:
+    """Return the failure of a connection on which something else comes than was announced."""
+    return Failure(
+        ReasonCode.ERROR,
+        "The camera sends something else than it announced, as after a change of its settings; "
+        "connecting anew.",
+    )
+
+
 def silent(seconds: float) -> Failure:
     """Return the failure of a connection on which nothing came for `seconds`."""
     return Failure(
@@ -86,18 +193,9 @@ def explain(error: Exception, source: StreamSource, *, opening: bool, timeout_s:
         case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
             return _unauthorised(source, timeout_s)
         case av.error.HTTPNotFoundError():
-            return Failure(
-                ReasonCode.NO_SUCH_STREAM,
-                f"The camera at {place} has no stream at this path. Check the path, or add the "
-                "camera through ONVIF, which finds it.",
-                StreamState.NOT_FOUND,
-            )
+            return no_such_stream(place)
         case ConnectionRefusedError():
-            return Failure(
-                ReasonCode.REFUSED,
-                f"Nothing listens at {place}. Check that the camera is switched on and that "
-                "RTSP is enabled on this port.",
-            )
+            return refused(place)
         case av.error.ExitError() if not opening:
             return silent(timeout_s)
         case _ if not opening:
@@ -109,13 +207,7 @@ def _unauthorised(source: StreamSource, timeout_s: float) -> Failure:
     answer = _converse(source, timeout_s)
     if isinstance(answer, bytes) and (failure := _unknown_digest(answer)):
         return failure
-    missing = "a user name and password" if not source.username else "another user or password"
-    return Failure(
-        ReasonCode.WRONG_CREDENTIALS,
-        f"The camera asks for {missing}. Enter what its own web page accepts.",
-        StreamState.UNAUTHORISED,
-        patient=True,
-    )
+    return wrong_credentials(source)
 
 
 def _unknown_digest(answer: bytes) -> Failure | None:
@@ -123,14 +215,7 @@ def _unknown_digest(answer: bytes) -> Failure | None:
     algorithms = _digest_algorithms(answer)
     if not algorithms or "md5" in algorithms:
         return None
-    return Failure(
-        ReasonCode.DIGEST_UNSUPPORTED,
-        "The camera only accepts digest authentication with "
-        f"{', '.join(sorted(a.upper() for a in algorithms))}. Allow MD5 digest for RTSP in "
-        "the camera's security settings.",
-        StreamState.UNSUPPORTED,
-        patient=True,
-    )
+    return unknown_digest(algorithms, known="MD5")
 
 
 def _digest_algorithms(answer: bytes) -> set[str]:
@@ -151,12 +236,7 @@ def _ask(source: StreamSource, place: str, timeout_s: float) -> Failure:
     if isinstance(answer, Failure):
         return answer
     if not answer.startswith(b"RTSP/"):
-        return Failure(
-            ReasonCode.NOT_VIDEO,
-            f"What answers at {place} does not speak RTSP. Check the port.",
-            StreamState.UNSUPPORTED,
-            patient=True,
-        )
+        return not_rtsp(place)
     status = answer.split(b" ", 2)[1:2]
     if status in ([b"200"], [b"401"]):
         if failure := _unknown_digest(answer):
@@ -169,10 +249,7 @@ def _ask(source: StreamSource, place: str, timeout_s: float) -> Failure:
             "Check whether it shows a picture on its own web page; trying again.",
         )
     code = status[0].decode("latin-1")[:3] if status else "no status"
-    return Failure(
-        ReasonCode.ERROR,
-        f"The camera at {place} answers with an error ({code}). Restart it if this lasts.",
-    )
+    return answered_with(place, code)
 
 
 def _has_no_video(source: StreamSource, timeout_s: float) -> bool:
@@ -206,21 +283,13 @@ def _converse(source: StreamSource, timeout_s: float) -> bytes | Failure:
     except TimeoutError:
         if data:
             return data
-        what = "accepts the connection but does not answer" if connected else "does not answer"
-        return Failure(
-            ReasonCode.TIMEOUT,
-            f"The camera at {place} {what} within {timeout_s:.0f} s. "
-            "Check its address, its power and the network to it.",
-        )
+        return timed_out(place, timeout_s, connected=connected)
     except ConnectionRefusedError:
-        return Failure(ReasonCode.REFUSED, f"Nothing listens at {place}. Check camera and port.")
+        return refused(place)
     except ConnectionError:
         return data or CLOSED
     except (OSError, UnicodeError):
-        return Failure(
-            ReasonCode.UNREACHABLE,
-            f"There is no way to {place}. Check the address and the network.",
-        )
+        return unreachable(place)
     return data or CLOSED
 
 

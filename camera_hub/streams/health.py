@@ -31,6 +31,7 @@ class Health:
         self._reason = "Connecting to the camera."
         self._since = clock.now()
         self._was_online = False
+        self._note = "Pictures are arriving."
         self._packets = self._bytes = self._keyframes = self._connections = 0
         self._info: StreamInfo | None = None
         self._last_packet = 0.0
@@ -43,9 +44,13 @@ class Health:
             self._was_online = False
         self._become(StreamState.CONNECTING, ReasonCode.STARTING, "Connecting to the camera.")
 
-    def connected(self) -> None:
-        """Count a connection that stands; the state changes with its first packet."""
+    def connected(self, note: str = "") -> None:
+        """Count a connection that stands; the state changes with its first packet.
+
+        `note` is the reason then shown, if there is more to say than that pictures arrive.
+        """
         with self._lock:
+            self._note = note or "Pictures are arriving."
             self._connections += 1
             self._samples.clear()
 
@@ -66,7 +71,7 @@ class Health:
             if self._state is StreamState.ONLINE:
                 return
             self._was_online = True
-        self._become(StreamState.ONLINE, ReasonCode.OK, "Pictures are arriving.")
+        self._become(StreamState.ONLINE, ReasonCode.OK, self._note)
 
     def failed(self, failure: Failure) -> None:
         """Take the state that `failure` means."""

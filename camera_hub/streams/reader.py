@@ -1,8 +1,9 @@
-"""Reading one RTSP stream: a thread that connects, hands packets to sinks, and never gives up.
+"""Reading one RTSP stream: connecting, handing packets to sinks, and never giving up.
 
-The media library cannot be interrupted inside a call. So a changed source or a stop does not
-wait for the call: the thread is left behind (it ends by itself within its timeouts) and may no
-longer touch anything, because each thread carries a number and only the newest one counts.
+Our own client (`camera_hub.streams.rtsp`) opens a connection on a short-lived thread; from then
+on the poller's one thread reads it. What it cannot read goes through the media library, on a
+thread of its own. Each attempt carries a number, and only the newest may touch anything: so
+stopping and changing a source wait for nothing.
 """
 
 from __future__ import annotations
@@ -10,59 +11,47 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from fractions import Fraction
-from typing import TYPE_CHECKING, cast
 
-import av
 import av.error
 
-from camera_hub.streams.address import AddressError, endpoint, with_credentials
+from camera_hub.streams.address import AddressError, endpoint, parse
 from camera_hub.streams.backoff import Backoff
-from camera_hub.streams.diagnosis import (
-    CLOSED,
-    NOT_VIDEO,
-    Failure,
-    StreamFailure,
-    explain,
-    unsupported_codec,
-)
+from camera_hub.streams.diagnosis import CLOSED, Failure, StreamFailure, explain, unreachable
+from camera_hub.streams.feed import Feed
 from camera_hub.streams.health import Health
-from camera_hub.streams.parameters import Codec, parameter_sets, read_info
+from camera_hub.streams.library import LibraryStream
 from camera_hub.streams.reach import ANYWHERE, Reach
-from camera_hub.streams.timestamps import Timeline
+from camera_hub.streams.rtsp.client import (
+    CannotInterleaveError,
+    LeaveToLibraryError,
+    Playing,
+    RtspClient,
+)
+from camera_hub.streams.rtsp.connection import Connection
+from camera_hub.streams.rtsp.depacketizer import AccessUnit
+from camera_hub.streams.rtsp.poller import Poller, shared_poller
 from camera_hub.streams.types import (
     ReasonCode,
     Sink,
-    StreamInfo,
     StreamSource,
     StreamState,
     StreamStatus,
+    Transport,
 )
 from core.clock import Clock
 from core.errors import InvalidInputError
 from core.logging import get_logger
 from core.metrics import counter
 
-if TYPE_CHECKING:
-    from av.container import InputContainer
-    from av.video.stream import VideoStream
-
-    from camera_hub.streams.types import Packet
-
 log = get_logger(__name__)
 FAILURES = counter("stream_failures", "Connections to cameras that failed or ended", ("code",))
 CRASHES = counter("stream_reader_errors", "Errors inside a stream reader that nobody expected")
 
-_OPTIONS = {
-    "rtsp_transport": "tcp",
-    # Without it the library counts frames for two seconds before it gives the first.
-    "fpsprobesize": "0",
-    # With few pictures a second it would look at five seconds of them, as long as opening may take.
-    "analyzeduration": "1500000",
-    "allowed_media_types": "video",
-}
 _HEALTHY_S = 10.0
 """A connection that held this long was healthy: the next failure starts with short delays."""
+_OVER_UDP = "Pictures are arriving over UDP, because the camera refuses TCP."
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +80,24 @@ class StreamReader:
         clock: Clock,
         options: ReaderOptions | None = None,
         on_change: Callable[[StreamStatus], None] | None = None,
+        poller: Poller | None = None,
     ) -> None:
         self._source = source
         self._clock = clock
         self._options = options or ReaderOptions()
+        self._poller = poller or shared_poller()
         self._health = Health(clock, self._options.stall_after_s, on_change or _ignore)
         self._lock = threading.Lock()
-        # Held while packets are handed on, so that a thread left behind cannot hand on any.
-        self._delivery = threading.Lock()
-        self._sinks: tuple[Sink, ...] = ()
-        self._open_sinks: list[Sink] = []
-        self._info: StreamInfo | None = None
+        # Its lock is held while packets are handed on: an attempt left behind hands on none.
+        self._feed = Feed(self._health)
         self._generation = 0
-        self._wake = threading.Event()
+        self._running = False
+        self._attempting = False
         self._thread: threading.Thread | None = None
+        self._backoff = self._new_backoff()
+        self._client: RtspClient | None = None
+        self._connection: Connection | None = None
+        self._use_library: Transport | None = None
 
     @property
     def source(self) -> StreamSource:
@@ -113,21 +106,16 @@ class StreamReader:
 
     def add_sink(self, sink: Sink) -> None:
         """Hand packets to `sink` from the next keyframe on."""
-        with self._lock:
-            self._sinks = (*self._sinks, sink)
+        self._feed.add(sink)
 
     def remove_sink(self, sink: Sink) -> None:
         """Hand `sink` nothing any more; it is closed before this returns."""
-        with self._lock:
-            self._sinks = tuple(s for s in self._sinks if s is not sink)
-        with self._delivery:
-            if sink in self._open_sinks:
-                self._open_sinks.remove(sink)
-                sink.closed()
+        self._feed.remove(sink)
 
     def start(self) -> None:
         """Begin to read."""
         with self._lock:
+            self._running = True
             self._begin()
 
     def update(self, source: StreamSource) -> None:
@@ -136,25 +124,24 @@ class StreamReader:
             if source == self._source:
                 return
             self._source = source
-            if self._thread is None:
+            if not self._running:
                 return
-            # From here on the old thread may neither deliver nor report.
-            self._generation += 1
-        with self._delivery:
-            self._close_sinks()
+            # From here on the old connection may neither deliver nor report.
+            self._abandon()
+        with self._feed.lock:
+            self._feed.close()
             self._health.starting()
         with self._lock:
-            if self._thread is not None:
+            if self._running:
                 self._begin()
 
     def stop(self, timeout: float = 0.0) -> None:
         """Stop reading and close the sinks; wait up to `timeout` seconds for the thread."""
         with self._lock:
-            thread, self._thread = self._thread, None
-            self._generation += 1
-            self._wake.set()
-        with self._delivery:
-            self._close_sinks()
+            thread, self._running = self._thread, False
+            self._abandon()
+        with self._feed.lock:
+            self._feed.close()
         if thread is not None and timeout > 0:
             thread.join(timeout)
 
@@ -162,7 +149,8 @@ class StreamReader:
         """Notice a stall, and a thread that died; to be called a few times a second."""
         self._health.check()
         with self._lock:
-            if self._thread is not None and not self._thread.is_alive():
+            dead = self._thread is None or not self._thread.is_alive()
+            if self._running and self._attempting and dead:
                 CRASHES.inc()
                 self._begin()
 
@@ -171,55 +159,107 @@ class StreamReader:
         self.check()
         return self._health.status()
 
-    def _begin(self) -> None:
+    def camera_time(self, pts: int) -> datetime | None:
+        """Return what the camera's own clock showed at `pts` (aware, UTC); None if it never said.
+
+        `pts` is that of a packet handed on since the last jump, in the stream's time base. The
+        camera's sender reports say so (RFC 3550); its clock may be wrong by any amount.
+        """
+        connection = self._connection
+        report = connection.report if connection is not None else None
+        if connection is None or report is None:
+            return None
+        ticks = self._feed.timeline.before(pts) - report.ticks
+        return datetime.fromtimestamp(
+            report.unix_s + ticks / connection.playing.track.clock_rate, UTC
+        )
+
+    def _new_backoff(self) -> Backoff:
+        options = self._options
+        return Backoff(first_s=options.backoff_first_s, max_s=options.backoff_max_s)
+
+    def _abandon(self) -> None:
+        """Let go of what goes on; `_lock` is held."""
         self._generation += 1
-        self._wake.set()
-        self._wake = threading.Event()
+        self._attempting = False
+        client, self._client = self._client, None
+        if client is not None:
+            client.abort()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._poller.leave(connection)
+
+    def _begin(self) -> None:
+        """Try to connect, for the first time with this source; `_lock` is held."""
+        self._abandon()
+        self._backoff = self._new_backoff()
+        self._use_library = None
+        self._launch(self._generation)
+
+    def _launch(self, generation: int) -> None:
+        self._attempting = True
         self._thread = threading.Thread(
-            target=self._run,
-            args=(self._generation, self._source, self._wake),
+            target=self._attempt,
+            args=(generation, self._source),
             name=f"read-{self._source.camera_id.hex[-6:]}-{self._source.role}",
             daemon=True,
         )
         self._thread.start()
 
+    def _again(self, generation: int) -> None:
+        with self._lock:
+            if self._current(generation):
+                self._launch(generation)
+
     def _current(self, generation: int) -> bool:
         return generation == self._generation
 
-    def _run(self, generation: int, source: StreamSource, wake: threading.Event) -> None:
-        backoff = Backoff(first_s=self._options.backoff_first_s, max_s=self._options.backoff_max_s)
-        while self._current(generation):
-            started = self._clock.monotonic()
-            failure = self._attempt(generation, source)
-            with self._delivery:
-                if not self._current(generation):
-                    return
-                self._close_sinks()
-                self._health.failed(failure)
-            FAILURES.labels(failure.code.value).inc()
-            log.info(
-                "stream ended",
-                camera_id=str(source.camera_id),
-                role=source.role,
-                reason_code=failure.code.value,
-            )
-            if self._clock.monotonic() - started > _HEALTHY_S + self._options.open_timeout_s:
-                backoff.reset()
-            wake.wait(backoff.longest() if failure.patient else backoff.next())
+    def _attempt(self, generation: int, source: StreamSource) -> None:
+        """Connect; what plays is the poller's then, or has been read to its end."""
+        started = self._clock.monotonic()
+        failure = self._try(generation, source, started)
+        if failure is not None:
+            self._failed(generation, failure, started)
 
-    def _attempt(self, generation: int, source: StreamSource) -> Failure:
-        """Connect and read until it ends; return why it ended."""
-        opening = True
+    def _failed(self, generation: int, failure: Failure, started: float) -> None:
+        """Take the state that `failure` means and try again after a while."""
+        with self._feed.lock:
+            if not self._current(generation):
+                return
+            self._feed.close()
+            self._health.failed(failure)
+        FAILURES.labels(failure.code.value).inc()
+        log.info(
+            "stream ended",
+            camera_id=str(self._source.camera_id),
+            role=self._source.role,
+            reason_code=failure.code.value,
+        )
+        with self._lock:
+            if not self._current(generation):
+                return
+            self._attempting = False
+            self._connection = self._client = None
+            if self._clock.monotonic() - started > _HEALTHY_S + self._options.open_timeout_s:
+                self._backoff.reset()
+            delay = self._backoff.longest() if failure.patient else self._backoff.next()
+        self._poller.later(delay, lambda: self._again(generation))
+
+    def _try(self, generation: int, source: StreamSource, started: float) -> Failure | None:
+        """Connect and read; return why it ended, None if the poller reads on."""
         try:
-            timeout = (self._options.open_timeout_s, self._options.read_timeout_s)
             source = _pinned(source, self._options)
-            container = av.open(
-                with_credentials(source), mode="r", options=_OPTIONS, timeout=timeout
-            )
-            with container:
-                opening = False
-                self._read(generation, container)
-            return CLOSED
+            while True:
+                transport = self._library_transport(source)
+                if transport is not None:
+                    return self._read_library(generation, source, transport)
+                try:
+                    self._play(generation, source, started)
+                    return None
+                except CannotInterleaveError:
+                    self._use_library = "udp"
+                except LeaveToLibraryError:
+                    self._use_library = "tcp"
         except StreamFailure as error:
             return error.failure
         except AddressError as error:
@@ -229,9 +269,6 @@ class StreamReader:
                 StreamState.NOT_FOUND,
                 patient=True,
             )
-        except av.error.FFmpegError as error:
-            seconds = timeout[0] if opening else 2 * timeout[1]
-            return explain(error, source, opening=opening, timeout_s=seconds)
         except Exception as error:  # noqa: BLE001 - top of the reader's loop: counted, shown, retried
             CRASHES.inc()
             log.error(
@@ -243,75 +280,90 @@ class StreamReader:
                 "Please report this with the log; trying again.",
             )
 
-    def _read(self, generation: int, container: InputContainer) -> None:
-        stream, codec = _video_of(container)
-        time_base = stream.time_base or Fraction(1, 90000)
-        timeline = Timeline(time_base)
-        sets = parameter_sets(codec, stream.codec_context.extradata or b"")
-        self._health.connected()
-        with self._delivery:
+    def _library_transport(self, source: StreamSource) -> Transport | None:
+        """Return over what the media library is to read `source`, None if our own client is."""
+        if source.transport != "tcp":
+            return source.transport
+        if parse(source.url).scheme == "rtsps":
+            return "tcp"
+        return self._use_library
+
+    def _play(self, generation: int, source: StreamSource, started: float) -> None:
+        client = RtspClient(source, self._clock, timeout_s=self._options.open_timeout_s)
+        with self._lock:
             if not self._current(generation):
                 return
-            self._close_sinks()
-            self._info = None
-        for packet in container.demux(stream):
-            if packet.size == 0:
+            self._client = client
+        playing = client.open()
+        connection = Connection(
+            playing,
+            _Receiver(self, generation, started),
+            now=self._clock.monotonic(),
+            silence_s=2 * self._options.read_timeout_s,
+        )
+        with self._feed.lock:
+            if self._current(generation):
+                self._start_feed(playing)
+        with self._lock:
+            if not self._current(generation):
+                playing.sock.close()
                 return
-            arrived, arrived_at = self._clock.monotonic(), self._clock.now()
-            timeline.fix(packet, arrived)
-            with self._delivery:
-                if not self._current(generation):
-                    return
-                self._health.received(packet.size, packet.is_keyframe, arrived, arrived_at)
-                if packet.is_keyframe:
-                    sets = self._keyframe(codec, sets, packet, time_base)
-                for sink in self._open_sinks:
-                    sink.packet(packet, arrived, arrived_at)
+            self._client = None
+            self._connection = connection
+            self._attempting = False
+        self._poller.add(connection)
 
-    def _keyframe(
-        self, codec: Codec, sets: tuple[bytes, ...], packet: Packet, time_base: Fraction
-    ) -> tuple[bytes, ...]:
-        """Open the sinks that wait, all of them anew if the parameters changed."""
-        data = bytes(packet)
-        inside = parameter_sets(codec, data)
-        changed = inside and not set(inside) <= set(sets)
-        if changed:
-            sets = inside
-        if self._info is None or changed:
-            try:
-                info = read_info(codec, sets, data, time_base)
-            except av.error.FFmpegError:
-                # A damaged keyframe: the next one will do.
-                return sets
-            if self._info is not None:
-                self._close_sinks()
-            self._info = info
-            self._health.opened(info)
-        for sink in self._sinks:
-            if sink not in self._open_sinks:
-                sink.opened(self._info)
-                self._open_sinks.append(sink)
-        return sets
+    def _start_feed(self, playing: Playing) -> None:
+        track = playing.track
+        assert track.codec is not None
+        self._health.connected()
+        self._feed.begin(track.codec, Fraction(1, track.clock_rate), track.parameter_sets)
 
-    def _close_sinks(self) -> None:
-        sinks, self._open_sinks = self._open_sinks, []
-        for sink in sinks:
-            sink.closed()
+    def _deliver(self, generation: int, units: list[AccessUnit], arrived: float) -> None:
+        with self._feed.lock:
+            if self._current(generation):
+                self._feed.units(units, arrived, self._clock.now())
+
+    def _read_library(self, generation: int, source: StreamSource, transport: Transport) -> Failure:
+        """Read through the media library until it ends; return why it ended."""
+        options = self._options
+        opening = True
+        note = _OVER_UDP if transport == "udp" and source.transport == "tcp" else ""
+        try:
+            with LibraryStream(
+                source, transport, open_s=options.open_timeout_s, read_s=options.read_timeout_s
+            ) as stream:
+                opening = False
+                self._health.connected(note)
+                with self._feed.lock:
+                    if not self._current(generation):
+                        return CLOSED
+                    self._feed.begin(stream.codec, stream.time_base, stream.sets)
+                for packet in stream.packets():
+                    arrived = self._clock.monotonic()
+                    with self._feed.lock:
+                        if not self._current(generation):
+                            return CLOSED
+                        self._feed.packet(packet, arrived, self._clock.now())
+                return CLOSED
+        except av.error.FFmpegError as error:
+            seconds = options.open_timeout_s if opening else 2 * options.read_timeout_s
+            return explain(error, source, opening=opening, timeout_s=seconds)
 
 
-def _video_of(container: InputContainer) -> tuple[VideoStream, Codec]:
-    """Return the video stream and its codec.
+class _Receiver:
+    """Takes what a connection of one attempt gives."""
 
-    Raises:
-        StreamFailure: there is no video, or it is of another kind than H.264 and H.265.
-    """
-    if not container.streams.video:
-        raise StreamFailure(NOT_VIDEO)
-    stream = container.streams.video[0]
-    name = stream.codec_context.name if stream.codec_context else ""
-    if name not in ("h264", "hevc"):
-        raise StreamFailure(unsupported_codec(name))
-    return stream, cast("Codec", name)
+    def __init__(self, reader: StreamReader, generation: int, started: float) -> None:
+        self._reader = reader
+        self._generation = generation
+        self._started = started
+
+    def units(self, units: list[AccessUnit], arrived_monotonic: float) -> None:
+        self._reader._deliver(self._generation, units, arrived_monotonic)
+
+    def ended(self, failure: Failure) -> None:
+        self._reader._failed(self._generation, failure, self._started)
 
 
 def _ignore(_status: StreamStatus) -> None:
@@ -329,12 +381,7 @@ def _pinned(source: StreamSource, options: ReaderOptions) -> StreamSource:
     try:
         url = options.reach.pinned(source.url, port, options.open_timeout_s)
     except OSError:
-        raise StreamFailure(
-            Failure(
-                ReasonCode.UNREACHABLE,
-                f"There is no way to {host}:{port}. Check the address and the network.",
-            )
-        ) from None
+        raise StreamFailure(unreachable(f"{host}:{port}")) from None
     except InvalidInputError as error:
         raise StreamFailure(
             Failure(ReasonCode.ERROR, str(error), StreamState.NOT_FOUND, patient=True)

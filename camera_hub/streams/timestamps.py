@@ -49,6 +49,10 @@ class Timeline:
         packet.dts, packet.pts = dts, pts
         self._last, self._last_arrival = dts, arrived_monotonic
 
+    def before(self, pts: int) -> int:
+        """Return the camera's own timestamp of a `pts` set since the last jump."""
+        return pts - self._offset
+
     def _next(self, raw: int | None, passed: int) -> int:
         if raw is None:
             return self._last + passed

@@ -1,0 +1,298 @@
+"""Opening a stream: OPTIONS, DESCRIBE, SETUP of the video alone, PLAY (RFC 2326 section 10).
+
+Blocks, on a short-lived thread of its own. Redirects are not followed, and an address that the
+camera names is asked on the host that the person entered.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from camera_hub.streams import diagnosis
+from camera_hub.streams.address import endpoint, parse
+from camera_hub.streams.diagnosis import StreamFailure
+from camera_hub.streams.rtsp.auth import Authorizer, UnknownDigestError, read_challenges
+from camera_hub.streams.rtsp.messages import (
+    MAX_BODY,
+    MAX_HEAD,
+    Message,
+    ProtocolError,
+    read_message,
+    write_request,
+)
+from camera_hub.streams.rtsp.sdp import VideoTrack, read_description, resolve
+from camera_hub.streams.types import StreamSource
+from core.clock import Clock
+
+_EARLY_LIMIT = 1 << 20
+_CHUNK = 65536
+_SESSION = re.compile(r"\s*([^;\s]+)\s*(?:;.*?timeout\s*=\s*(\d{1,6}))?", re.IGNORECASE)
+_CHANNELS = re.compile(r"interleaved\s*=\s*(\d{1,3})(?:\s*-\s*(\d{1,3}))?", re.IGNORECASE)
+DEFAULT_TIMEOUT_S = 60.0
+
+
+class CannotInterleaveError(Exception):
+    """The camera does not send its packets within the connection (status 461)."""
+
+
+class LeaveToLibraryError(Exception):
+    """The stream is packed in a way that only the media library reads."""
+
+
+@dataclass(slots=True)
+class Playing:
+    """A connection on which packets come, not blocking; `early` is what was read beyond the answer.
+
+    `uri` is the address of the whole stream, `method` what keeps the session, every
+    `keep_alive_s` seconds.
+    """
+
+    sock: socket.socket
+    track: VideoTrack
+    channel: int
+    rtcp_channel: int
+    uri: str
+    session: str
+    method: str
+    keep_alive_s: float
+    authorizer: Authorizer
+    sequence: int
+    early: bytes
+
+
+class RtspClient:
+    """Opens one stream once. `abort` may be called from any thread and ends it at once."""
+
+    def __init__(self, source: StreamSource, clock: Clock, *, timeout_s: float) -> None:
+        """Prepare.
+
+        Args:
+            source: where the stream is; its host an address that was checked.
+            clock: measures the timeouts.
+            timeout_s: for connecting and for each answer; twice this for everything.
+        """
+        self._source = source
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._aborted = False
+        self._sock: socket.socket | None = None
+        self._sequence = 0
+        self._data = b""
+        self._early = b""
+        self._authorizer = Authorizer(source.username, source.password)
+        self._until = 0.0
+        host, port = endpoint(source.url)
+        self._place = f"{host}:{port}"
+
+    def abort(self) -> None:
+        """End whatever goes on."""
+        with self._lock:
+            self._aborted = True
+            if self._sock is not None:
+                with suppress(OSError):
+                    self._sock.shutdown(socket.SHUT_RDWR)
+
+    def open(self) -> Playing:
+        """Return the stream as it begins to play.
+
+        Raises:
+            StreamFailure: it cannot be had; says why.
+            CannotInterleaveError, LeaveToLibraryError: another way may work.
+        """
+        self._until = self._clock.monotonic() + 2 * self._timeout_s
+        sock = self._connect()
+        try:
+            playing = self._converse(sock)
+        except ProtocolError:
+            sock.close()
+            raise StreamFailure(diagnosis.not_rtsp(self._place)) from None
+        except TimeoutError:
+            sock.close()
+            raise StreamFailure(
+                diagnosis.timed_out(self._place, self._timeout_s, connected=True)
+            ) from None
+        except (OSError, EOFError):
+            sock.close()
+            raise StreamFailure(diagnosis.CLOSED) from None
+        except BaseException:
+            sock.close()
+            raise
+        return playing
+
+    def _connect(self) -> socket.socket:
+        host, port = endpoint(self._source.url)
+        try:
+            sock = socket.create_connection((host, port), timeout=self._timeout_s)
+        except TimeoutError:
+            failure = diagnosis.timed_out(self._place, self._timeout_s, connected=False)
+        except ConnectionRefusedError:
+            failure = diagnosis.refused(self._place)
+        except (OSError, UnicodeError):
+            failure = diagnosis.unreachable(self._place)
+        else:
+            with self._lock:
+                if not self._aborted:
+                    self._sock = sock
+                    return sock
+            sock.close()
+            failure = diagnosis.CLOSED
+        raise StreamFailure(failure) from None
+
+    def _converse(self, sock: socket.socket) -> Playing:
+        uri = parse(self._source.url).geturl()
+        offered = self._ask("OPTIONS", uri).get("public").upper()
+        described = self._must("DESCRIBE", uri, ("Accept", "application/sdp"))
+        description = read_description(described.body)
+        track = description.video
+        if track is None:
+            raise StreamFailure(diagnosis.NOT_VIDEO)
+        if track.codec is None:
+            raise StreamFailure(diagnosis.unsupported_codec(track.encoding))
+        if track.interleaved_units:
+            raise LeaveToLibraryError
+        base = _base(described, uri)
+        try:
+            whole = resolve(base, description.control)
+            track_uri = resolve(base, track.control) if track.control else whole
+        except ValueError:
+            raise ProtocolError("a control address that is none") from None
+        setup = self._must("SETUP", track_uri, ("Transport", "RTP/AVP/TCP;unicast;interleaved=0-1"))
+        transport = setup.get("transport")
+        if transport and "TCP" not in transport.upper():
+            raise CannotInterleaveError
+        channel, rtcp_channel = _channels(transport)
+        session, timeout_s = _session(setup)
+        if not session:
+            raise ProtocolError("no session")
+        self._must("PLAY", whole, ("Session", session), ("Range", "npt=0.000-"))
+        sock.setblocking(False)
+        return Playing(
+            sock=sock,
+            track=track,
+            channel=channel,
+            rtcp_channel=rtcp_channel,
+            uri=whole,
+            session=session,
+            method="GET_PARAMETER" if "GET_PARAMETER" in offered else "OPTIONS",
+            keep_alive_s=min(max(timeout_s / 2, 0.5), 30.0),
+            authorizer=self._authorizer,
+            sequence=self._sequence,
+            early=self._early + self._data,
+        )
+
+    def _must(self, method: str, uri: str, *headers: tuple[str, str]) -> Message:
+        """Ask and return the answer if it is a good one.
+
+        Raises:
+            StreamFailure, CannotInterleaveError: it is not.
+        """
+        answer = self._ask(method, uri, *headers)
+        status = answer.status
+        if 200 <= status < 300:
+            return answer
+        if status == 461:
+            raise CannotInterleaveError
+        if 300 <= status < 400:
+            raise StreamFailure(diagnosis.redirected(self._place))
+        if status == 403:
+            raise StreamFailure(diagnosis.wrong_credentials(self._source))
+        if status == 404:
+            raise StreamFailure(diagnosis.no_such_stream(self._place))
+        raise StreamFailure(diagnosis.answered_with(self._place, str(status)))
+
+    def _ask(self, method: str, uri: str, *headers: tuple[str, str]) -> Message:
+        """Send a request, again with credentials where the camera asks for them."""
+        for attempt in range(3):
+            self._sequence += 1
+            authorization = ("Authorization", self._authorizer.header(method, uri))
+            self._send(write_request(method, uri, self._sequence, (authorization, *headers)))
+            answer = self._answer()
+            if answer.status != 401:
+                return answer
+            challenges = read_challenges(answer.all("www-authenticate"))
+            try:
+                if not self._authorizer.accept(challenges, again=attempt > 0):
+                    break
+            except UnknownDigestError as error:
+                raise StreamFailure(diagnosis.unknown_digest(error.algorithms)) from None
+        raise StreamFailure(diagnosis.wrong_credentials(self._source))
+
+    def _send(self, data: bytes) -> None:
+        assert self._sock is not None
+        self._sock.settimeout(self._patience())
+        self._sock.sendall(data)
+
+    def _answer(self) -> Message:
+        """Return the answer to the last request; packets that come before it are kept."""
+        until = self._clock.monotonic() + self._timeout_s
+        while True:
+            data = self._data
+            if data[:1] == b"$":
+                size = 4 + int.from_bytes(data[2:4], "big")
+                if len(data) >= max(4, size):
+                    if len(self._early) < _EARLY_LIMIT:
+                        self._early += data[:size]
+                    self._data = data[size:]
+                    continue
+            elif data:
+                read = read_message(data)
+                if read is not None:
+                    message, end = read
+                    self._data = data[end:]
+                    if message.status and message.sequence in (-1, self._sequence):
+                        return message
+                    continue
+                if len(data) > MAX_HEAD + MAX_BODY:
+                    raise ProtocolError("an answer without an end")
+            self._receive(until)
+
+    def _receive(self, until: float) -> None:
+        assert self._sock is not None
+        self._sock.settimeout(min(self._patience(), max(until - self._clock.monotonic(), 0.001)))
+        chunk = self._sock.recv(_CHUNK)
+        if not chunk:
+            raise EOFError
+        self._data += chunk
+
+    def _patience(self) -> float:
+        left = self._until - self._clock.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+def _base(described: Message, uri: str) -> str:
+    """Return the address that relative ones are added to, on the host of `uri`."""
+    for name in ("content-base", "content-location"):
+        given = described.get(name)
+        if given.lower().startswith(("rtsp://", "rtsps://")) and " " not in given:
+            with suppress(ValueError):
+                return urlsplit(given)._replace(netloc=urlsplit(uri).netloc).geturl()
+    return uri
+
+
+def _channels(transport: str) -> tuple[int, int]:
+    """Return the channels of RTP and RTCP that the camera chose, 0 and 1 if it does not say."""
+    match = _CHANNELS.search(transport)
+    if match is None:
+        return 0, 1
+    first = int(match[1])
+    second = int(match[2]) if match[2] else first + 1
+    if first > 255 or second > 255:
+        raise ProtocolError("a channel that cannot be")
+    return first, second
+
+
+def _session(answer: Message) -> tuple[str, float]:
+    """Return the session's name and after how many seconds without a word it ends."""
+    match = _SESSION.match(answer.get("session"))
+    if match is None:
+        return "", DEFAULT_TIMEOUT_S
+    seconds = float(match[2]) if match[2] else 0.0
+    return match[1], seconds if seconds > 0 else DEFAULT_TIMEOUT_S

@@ -1,0 +1,356 @@
+"""One playing stream: reading what is there, telling packets apart, keeping the session alive.
+
+Everything here runs on the poller's thread and never blocks.
+"""
+
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from camera_hub.streams import diagnosis
+from camera_hub.streams.diagnosis import Failure
+from camera_hub.streams.rtsp.auth import UnknownDigestError, read_challenges
+from camera_hub.streams.rtsp.client import Playing
+from camera_hub.streams.rtsp.depacketizer import AccessUnit, depacketizer_for
+from camera_hub.streams.rtsp.messages import Message, ProtocolError, read_message, write_request
+from core.metrics import counter
+
+LOST = counter("stream_packets_lost", "RTP packets that cameras sent and that did not arrive")
+DROPPED = counter("stream_pictures_dropped", "Pictures left out because a part of them was lost")
+
+_RTP = struct.Struct(">BBHII")
+_SENDER_REPORT = struct.Struct(">BBHIIII")
+_RECEIVER_REPORT = struct.Struct(">cBHBBHIIIIIII")
+_NTP_TO_UNIX = 2_208_988_800
+_MOST_AT_ONCE = 2 << 20
+_GARBAGE_LIMIT = 1 << 20
+_OUT_LIMIT = 1 << 16
+_UNUSABLE_LIMIT = 200
+_LONGEST_SILENCE_S = 30.0
+_FAREWELL_S = 1.0
+_RESTART = 1000
+
+
+class Receiver(Protocol):
+    """Who takes the pictures of a connection, on the poller's thread; must not block."""
+
+    def units(self, units: list[AccessUnit], arrived_monotonic: float) -> None:
+        """Take the pictures that arrived together."""
+        ...
+
+    def ended(self, failure: Failure) -> None:
+        """The connection has ended; called once, and not after `Connection.leave`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SenderReport:
+    """What the camera's clock showed (Unix seconds) at an RTP time (RFC 3550 section 6.4.1)."""
+
+    unix_s: float
+    ticks: int
+    arrived_monotonic: float
+
+
+class Connection:
+    """A stream that plays, from `Playing` on.
+
+    `lost` counts RTP packets missing by their numbers, `dropped` pictures left out for it.
+    """
+
+    def __init__(
+        self, playing: Playing, receiver: Receiver, *, now: float, silence_s: float
+    ) -> None:
+        """Take over a stream.
+
+        Args:
+            playing: the stream; its socket belongs to this from now on.
+            receiver: takes what comes.
+            now: monotonic seconds.
+            silence_s: without packets for so long the connection is given up.
+        """
+        self.playing = playing
+        self.sock = playing.sock
+        self.report: SenderReport | None = None
+        self.lost = 0
+        self.alive = True
+        self._leaving_until: float | None = None
+        self._receiver = receiver
+        track = playing.track
+        assert track.codec is not None
+        self._depacketizer = depacketizer_for(track.codec, track.parameter_sets)
+        self._payload_type = track.payload_type
+        self._channel, self._rtcp_channel = playing.channel, playing.rtcp_channel
+        self._rest = playing.early
+        self._out = b""
+        self._dropped_told = self._garbage = 0
+        self._next: int | None = None
+        self._highest = self._ssrc = 0
+        self._stamp: int | None = None
+        self._ticks = 0
+        self._arrived = self._last_video = now
+        self._video_seen = False
+        self._silence_s = silence_s
+        self._longest_gap = 0.0
+        self._asked: int | None = None
+        self._asked_again = False
+        self._keep_alive_at = now + playing.keep_alive_s
+
+    @property
+    def dropped(self) -> int:
+        """Pictures left out because a part of them was lost."""
+        return self._depacketizer.dropped
+
+    def read(self, buffer: memoryview, now: float) -> None:
+        """Read what is there and hand on the pictures that are whole."""
+        self._arrived = now
+        total = 0
+        while self.alive and total < _MOST_AT_ONCE:
+            try:
+                size = self.sock.recv_into(buffer)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError:
+                size = 0
+            if size == 0:
+                self._hand_on()
+                self.end(diagnosis.CLOSED)
+                return
+            total += size
+            if self._leaving_until is None:
+                self._take(self._rest + buffer[:size])
+            if size < len(buffer):
+                break
+        self._hand_on()
+
+    def begin(self) -> None:
+        """Take what came before the connection was handed over."""
+        data, self._rest = self._rest, b""
+        self._take(data)
+        self._hand_on()
+
+    def look(self, now: float) -> None:
+        """Keep the session, notice silence; to be called a few times a second."""
+        if self._leaving_until is not None:
+            if now > self._leaving_until:
+                self._close()
+            return
+        if self.dropped > self._dropped_told:
+            DROPPED.inc(self.dropped - self._dropped_told)
+            self._dropped_told = self.dropped
+        if self._out:
+            self._flush()
+        if now >= self._keep_alive_at:
+            self._keep_alive_at = now + self.playing.keep_alive_s
+            self._asked_again = False
+            self._keep_alive()
+        allowed = max(self._silence_s, min(4 * self._longest_gap, _LONGEST_SILENCE_S))
+        if now - self._last_video > allowed:
+            self.end(diagnosis.silent(allowed))
+
+    def leave(self, now: float) -> None:
+        """Say farewell to the camera and hand on nothing more."""
+        if self.alive and self._leaving_until is None:
+            self._leaving_until = now + _FAREWELL_S
+            self._ask("TEARDOWN")
+
+    def end(self, failure: Failure) -> None:
+        """Close the connection and say why."""
+        if self.alive:
+            leaving = self._leaving_until is not None
+            self._close()
+            if not leaving:
+                self._receiver.ended(failure)
+
+    def _close(self) -> None:
+        self.alive = False
+        with suppress(OSError):
+            self.sock.close()
+
+    def _hand_on(self) -> None:
+        if self._video_seen:
+            self._video_seen = False
+            self._longest_gap = max(self._longest_gap, self._arrived - self._last_video)
+            self._last_video = self._arrived
+        units = self._depacketizer.units
+        if units and self._leaving_until is None:
+            self._depacketizer.units = []
+            self._receiver.units(units, self._arrived)
+        if self._depacketizer.unusable > _UNUSABLE_LIMIT:
+            self.end(diagnosis.garbled())
+
+    def _take(self, data: bytes) -> None:
+        """Take whole frames and messages from `data`; keep what is not whole yet."""
+        at, end = 0, len(data)
+        channel = self._channel
+        while end - at >= 4:
+            if data[at] != 0x24:
+                following = self._between(data, at)
+                if following == at:
+                    break
+                at = following
+                continue
+            stop = at + 4 + (data[at + 2] << 8 | data[at + 3])
+            if stop > end:
+                break
+            if data[at + 1] == channel:
+                self._packet(data, at + 4, stop)
+            elif data[at + 1] == self._rtcp_channel:
+                self._reports(data, at + 4, stop)
+            at = stop
+        self._rest = data[at:]
+
+    def _packet(self, data: bytes, at: int, stop: int) -> None:
+        """Take one RTP packet (RFC 3550 section 5.1)."""
+        if stop - at < 12:
+            return
+        flags, kind, sequence, stamp, ssrc = _RTP.unpack_from(data, at)
+        if kind & 0x7F != self._payload_type or flags >> 6 != 2:
+            return
+        start = at + 12
+        if flags != 0x80:
+            start += 4 * (flags & 0x0F)
+            if flags & 0x10 and start + 4 <= stop:
+                start += 4 + 4 * (data[start + 2] << 8 | data[start + 3])
+            if flags & 0x20:
+                stop -= data[stop - 1]
+            if start > stop:
+                return
+        if sequence != self._next or ssrc != self._ssrc:
+            self._gap(sequence, ssrc)
+        self._next = sequence + 1 & 0xFFFF
+        self._highest = sequence
+        if stamp != self._stamp:
+            if self._stamp is None:
+                self._ticks = stamp
+            else:
+                step = stamp - self._stamp & 0xFFFFFFFF
+                self._ticks += step - (1 << 32) if step & 0x80000000 else step
+            self._stamp = stamp
+        self._video_seen = True
+        self._depacketizer.packet(data, start, stop, self._ticks, marker=kind >= 0x80)
+
+    def _gap(self, sequence: int, ssrc: int) -> None:
+        if self._next is not None:
+            missing = sequence - self._next & 0xFFFF
+            # A camera that counts anew has lost nothing that could be numbered.
+            missing = missing if ssrc == self._ssrc and missing < _RESTART else 1
+            self.lost += missing
+            LOST.inc(missing)
+            self._depacketizer.lost()
+        self._ssrc = ssrc
+
+    def _reports(self, data: bytes, at: int, stop: int) -> None:
+        """Take a compound RTCP packet (RFC 3550 section 6.1)."""
+        while stop - at >= 8:
+            kind = data[at + 1]
+            size = 4 + 4 * (data[at + 2] << 8 | data[at + 3])
+            if at + size > stop or data[at] >> 6 != 2:
+                return
+            if kind == 200 and size >= 28:
+                self._sender_report(data, at)
+            elif kind == 203 and self._stamp is not None:
+                self.end(diagnosis.CLOSED)
+                return
+            at += size
+
+    def _sender_report(self, data: bytes, at: int) -> None:
+        _, _, _, ssrc, seconds, fraction, stamp = _SENDER_REPORT.unpack_from(data, at)
+        if self._stamp is not None and ssrc == self._ssrc and seconds:
+            step = stamp - self._stamp & 0xFFFFFFFF
+            ticks = self._ticks + (step - (1 << 32) if step & 0x80000000 else step)
+            # Seconds since 1900 begin anew in 2036 (RFC 5905 section 6).
+            era = seconds if seconds >= 1 << 31 else seconds + (1 << 32)
+            unix_s = era - _NTP_TO_UNIX + fraction / (1 << 32)
+            self.report = SenderReport(unix_s, ticks, self._arrived)
+        # Some cameras take a viewer for gone who never reports.
+        middle = (seconds & 0xFFFF) << 16 | fraction >> 16
+        block = (ssrc, 0, self._highest, 0, middle, 0)
+        head = (b"$", self._rtcp_channel, 32, 0x81, 201, 7)
+        self._send(_RECEIVER_REPORT.pack(*head, ssrc ^ 0xFFFFFFFF, *block))
+
+    def _between(self, data: bytes, at: int) -> int:
+        """Take what lies between the frames; return where to go on, `at` if more must come."""
+        if data[at] in b"\r\n":
+            return at + 1
+        try:
+            read = read_message(data, at)
+        except ProtocolError:
+            return self._resume(data, at)
+        if read is None:
+            return at
+        self._message(read[0])
+        return read[1]
+
+    def _resume(self, data: bytes, at: int) -> int:
+        """Return where the next frame seems to begin after bytes that have no meaning."""
+        found = at
+        while (found := data.find(b"$", found + 1)) >= 0:
+            head = data[found : found + 6]
+            if len(head) < 6:
+                break
+            right_kind = head[4] >> 6 == 2 and head[5] & 0x7F == self._payload_type
+            if head[1] == self._channel and right_kind:
+                break
+        following = len(data) if found < 0 else found
+        self._garbage += following - at
+        if self._garbage > _GARBAGE_LIMIT:
+            self.end(diagnosis.garbled())
+        return following
+
+    def _message(self, message: Message) -> None:
+        if message.method:
+            self._answer(message)
+        elif self._asked is not None and message.sequence in (-1, self._asked):
+            self._asked = None
+            if message.status == 454:
+                self.end(diagnosis.session_lost())
+            elif message.status == 401:
+                self._authorize(message)
+            elif message.status >= 400:
+                self.playing.method = "OPTIONS"
+
+    def _authorize(self, message: Message) -> None:
+        challenges = read_challenges(message.all("www-authenticate"))
+        with suppress(UnknownDigestError):
+            again = self._asked_again
+            if self.playing.authorizer.accept(challenges, again=again):
+                self._asked_again = True
+                self._keep_alive()
+
+    def _answer(self, request: Message) -> None:
+        """Answer what the camera asks; it may end the stream so."""
+        if request.method in ("TEARDOWN", "REDIRECT"):
+            self.end(diagnosis.CLOSED)
+            return
+        status = "200 OK" if request.method == "OPTIONS" else "501 Not Implemented"
+        self._send(f"RTSP/1.0 {status}\r\nCSeq: {max(request.sequence, 0)}\r\n\r\n".encode())
+
+    def _keep_alive(self) -> None:
+        self._ask(self.playing.method)
+        self._asked = self.playing.sequence
+
+    def _ask(self, method: str) -> None:
+        playing = self.playing
+        playing.sequence += 1
+        authorization = playing.authorizer.header(method, playing.uri)
+        headers = (("Authorization", authorization), ("Session", playing.session))
+        self._send(write_request(method, playing.uri, playing.sequence, headers))
+
+    def _send(self, data: bytes) -> None:
+        self._out += data
+        self._flush()
+
+    def _flush(self) -> None:
+        if not self.alive:
+            return
+        try:
+            self._out = self._out[self.sock.send(self._out) :]
+        except (BlockingIOError, InterruptedError):
+            if len(self._out) > _OUT_LIMIT:
+                self.end(diagnosis.CLOSED)
+        except OSError:
+            self.end(diagnosis.CLOSED)

@@ -1,0 +1,140 @@
+"""One thread for all connections of a process: it sleeps, then reads all that has come.
+
+A thread per camera that wakes for each packet costs ten times as much. The price is that a
+picture waits for the next look: half of `TICK_S` on average.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import select
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import cache
+
+from camera_hub.streams.diagnosis import Failure
+from camera_hub.streams.rtsp.connection import Connection
+from camera_hub.streams.types import ReasonCode
+from core.clock import Clock, SystemClock
+from core.logging import get_logger
+from core.metrics import counter
+
+log = get_logger(__name__)
+CRASHES = counter("stream_poller_errors", "Errors inside the poller of streams nobody expected")
+
+TICK_S = 0.04
+_LOOK_S = 0.25
+_BUFFER = 1 << 18
+
+
+class Poller:
+    """Reads connections and calls what is due, on a daemon thread that begins with the first use.
+
+    Every method may be called from any thread.
+    """
+
+    def __init__(self, clock: Clock, *, tick_s: float = TICK_S) -> None:
+        self._clock = clock
+        self._tick_s = tick_s
+        self._wake = threading.Event()
+        self._commands: deque[Callable[[], None]] = deque()
+        self._connections: dict[int, Connection] = {}
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self._epoll = select.epoll()
+        self._buffer = memoryview(bytearray(_BUFFER))
+        self._look_at = 0.0
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def add(self, connection: Connection) -> None:
+        """Read `connection` from now on."""
+        self._command(lambda: self._add(connection))
+
+    def leave(self, connection: Connection) -> None:
+        """End `connection`; its receiver is told nothing more about it."""
+        self._command(lambda: connection.leave(self._clock.monotonic()))
+
+    def later(self, delay_s: float, action: Callable[[], None]) -> None:
+        """Call `action` on the poller's thread in `delay_s` seconds; it must not block."""
+        due = (self._clock.monotonic() + delay_s, next(self._numbers), action)
+        self._command(lambda: heapq.heappush(self._due, due))
+
+    def _command(self, command: Callable[[], None]) -> None:
+        self._commands.append(command)
+        if self._thread is None or not self._thread.is_alive():
+            with self._lock:
+                if self._thread is None or not self._thread.is_alive():
+                    self._thread = threading.Thread(target=self._run, name="poll", daemon=True)
+                    self._thread.start()
+        self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(self._pause())
+            self._wake.clear()
+            while self._commands:
+                self._guard(self._commands.popleft())
+            now = self._clock.monotonic()
+            while self._due and self._due[0][0] <= now:
+                self._guard(heapq.heappop(self._due)[2])
+            if self._connections:
+                self._poll(now)
+
+    def _pause(self) -> float | None:
+        """Return how long to sleep, None while there is nothing at all to do."""
+        if self._connections:
+            return self._tick_s
+        if self._due:
+            return max(0.0, self._due[0][0] - self._clock.monotonic())
+        return None
+
+    def _poll(self, now: float) -> None:
+        for number, _ in self._epoll.poll(0):
+            connection = self._connections[number]
+            self._guard(lambda c=connection: c.read(self._buffer, now), connection)  # type: ignore[misc]
+            if not connection.alive:
+                self._forget(number)
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_S
+            for number, connection in list(self._connections.items()):
+                self._guard(lambda c=connection: c.look(now), connection)  # type: ignore[misc]
+                if not connection.alive:
+                    self._forget(number)
+
+    def _add(self, connection: Connection) -> None:
+        number = connection.sock.fileno()
+        self._connections[number] = connection
+        self._epoll.register(number, select.EPOLLIN)
+        self._guard(connection.begin, connection)
+        if not connection.alive:
+            self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        # Closing its socket has taken it out of the epoll already.
+        self._connections.pop(number, None)
+
+    def _guard(self, action: Callable[[], None], connection: Connection | None = None) -> None:
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - top of the poller's loop: counted, shown, gone on
+            CRASHES.inc()
+            log.error("poller failed", error=type(error).__name__)
+            if connection is not None:
+                self._give_up(connection, error)
+
+    def _give_up(self, connection: Connection, error: Exception) -> None:
+        failure = Failure(
+            ReasonCode.ERROR,
+            f"Reading failed inside Camera Hub ({type(error).__name__}). "
+            "Please report this with the log; trying again.",
+        )
+        self._guard(lambda: connection.end(failure))
+
+
+@cache
+def shared_poller() -> Poller:
+    """Return the poller of this process."""
+    return Poller(SystemClock())

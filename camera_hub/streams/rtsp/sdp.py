@@ -1,0 +1,146 @@
+"""What a camera's description (SDP, RFC 8866) says about its video."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from camera_hub.streams.parameters import Codec
+
+_STATIC = {"26": "JPEG", "28": "nv", "31": "H261", "32": "MPEG-1/2 video", "33": "MPEG-2 TS"}
+_CODECS: dict[str, Codec] = {"H264": "h264", "H265": "hevc"}
+_NAMES = {"MP4V-ES": "MPEG-4", "JPEG": "Motion JPEG"}
+_MAX_SETS = 64
+_MAX_SET_BYTES = 8192
+
+
+@dataclass(slots=True)
+class VideoTrack:
+    """The video of a stream.
+
+    `codec` None: `encoding` names one that is not read here. `control` is as the camera wrote
+    it. `parameter_sets` are NAL units without start codes, in the order that decoders need.
+    `interleaved_units` says that NAL units come out of their order (packetization-mode 2,
+    sprop-max-don-diff), which is not read here.
+    """
+
+    codec: Codec | None
+    encoding: str
+    payload_type: int
+    clock_rate: int
+    control: str
+    parameter_sets: tuple[bytes, ...] = ()
+    interleaved_units: bool = False
+
+
+@dataclass(slots=True)
+class Description:
+    """A whole description: its own control address and its video, None if it has none."""
+
+    control: str = ""
+    video: VideoTrack | None = None
+
+
+@dataclass(slots=True)
+class _Media:
+    kind: str
+    formats: list[str]
+    control: str = ""
+    rtpmap: dict[str, str] = field(default_factory=dict)
+    fmtp: dict[str, str] = field(default_factory=dict)
+
+
+def read_description(body: bytes) -> Description:
+    """Read a description; what it says wrongly is left out. The first usable video is taken."""
+    description, media = Description(), list[_Media]()
+    for line in body.decode("utf-8", "replace").splitlines():
+        key, _, value = line.strip().partition("=")
+        if key == "m":
+            words = value.split()
+            media.append(_Media(words[0].lower() if words else "", words[3:]))
+        elif key == "a":
+            name, _, text = value.partition(":")
+            current = media[-1] if media else None
+            if name == "control":
+                if current is None:
+                    description.control = text.strip()
+                else:
+                    current.control = text.strip()
+            elif current is not None and name in ("rtpmap", "fmtp"):
+                number, _, rest = text.strip().partition(" ")
+                getattr(current, name)[number] = rest.strip()
+    videos = [track for m in media if m.kind == "video" for track in _tracks(m)]
+    usable = [track for track in videos if track.codec]
+    description.video = next(iter(usable or videos), None)
+    return description
+
+
+def _tracks(media: _Media) -> list[VideoTrack]:
+    tracks = []
+    for number in media.formats:
+        encoding, _, rate = media.rtpmap.get(number, _STATIC.get(number, "")).partition("/")
+        if not number.isascii() or not number.isdigit() or int(number) > 127:
+            continue
+        rate = rate.partition("/")[0]
+        fmtp = _parameters(media.fmtp.get(number, ""))
+        codec = _CODECS.get(encoding.upper())
+        valid_rate = rate.isascii() and rate.isdigit() and 0 < int(rate[:12]) <= 10_000_000
+        tracks.append(
+            VideoTrack(
+                codec=codec,
+                encoding=_NAMES.get(encoding.upper(), encoding[:40]),
+                payload_type=int(number),
+                clock_rate=int(rate) if valid_rate else 90000,
+                control=media.control,
+                parameter_sets=_sets(codec, fmtp),
+                interleaved_units=fmtp.get("packetization-mode") == "2"
+                or fmtp.get("sprop-max-don-diff", "0").lstrip("0") != "",
+            )
+        )
+    return tracks
+
+
+def _parameters(text: str) -> dict[str, str]:
+    pairs = (part.strip().partition("=") for part in text.split(";"))
+    return {name.strip().lower(): value.strip() for name, _, value in pairs if name}
+
+
+def _sets(codec: Codec | None, fmtp: dict[str, str]) -> tuple[bytes, ...]:
+    names = ["sprop-parameter-sets"]
+    if codec == "hevc":
+        names = ["sprop-vps", "sprop-sps", "sprop-pps"]
+    found = []
+    for name in names:
+        for text in fmtp.get(name, "").split(",")[:_MAX_SETS]:
+            try:
+                unit = base64.b64decode(text.strip() + "=" * (-len(text.strip()) % 4))
+            except (binascii.Error, ValueError):
+                continue
+            # Some cameras put a start code in front or zeros behind.
+            unit = unit.removeprefix(b"\x00\x00\x00\x01").rstrip(b"\x00")
+            if 1 < len(unit) <= _MAX_SET_BYTES:
+                found.append(unit)
+    return tuple(found)
+
+
+def resolve(base: str, control: str) -> str:
+    """Return the address that `control` means, on the host and port of `base` in any case.
+
+    A camera behind a port forwarding names the address that it has at home; the host is the one
+    that the person entered. `base` ends in the path that relative addresses are added to.
+
+    Raises:
+        ValueError: it cannot be part of a request.
+    """
+    if not control or control == "*":
+        return base
+    if not control.isprintable() or any(c.isspace() for c in control) or len(control) > 2000:
+        raise ValueError("a control address that is none")
+    if control.lower().startswith(("rtsp://", "rtspu://", "rtsps://")):
+        given, own = urlsplit(control), urlsplit(base)
+        return given._replace(scheme=own.scheme, netloc=own.netloc).geturl()
+    if control.startswith("/") and not base.endswith("/"):
+        return base + control
+    return base + ("" if base.endswith("/") else "/") + control.lstrip("/")
