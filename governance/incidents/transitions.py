@@ -268,7 +268,11 @@ def find(incident: Incident, step: Step) -> Transition:
 
 def is_possible(incident: Incident, step: Step) -> bool:
     """Say whether `find` would return an arrow."""
-    transition = _BY_STEP.get((step, State(incident.state)))
+    return _leads_on(incident, step, State(incident.state))
+
+
+def _leads_on(incident: Incident, step: Step, state: State) -> bool:
+    transition = _BY_STEP.get((step, state))
     return transition is not None and not any(guard(incident) for guard in transition.guards)
 
 
@@ -278,11 +282,12 @@ def allowed(incident: Incident) -> list[str]:
     What hangs on who asks (a verifier who is not the handler) or on the hour (how long after its
     closing it may be reopened) shows when it is tried.
     """
-    names = [step.value for step in EXPOSED if is_possible(incident, step)]
+    state = State(incident.state)
+    names = [step.value for step in EXPOSED if _leads_on(incident, step, state)]
     if incident.is_open:
         if incident.acknowledged_at is None:
             names.insert(0, "acknowledge")
         names += ["progress", "photo", "whistle"]
-    if State(incident.state) in NOTED_STATES:
+    if state in NOTED_STATES:
         names.append("note")
     return names

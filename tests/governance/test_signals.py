@@ -4,12 +4,15 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from core.database import Database
 from core.ids import new_id
 from governance.attachments.models import Attachment
 from governance.incidents.models import Incident, IncidentLog
+from governance.incidents.opening import NewIncident
+from governance.outbox import service as outbox
 from governance.outbox.models import OutboxEvent
 from governance.service import Governance
 from governance.signals.models import Signal
@@ -56,6 +59,43 @@ async def test_one_transaction_holds_signal_incident_history_timer_picture_and_o
     assert event.payload["snapshot"]["id"] == str(kept.id) == str(incident.snapshot_id)
     assert event.payload["snapshot"]["objects"][0]["box"] == [0.1, 0.2, 0.3, 0.9]
     assert kernel.pictures.read(kept.sha256) == picture()
+
+
+async def test_a_row_that_opens_holds_what_the_model_says_of_what_no_signal_says(
+    kernel: Governance, database: Database
+) -> None:
+    """Opened singly and by the batch: all columns alike, and none holds the JSON value null."""
+    await post(kernel, signal())
+    new = NewIncident(
+        kind="other", type="com.example.sensor", category="Safety", urgency="immediate",
+        severity="minor", certainty="likely", status="actual", dedup_key="alone", headline="Door",
+        area=AREA, camera_id=None, camera_name="", zone_name="", observed_at=kernel.clock.now(),
+    )  # fmt: skip
+    async with database.transaction() as session:
+        await outbox.serialise(session)
+        alone = await kernel.incidents.open(session, new)
+    incidents = {incident.id: incident for incident in await rows(database, Incident)}
+    assert len(incidents) == 2
+    said = {
+        "id", "number", "kind", "type", "category", "urgency", "severity", "severity_rank",
+        "certainty", "status", "dedup_key", "headline", "area", "camera_id", "camera_name",
+        "zone_name", "observed_at", "policy", "next_due_at", "waiting_for",
+    }  # fmt: skip
+    columns = [column for column in Incident.__table__.columns if column.key not in said]
+    plain = {
+        column.key: column.default.arg if column.default is not None else None for column in columns
+    }
+    now = kernel.clock.now()
+    plain |= {"state": "reported", "is_open": True}
+    plain |= dict.fromkeys(("opened_at", "last_signal_at", "ring_from"), now)
+    for incident in incidents.values():
+        assert {name: getattr(incident, name) for name in plain} == plain
+    assert {c.key: getattr(alone, c.key) for c in Incident.__table__.columns} == {
+        c.key: getattr(incidents[alone.id], c.key) for c in Incident.__table__.columns
+    }
+    async with database.read() as session:
+        query = text("SELECT count(*) FROM incident WHERE location IS NULL")
+        assert await session.scalar(query) == 2
 
 
 async def test_a_failure_before_the_commit_leaves_nothing(
