@@ -94,6 +94,8 @@ class AssignedCamera:
     zones: tuple[Mapping[str, Any], ...] = ()
     masks: tuple[Polygon, ...] = ()
     masks_burnt: bool = False
+    recording: Mapping[str, Any] = field(default_factory=dict)
+    """When it records (`camera_hub/recording/plans.py`); empty: it does not."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AssignedCamera:
@@ -126,6 +128,7 @@ class AssignedCamera:
             zones=tuple(data.get("zones") or ()),
             masks=read_masks(data.get("masks") or ()),
             masks_burnt=bool(data.get("masks_burnt")),
+            recording=data.get("recording") or {},
         )
 
 

@@ -245,7 +245,8 @@ class RtspClient:
                 if read is not None:
                     message, end = read
                     self._data = data[end:]
-                    if message.status and message.sequence in (-1, self._sequence):
+                    # Numbers are not compared: one request is open, and some cameras err in them.
+                    if message.status:
                         return message
                     continue
                 if len(data) > MAX_HEAD + MAX_BODY:

@@ -95,7 +95,7 @@ class Connection:
         self._video_seen = False
         self._silence_s = silence_s
         self._longest_gap = 0.0
-        self._asked: int | None = None
+        self._asked = False
         self._asked_again = False
         self._keep_alive_at = now + playing.keep_alive_s
 
@@ -304,8 +304,8 @@ class Connection:
     def _message(self, message: Message) -> None:
         if message.method:
             self._answer(message)
-        elif self._asked is not None and message.sequence in (-1, self._asked):
-            self._asked = None
+        elif self._asked:
+            self._asked = False
             if message.status == 454:
                 self.end(diagnosis.session_lost())
             elif message.status == 401:
@@ -331,7 +331,7 @@ class Connection:
 
     def _keep_alive(self) -> None:
         self._ask(self.playing.method)
-        self._asked = self.playing.sequence
+        self._asked = True
 
     def _ask(self, method: str) -> None:
         playing = self.playing

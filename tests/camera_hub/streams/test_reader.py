@@ -371,9 +371,9 @@ class OddPort:
             connection.close()
 
 
-SHA256_ONLY = (
+UNKNOWN_DIGEST = (
     b'RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\nWWW-Authenticate: Digest realm="camera", '
-    b'nonce="1234", algorithm=SHA-256, qop="auth"\r\n\r\n'
+    b'nonce="1234", algorithm=SHA3-512, qop="auth"\r\n\r\n'
 )
 
 
@@ -383,7 +383,7 @@ SHA256_ONLY = (
         (None, StreamState.CONNECTING, ReasonCode.TIMEOUT),
         (b"", StreamState.CONNECTING, ReasonCode.CLOSED_BY_CAMERA),
         (b"HTTP/1.1 200 OK\r\n\r\n<html>", StreamState.UNSUPPORTED, ReasonCode.NOT_VIDEO),
-        (SHA256_ONLY, StreamState.UNSUPPORTED, ReasonCode.DIGEST_UNSUPPORTED),
+        (UNKNOWN_DIGEST, StreamState.UNSUPPORTED, ReasonCode.DIGEST_UNSUPPORTED),
         (b"RTSP/1.0 503 Busy\r\nCSeq: 1\r\n\r\n", StreamState.CONNECTING, ReasonCode.ERROR),
     ],
 )
