@@ -1,6 +1,7 @@
 """Signals as CloudEvents 1.0 (docs/design/api.md). No track id is ever written into one."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -15,6 +16,26 @@ Signal = dict[str, Any]
 """A CloudEvent in structured mode, ready for JSON."""
 
 Severity = Literal["extreme", "severe", "moderate", "minor"]
+FaultKind = Literal[
+    "camera.offline",
+    "camera.tampered",
+    "camera.input",
+    "camera.frozen",
+    "camera.black",
+    "camera.overexposed",
+    "camera.covered",
+    "camera.blurred",
+    "camera.moved",
+    "camera.clock",
+    "camera.low_rate",
+    "camera.not_recording",
+    "storage.disk_failed",
+    "process.failed",
+    "spool.trouble",
+]
+"""What can fail."""
+
+StorageFault = Literal["storage.full", "storage.full-soon", "storage.trouble"]
 TYPE_PREFIX = "org.camerahub."
 
 
@@ -130,7 +151,7 @@ def fault_signal(
     clock: Clock,
     *,
     source: str,
-    kind: Literal["camera.offline", "process.failed", "spool.trouble"],
+    kind: FaultKind,
     phase: Phase,
     event_key: str,
     headline: str,
@@ -140,8 +161,9 @@ def fault_signal(
     camera_id: str | None = None,
     observed_at: datetime | None = None,
     detail: dict[str, Any] | None = None,
+    attachments: Sequence[dict[str, Any]] = (),
 ) -> Signal:
-    """Build the signal of a fault of a camera, a process or the spool (CAP category Infra).
+    """Build the signal of a fault of a camera, a process, the spool or a disk (CAP: Infra).
 
     Args:
         clock: dates the signal, and `observed_at` where that is not given.
@@ -156,6 +178,7 @@ def fault_signal(
         camera_id: the camera, if it is one.
         observed_at: when it was noticed (aware, UTC).
         detail: further facts for the signal's reader; no secrets.
+        attachments: pictures, as `Snapshot.to_json` gives them, with names of their own.
     """
     data: dict[str, Any] = {
         "phase": phase,
@@ -170,7 +193,7 @@ def fault_signal(
         "area": area,
         "observed_at": iso(observed_at or clock.now()),
         "objects": [],
-        "attachments": [],
+        "attachments": list(attachments),
     }
     if detail:
         data["detail"] = detail

@@ -15,6 +15,7 @@ KINDS = {
     "org.camerahub.camera.clock": "camera_clock",
     "org.camerahub.camera.low_rate": "camera_low_rate",
     "org.camerahub.camera.not_recording": "camera_not_recording",
+    "org.camerahub.storage.disk_failed": "disk_failed",
     "org.camerahub.process.failed": "process_failed",
     "org.camerahub.spool.trouble": "spool_trouble",
     "org.camerahub.device.silent": "device_silent",
@@ -66,5 +67,10 @@ ALARMS: dict[str, dict[str, str]] = {
 }
 """What a household presses, and what such a signal means where it does not say so itself."""
 
-RECOVERING = CAMERA_FAULTS | {"process_failed", "spool_trouble", "device_silent"}
+RECOVERING = CAMERA_FAULTS | {
+    "disk_failed",
+    "process_failed",
+    "spool_trouble",
+    "device_silent",
+}
 """Kinds whose `ended` closes the incident by itself, if nobody is handling it."""

@@ -28,6 +28,7 @@ Kind = Literal[
     "camera_clock",
     "camera_low_rate",
     "camera_not_recording",
+    "disk_failed",
     "process_failed",
     "spool_trouble",
     "device_silent",

@@ -60,6 +60,7 @@ export const policyKinds = [
   'camera_clock',
   'camera_low_rate',
   'camera_not_recording',
+  'disk_failed',
   'device_silent',
   'process_failed',
   'spool_trouble',
