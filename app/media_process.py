@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -21,9 +22,13 @@ from analytics.spool.poster import SignalPoster
 from analytics.spool.store import Spool
 from app.inference_process import SOCKET_NAME
 from app.process import Pulse, stop_on_signals
+from app.recording_faults import RecordingFaults
 from app.worker_token import token_reader
 from camera_hub.live.runtime import MediaRuntime
 from camera_hub.live.worker_server import MediaServer
+from camera_hub.recording.disks import DiskReport
+from camera_hub.recording.sending import Answer, read_answer
+from camera_hub.recording.service import CameraRecording, Recordings
 from camera_hub.streams.reach import Reach
 from camera_hub.streams.types import AssignedCamera, StreamStatus
 from core.clock import Clock, SystemClock
@@ -75,6 +80,20 @@ class MediaWorker:
             time_zone=settings.site.zone,
             worker=name,
         )
+        self._recordings = Recordings(
+            self._runtime,
+            settings.recording,
+            settings.recording_disks,
+            clock=clock,
+            data_dir=settings.data_dir,
+            site=settings.site.name,
+            zone=settings.site.zone,
+            post=self._post_segments,
+            loop=self._loop,
+        )
+        self._faults = RecordingFaults(
+            clock, self._emit, settings.data_dir / "state" / f"{name}-recording.json", name
+        )
         self._emitted = 0
         self._revision: str | None = None
         self._assigned: dict[UUID, AssignedCamera] = {}
@@ -84,17 +103,21 @@ class MediaWorker:
         """Work until `stop` is set; what is not posted by then waits in the spool."""
         await self._server.start()
         self._poster.start()
+        self._recordings.start()
+        sending = asyncio.create_task(self._recordings.sender.run())
         try:
             while not stop.is_set():
                 await self._heartbeat()
                 await self._pause(stop)
         finally:
+            sending.cancel()
             await self._server.close()
             await asyncio.to_thread(self._close)
             await self._client.aclose()
 
     def _close(self) -> None:
         self._host.close()
+        self._recordings.close()
         self._runtime.stop()
         self._detector.close()
         self._poster.close()
@@ -122,13 +145,15 @@ class MediaWorker:
         statuses = self._runtime.statuses()
         for camera_id, status in statuses.items():
             self._host.observe(camera_id, status)
+        recordings, disks = self._recordings.cameras(), self._recordings.disk_reports()
+        self._faults.observe(self._assigned, statuses, recordings, disks)
         token = self._token()
         if not token:
             return  # the api makes it at its first start and will be there in a moment
         try:
             answer = await self._client.post(
                 f"/api/v1/workers/{self._name}/heartbeat",
-                json=self._report(statuses),
+                json=self._report(statuses, recordings, disks),
                 headers={"Authorization": f"Bearer {token}"},
             )
             answer.raise_for_status()
@@ -146,7 +171,26 @@ class MediaWorker:
             await asyncio.to_thread(self._apply, cameras)
             self._revision = body["revision"]
 
-    def _report(self, statuses: dict[UUID, StreamStatus]) -> dict[str, Any]:
+    async def _post_segments(self, segments: list[dict[str, Any]]) -> Answer | None:
+        """Tell the hub of closed segments; None where it does not answer as agreed."""
+        try:
+            answer = await self._client.post(
+                f"/api/v1/workers/{self._name}/segments",
+                json={"segments": segments},
+                headers={"Authorization": f"Bearer {self._token()}"},
+            )
+            answer.raise_for_status()
+            return read_answer(answer.json())
+        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
+            log.debug("segments wait", count=len(segments), reason=str(error))
+            return None
+
+    def _report(
+        self,
+        statuses: dict[UUID, StreamStatus],
+        recordings: dict[UUID, CameraRecording],
+        disks: list[DiskReport],
+    ) -> dict[str, Any]:
         counters = self._poster.counters
         cameras = []
         for camera_id, status in statuses.items():
@@ -154,6 +198,8 @@ class MediaWorker:
             fields = status.to_json(
                 frames_analysed=counted.frames_analysed, frames_dropped=counted.frames_dropped
             )
+            recording = recordings.get(camera_id, CameraRecording("off"))
+            fields["recording"] = recording.to_json()
             cameras.append({"camera_id": str(camera_id), **fields})
         return {
             "pid": os.getpid(),
@@ -168,6 +214,7 @@ class MediaWorker:
             },
             "detector": self._detector_report(),
             "cameras": cameras,
+            "disks": [asdict(disk) for disk in disks],
         }
 
     def _detector_report(self) -> dict[str, Any] | None:
@@ -182,6 +229,7 @@ class MediaWorker:
         for camera_id in self._assigned.keys() - wanted.keys():
             self._host.remove(camera_id)
         self._runtime.apply(wanted.values())
+        self._recordings.apply(wanted.values())
         for camera in wanted.values():
             before = self._assigned.get(camera.id)
             if before is None or _pipeline_key(before) != _pipeline_key(camera):

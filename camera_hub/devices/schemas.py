@@ -284,6 +284,35 @@ class CameraOut(CameraFactsOut):
     warnings: list[WarningOut] = []
 
 
+class RecordingStatus(BaseModel):
+    """How a camera's recording is doing; `bytes` since its worker began with it.
+
+    `reason` of `waiting`: `schedule`, `event` or `starting`; of `failing`: `no_video`, `no_disk`,
+    `disk_slow` (parts were left out lately), `masks` (masked pictures cannot be made).
+    """
+
+    state: Literal["off", "recording", "waiting", "failing"]
+    reason: Annotated[str, StringConstraints(max_length=40), Printable] = ""
+    disk: Annotated[str, StringConstraints(max_length=40), Printable] = ""
+    bytes: Count = 0
+    last_segment_at: AwareDatetime | None = None
+
+
+class ReportedDisk(BaseModel):
+    """A disk as a worker finds it. `total`, `used`, `free`: bytes of its file system.
+
+    `recorded`: bytes of recordings, counted only where the disk has a quota.
+    """
+
+    name: Annotated[str, StringConstraints(max_length=40), Printable]
+    state: Literal["ok", "full", "read_only", "gone", "hanging", "failed"]
+    reason: Cleaned = ""
+    total: Count = 0
+    used: Count = 0
+    free: Count = 0
+    recorded: Count | None = None
+
+
 class ReportedStatus(StatusOut):
     """A camera's status as its worker reports it; the reason may quote the camera."""
 
@@ -291,6 +320,7 @@ class ReportedStatus(StatusOut):
 
     reason: Cleaned
     camera_id: UUID
+    recording: RecordingStatus | None = None
 
 
 class SignalCounters(BaseModel):
@@ -320,6 +350,7 @@ class HeartbeatIn(BaseModel):
     signals: SignalCounters = SignalCounters()
     detector: DetectorReport | None = None
     cameras: list[ReportedStatus] = Field(default=[], max_length=10_000)
+    disks: list[ReportedDisk] = Field(default=[], max_length=64)
 
 
 class AssignedStream(BaseModel):
@@ -331,7 +362,10 @@ class AssignedStream(BaseModel):
 
 
 class AssignedCameraOut(BaseModel):
-    """A camera that this worker is to read; `zones` as in `GET /cameras/{id}/zones`."""
+    """A camera that this worker is to read; `zones` as in `GET /cameras/{id}/zones`.
+
+    `recording`: see `camera_hub/recording/plans.py`.
+    """
 
     id: UUID
     name: str
@@ -347,7 +381,11 @@ class AssignedCameraOut(BaseModel):
 
 
 class HeartbeatOut(BaseModel):
-    """`cameras` is null when nothing changed since the `revision` that the worker named."""
+    """`cameras` is null when nothing changed since the `revision` that the worker named.
+
+    `moving` are those of the worker's cameras that say themselves that something moves.
+    """
 
     revision: str
     cameras: list[AssignedCameraOut] | None
+    moving: list[UUID] = []

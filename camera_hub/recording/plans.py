@@ -3,8 +3,9 @@
 On the wire and in the camera's row: `{mode, role, schedule: [{days, from, to}], pre_s, post_s}`,
 with `until` (an instant) added in an assignment while the hub has a reason of its own. `days` are
 `mon` … `sun`, `from` and `to` are `HH:MM`; a window whose end is not after its start runs past
-midnight. Hours are read on the wall clock of the site: where the clock is put back, an hour that
-is shown twice counts twice; where it is put forward, a window inside the missing hour never runs.
+midnight. What people may set is in `camera_hub/devices/recording_plan.py`. Hours are read on the
+wall clock of the site: where the clock is put back, an hour that is shown twice counts twice;
+where it is put forward, a window inside the missing hour never runs.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from camera_hub.streams.types import StreamRole
 Mode = Literal["off", "always", "schedule", "event"]
 Cause = Literal["always", "schedule", "event"]
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-PRE_S = 5.0
-POST_S = 10.0
+PRE_S = 10.0
+POST_S = 30.0
 LONGEST_PRE_S = 60.0
 LONGEST_POST_S = 600.0
 

@@ -80,7 +80,7 @@ class SegmentWriter:
 
     @property
     def written(self) -> int:
-        """Bytes so far."""
+        """Bytes up to the last part."""
         return self._written
 
     @property
@@ -124,11 +124,16 @@ class SegmentWriter:
         self._note(len(data), times, wall_us, keyframes)
         return data
 
+    def forget_last(self) -> None:
+        """Take the last part back: it could not be written."""
+        part = self._parts.pop()
+        self._written = part.offset
+        while self._keyframes and self._keyframes[-1].offset > part.offset:
+            self._keyframes.pop()
+
     def finish(self, *, motion: str = "", lost: int = 0) -> bytes:
         """Return what ends the file; `motion` and `lost` as in `Scan`."""
-        data = closing(self._parts, self._keyframes, motion=motion, lost=lost)
-        self._written += len(data)
-        return data
+        return closing(self._parts, self._keyframes, motion=motion, lost=lost)
 
     def _moof(self, decode_time: int, run: list[int], samples: int) -> bytes:
         self._sequence += 1
