@@ -1,7 +1,6 @@
 """Waiting for a wake-up with a poll underneath, so that a lost wake-up costs a second at most."""
 
 import asyncio
-from contextlib import suppress
 
 from core.clock import Clock
 
@@ -27,9 +26,8 @@ async def wait(
     finally:
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        # Not one by one with their end passed over: whoever ends this loop now would be too.
+        await asyncio.gather(*tasks, return_exceptions=True)
     if event.is_set():
         await asyncio.sleep(breath_s)
     event.clear()
