@@ -5,13 +5,14 @@ the load generator needs, then serves until SIGTERM. With TIMERS > 0 it first pu
 timers into the store, of which some come due soon after the start.
 """
 
-import asyncio
 import json
 import socket
 import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+import uvloop
 
 from access.policy.types import Role, RoleBinding
 from api.app import make_server
@@ -121,4 +122,5 @@ async def main(url: str, data_dir: Path, port: int, timers: int) -> None:
 
 if __name__ == "__main__":
     configure_logging("info")
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))
+    # The event loop of `app/process.py`.
+    uvloop.run(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))
