@@ -24,6 +24,7 @@ from api import (
     answers,
     areas,
     asyncapi,
+    camera_devices,
     cameras,
     console,
     contact_points,
@@ -54,11 +55,15 @@ from api import (
     oidc,
     own_account,
     playbacks,
+    ptz,
     purposes,
+    recording_watch,
+    recordings,
     seals,
     segments,
     sessions,
     signals,
+    storage,
     system,
     tokens,
     transparency,
@@ -68,6 +73,7 @@ from api import (
     workers,
 )
 from api.alarm_doors import alarm_loops
+from api.camera_events import CameraEvents
 from api.connections import MAX_HEAD, make_protocol
 from api.door import check_routes
 from api.hub import Hub
@@ -100,6 +106,8 @@ ROUTERS = (
     exports.router,
     system.router,
     cameras.router,
+    camera_devices.router,
+    ptz.router,
     live.router,
     playbacks.router,
     masks.router,
@@ -123,6 +131,8 @@ ROUTERS = (
     dispatch.router,
     workers.router,
     segments.router,
+    recordings.router,
+    storage.router,
     signals.router,
     incidents.router,
     incident_steps.router,
@@ -223,8 +233,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with (
         hub.governance.running(),
         _beside(hub, "lost-workers", lambda: lost_workers.watch_for_lost_workers(hub)),
+        _beside(hub, "camera-events", lambda: CameraEvents(hub).run()),
         _signing_ledger(hub),
         _beside(hub, "playbacks", lambda: playbacks.guard_playbacks(hub)),
+        _beside(hub, "recordings", lambda: recording_watch.watch_recordings(hub)),
+        _beside(hub, "recordings-check", lambda: recording_watch.check_recordings(hub)),
         _beside(hub, "exports", lambda: exports.build_exports(hub)),
         _beside(hub, "residents", lambda: digests.watch_residents(hub)),
         _beside(hub, "webhooks", hub.webhook_sender.run),

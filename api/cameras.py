@@ -98,7 +98,7 @@ async def _visible(
     return camera, grants
 
 
-async def _tell(hub: Hub, session: AsyncSession, camera: Camera, *left: str) -> None:
+async def tell(hub: Hub, session: AsyncSession, camera: Camera, *left: str) -> None:
     """Tell those who may see the camera, and those of an area that it has left."""
     for area in dict.fromkeys((camera.area, *left)):
         await outbox.append(
@@ -171,7 +171,7 @@ async def create_camera(
         await check_area(session, body.area)
         camera = await hub.devices.add(session, body, found)
         await hub.places.check(session, camera, body)
-        await _tell(hub, session, camera)
+        await tell(hub, session, camera)
         await hub.places.note(session, "camera.created", actor, camera)
     return _changed(hub, actor, camera)
 
@@ -227,7 +227,7 @@ async def update_camera(
             await check_area(session, body.area)
         await hub.devices.change(session, camera, body, found)
         await hub.places.check(session, camera, body, place)
-        await _tell(hub, session, camera, left)
+        await tell(hub, session, camera, left)
         await hub.places.note(session, "camera.changed", actor, camera, facts)
         if camera.address != address:
             # That it looks elsewhere now, not where: an address may say whose flat it is in.
@@ -264,7 +264,7 @@ async def delete_camera(
         camera = await visible(hub, session, actor, camera_id, "camera.delete")
         lives_there = camera.place_kind == "home" and camera.household_id in actor.households
         await hub.devices.delete(session, camera, given_up=lives_there)
-        await _tell(hub, session, camera)
+        await tell(hub, session, camera)
         await hub.consent.end_of_camera(session, actor, camera_id)
         await hub.places.note(session, "camera.deleted", actor, camera)
     return Response(status_code=204)
@@ -293,7 +293,7 @@ async def replace_camera_zones(
         camera = await visible(hub, session, actor, camera_id)
         require(hub, actor, "zone.write", _zone_of(camera))
         zones = await replace_zones(session, hub.clock, camera_id, body)
-        await _tell(hub, session, camera)
+        await tell(hub, session, camera)
         await hub.ledger.append(
             session,
             "camera.zones_changed",

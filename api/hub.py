@@ -31,9 +31,11 @@ from api.links import LinkThrottle
 from api.noticeboard import Noticeboard
 from api.playback_guard import PlaybackGuard
 from api.signal_cameras import camera_facts
+from api.storage_checks import StorageChecks
 from camera_hub.devices import homes
 from camera_hub.devices.facts import Places
 from camera_hub.devices.probing import Prober
+from camera_hub.devices.remote import Remote
 from camera_hub.devices.service import Devices
 from camera_hub.live.hub import LiveHub
 from camera_hub.recording.index.service import Recordings
@@ -88,6 +90,7 @@ class Hub:
     places: Places
     live: LiveHub
     redactor: StillRedactor
+    remote: Remote = field(init=False)
     recordings: Recordings
     token_lookup: TokenLookup = field(init=False)
     guards: Guards = field(init=False)
@@ -95,6 +98,7 @@ class Hub:
     alarm_devices: AlarmDevices = field(init=False)
     exports: Exports = field(init=False)
     verifications: Verifications = field(default_factory=Verifications)
+    storage_checks: StorageChecks = field(default_factory=StorageChecks)
     governance: Governance = field(init=False)
     outbound: Outbound = field(init=False)
     own_ways: OwnWays = field(init=False)
@@ -116,9 +120,11 @@ class Hub:
     def __post_init__(self) -> None:
         self.token_lookup = TokenLookup(self.database, self.tokens)
         self.guards = Guards(self.live)
+        self.remote = Remote(self.clock, self.devices.prober.reach)
         self.playbacks = Playbacks(self.clock, self.recordings)
         self.playback_guard = PlaybackGuard(self.database, self.playbacks, self.views)
         self.thumbnails = Thumbnails(self.settings.data_dir / "cache" / "thumbnails")
+        self.recordings.sweeper.forget.append(self.thumbnails.forget)
         self.signer = Signer(self.database, self.clock, self.ledger, self.settings.ledger_dir)
         self.alarm_devices = AlarmDevices(self.clock, self.secrets, self.tokens, self.ledger)
         self.exports = Exports(self.clock, self.ledger, self.settings.exports_dir)
@@ -182,7 +188,9 @@ class Hub:
     async def close(self) -> None:
         """End the live views and let go of the database; call it once, after the last request."""
         self.closing.set()
+        await self.remote.close()
         await self.verifications.close()
+        await self.storage_checks.close()
         await self.live.close()
         await self.guards.close()
         await asyncio.to_thread(self.redactor.close)
@@ -221,10 +229,11 @@ def build_hub(settings: Settings, clock: Clock) -> Hub:
     async def address_of(camera_id: UUID) -> str | None:
         return devices.board.address(camera_id)
 
+    database = Database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s)
     return Hub(
         settings=settings,
         clock=clock,
-        database=Database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s),
+        database=database,
         secrets=secrets,
         ledger=ledger,
         policy=Policy.load(policy_file(settings)),
@@ -247,7 +256,7 @@ def build_hub(settings: Settings, clock: Clock) -> Hub:
             clock,
             people_suffice=settings.analytics.redact_people_only,
         ),
-        recordings=Recordings(clock, settings),
+        recordings=Recordings(database, clock, settings, law=law, ledger=ledger),
     )
 
 

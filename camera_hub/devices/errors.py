@@ -49,6 +49,19 @@ class CameraRefusedError(CameraError):
     code = "camera-refused"
 
 
+class NoPtzError(CameraError):
+    """The camera cannot be turned (409)."""
+
+    status = 409
+    code = "no-ptz"
+
+
+class StopFailedError(CameraError):
+    """The camera was told to stop turning and has not said that it does."""
+
+    code = "ptz-stop-failed"
+
+
 def slow_camera(place: str, seconds: float) -> CameraTimeoutError:
     """Return the error of a camera at `place` that did not finish within `seconds`."""
     return CameraTimeoutError(
