@@ -76,7 +76,7 @@ def write_segment(
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data)
     return SegmentIn(
-        id=segment_id, camera_id=camera_id, role=role,  # type: ignore[arg-type]
+        id=segment_id, camera_id=camera_id, role=role,
         started_at=started_at, ends_at=from_microseconds(wall(len(packets))), bytes=len(data),
         sha256=sha256(data).hexdigest(), disk=disk_name, path=path, sequence=sequence,
         codec=init.codec, width=width, height=height,

@@ -1,6 +1,6 @@
 """Playback on the wire."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from camera_hub.streams.painting import Rendition
 LONGEST = timedelta(days=32)
 """The longest span that one playback may cover."""
 MOST_CAMERAS = 4
+_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 
@@ -31,8 +32,10 @@ class PlaybackCreate(BaseModel):
 
     @model_validator(mode="after")
     def _coherent(self) -> "PlaybackCreate":
-        if not self.from_at < self.to_at <= self.from_at + LONGEST:
+        if not timedelta(0) < self.to_at - self.from_at <= LONGEST:
             raise ValueError(f"to must lie after from, at most {LONGEST.days} days")
+        if not _FIRST <= self.from_at < self.to_at <= _LAST:
+            raise ValueError("from and to lie between the years 2000 and 2200")
         if len(set(self.camera_ids)) < len(self.camera_ids):
             raise ValueError("a camera is named twice")
         return self

@@ -212,13 +212,14 @@ def camera_of(row: Playback, camera_id: UUID) -> dict[str, object]:
     )
 
 
-def check_within(row: Playback, start: datetime, end: datetime) -> None:
-    """Refuse a span that was not asked for when the playback began.
+def check_within(row: Playback, start: datetime, end: datetime | None = None) -> None:
+    """Refuse a span, or a moment, that was not asked for when the playback began.
 
     Raises:
         InvalidInputError: `outside-playback`.
     """
-    if not row.from_at <= start < end <= row.to_at:
+    until = row.to_at if end is None else end
+    if not row.from_at <= start < until <= row.to_at:
         raise InvalidInputError(
             "The span does not lie within that of the playback.",
             remedy="Open the recordings again for the span that is needed.",
