@@ -30,12 +30,15 @@ FaultKind = Literal[
     "camera.low_rate",
     "camera.not_recording",
     "storage.disk_failed",
+    "storage.full",
+    "storage.full-soon",
+    "storage.lost",
     "process.failed",
     "spool.trouble",
 ]
 """What can fail."""
 
-StorageFault = Literal["storage.full", "storage.full-soon", "storage.trouble"]
+StorageFault = Literal["storage.full", "storage.full-soon", "storage.lost"]
 TYPE_PREFIX = "org.camerahub."
 
 

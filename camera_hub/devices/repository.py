@@ -49,6 +49,12 @@ async def page(
     return list(await session.scalars(query))
 
 
+async def ids_in_scope(session: AsyncSession, scope: CameraScope) -> set[UUID]:
+    """Return the ids of all cameras of `scope`."""
+    query = select(Camera.id).where(Camera.deleted_at.is_(None), in_scope(COLUMNS, scope))
+    return set(await session.scalars(query))
+
+
 async def named(session: AsyncSession, name: str, scope: CameraScope) -> list[Camera]:
     """Return the cameras of `scope` with this id or name."""
     try:

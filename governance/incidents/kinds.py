@@ -16,6 +16,9 @@ KINDS = {
     "org.camerahub.camera.low_rate": "camera_low_rate",
     "org.camerahub.camera.not_recording": "camera_not_recording",
     "org.camerahub.storage.disk_failed": "disk_failed",
+    "org.camerahub.storage.full": "storage_full",
+    "org.camerahub.storage.full-soon": "storage_full_soon",
+    "org.camerahub.storage.lost": "footage_lost",
     "org.camerahub.process.failed": "process_failed",
     "org.camerahub.spool.trouble": "spool_trouble",
     "org.camerahub.device.silent": "device_silent",
@@ -69,6 +72,9 @@ ALARMS: dict[str, dict[str, str]] = {
 
 RECOVERING = CAMERA_FAULTS | {
     "disk_failed",
+    "storage_full",
+    "storage_full_soon",
+    "footage_lost",
     "process_failed",
     "spool_trouble",
     "device_silent",

@@ -19,6 +19,7 @@ from access.seals.models import Seal
 from api.door import COOKIE, CSRF_HEADER
 from api.hub import Hub
 from camera_hub.devices.models import Camera
+from camera_hub.recording.index.models import RecordingLock
 from core.ids import new_id
 from governance.alarms.models import AlarmDevice
 from governance.areas.models import Area, Department
@@ -151,6 +152,17 @@ async def make_things(
             requested_at=hub.clock.now(),
         )
         session.add(seal)
+        lock = RecordingLock(
+            id=new_id(),
+            camera_id=camera.id,
+            from_at=hub.clock.now() - timedelta(hours=1),
+            to_at=hub.clock.now(),
+            reason="A theft.",
+            requested_by=account_id,
+            created_at=hub.clock.now(),
+            expires_at=hub.clock.now() + timedelta(days=7),
+        )
+        session.add(lock)
         export = _export(hub, camera, incident, account_id)
         picture = await _picture(hub, session, incident)
         device = _device(hub, household)
@@ -177,6 +189,7 @@ async def make_things(
             "attachment_id": picture.id,
             "seal_id": seal.id,
             "export_id": export.id,
+            "lock_id": lock.id,
             **standing_by,
             "device_id": device.id,
         }

@@ -27,6 +27,7 @@ AREAS = "duty_staff operator supervisor patrol department auditor administrator"
 SETS_DUTY = "supervisor administrator"
 DISPATCH = "duty_staff supervisor auditor administrator"
 PLAYS_BACK = "duty_staff operator supervisor household"
+LISTS_RECORDINGS = "duty_staff operator supervisor"
 NOBODY = "00000000-0000-7000-8000-000000000000"
 
 # Consent. Whoever configures or audits gets no picture, whatever a household gives them.
@@ -263,6 +264,46 @@ TABLE = [
     ),
     Row("POST", "/api/v1/exports/{export_id}/withdraw", "supervisor", things=True, body={}),
     Row("GET", "/api/v1/exports/{export_id}/file", "", things=True),
+    # What is recorded, what is kept under lock, and the disks.
+    Row(
+        "GET",
+        "/api/v1/cameras/{camera_id}/recordings?from=2026-01-01T07:00:00Z&to=2026-01-01T08:00:00Z",
+        LISTS_RECORDINGS,
+        things=True,
+        home="household",
+    ),
+    Row(
+        "GET",
+        "/api/v1/cameras/{camera_id}/recordings/days?month=2026-01",
+        LISTS_RECORDINGS,
+        things=True,
+        home="household",
+    ),
+    Row("GET", "/api/v1/recordings/locks", f"{LISTS_RECORDINGS} household"),
+    Row(
+        "POST",
+        "/api/v1/recordings/locks",
+        LISTS_RECORDINGS,
+        things=True,
+        body={
+            "camera_id": "{camera_id}",
+            "from": "2026-01-01T07:00:00Z",
+            "to": "2026-01-01T07:10:00Z",
+            "reason": "A theft.",
+            "expires_at": "2026-01-08T08:00:00Z",
+        },
+        home="household",
+    ),
+    Row(
+        "DELETE",
+        "/api/v1/recordings/locks/{lock_id}",
+        "supervisor",
+        things=True,
+        home="household",
+    ),
+    Row("GET", "/api/v1/storage", "supervisor auditor administrator"),
+    Row("POST", "/api/v1/storage/checks", "administrator", body={}),
+    Row("GET", "/api/v1/storage/checks/{check_id}", "administrator"),
     # Recordings played back: a playback belongs to one sign-in, and to nobody by a role.
     Row(
         "POST",

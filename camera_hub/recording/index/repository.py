@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -75,3 +75,125 @@ async def segments(
         query = query.where(Segment.role == role)
     query = query.order_by(Segment.started_at, Segment.role, Segment.sequence)
     return [SegmentRow(*row) for row in await session.execute(query)]
+
+
+async def times(
+    session: AsyncSession, camera_id: UUID, start: datetime, end: datetime, role: str | None
+) -> Sequence[Any]:
+    """Return (started_at, ends_at, cause, motion) of what overlaps [start, end), by start."""
+    query = select(Segment.started_at, Segment.ends_at, Segment.cause, Segment.motion).where(
+        covering(camera_id, start, end)
+    )
+    if role is not None:
+        query = query.where(Segment.role == role)
+    return (await session.execute(query.order_by(Segment.started_at))).all()
+
+
+async def recorded_between(
+    session: AsyncSession, camera_id: UUID, start: datetime, end: datetime
+) -> tuple[float, int]:
+    """Return seconds and bytes of the segments that began in [start, end)."""
+    if session.get_bind().dialect.name == "postgresql":
+        length: ColumnElement[Any] = func.extract("epoch", Segment.ends_at - Segment.started_at)
+    else:
+        length = (func.julianday(Segment.ends_at) - func.julianday(Segment.started_at)) * 86400.0
+    query = select(func.sum(length), func.sum(Segment.bytes)).where(
+        Segment.camera_id == camera_id,
+        Segment.started_at >= start,
+        Segment.started_at < end,
+        ~Segment.deleting,
+    )
+    seconds, size = (await session.execute(query)).one()
+    return float(seconds or 0.0), int(size or 0)
+
+
+async def oldest(session: AsyncSession, camera_id: UUID) -> datetime | None:
+    """Return when the oldest recording of a camera begins."""
+    query = (
+        select(Segment.started_at)
+        .where(Segment.camera_id == camera_id, ~Segment.deleting)
+        .order_by(Segment.started_at)
+        .limit(1)
+    )
+    return await session.scalar(query)
+
+
+async def oldest_on(session: AsyncSession, disk: str) -> datetime | None:
+    """Return when the oldest recording on a disk begins."""
+    query = select(func.min(Segment.started_at)).where(Segment.disk == disk)
+    return await session.scalar(query)
+
+
+async def totals(session: AsyncSession) -> dict[tuple[UUID, str], tuple[int, int]]:
+    """Return bytes and number of segments of each camera on each disk: reads all of the index."""
+    query = select(Segment.camera_id, Segment.disk, func.sum(Segment.bytes), func.count()).group_by(
+        Segment.camera_id, Segment.disk
+    )
+    return {
+        (camera_id, disk): (int(size), int(count))
+        for camera_id, disk, size, count in await session.execute(query)
+    }
+
+
+async def rates(
+    session: AsyncSession, disk: str, since: datetime
+) -> dict[UUID, tuple[int, datetime]]:
+    """Return for each camera that recorded on `disk` since then: its bytes, and the first start."""
+    query = (
+        select(Segment.camera_id, func.sum(Segment.bytes), func.min(Segment.started_at))
+        .where(Segment.disk == disk, Segment.started_at >= since)
+        .group_by(Segment.camera_id)
+    )
+    found = {}
+    for camera_id, size, first in await session.execute(query):
+        found[camera_id] = (int(size), first)
+    return found
+
+
+async def remove(session: AsyncSession, ids: Collection[UUID]) -> set[UUID]:
+    """Remove rows whose files are not there any more; return those that were removed."""
+    result = await session.execute(
+        delete(Segment)
+        .where(Segment.id.in_(ids), ~Segment.deleting)
+        .returning(Segment.id)
+        .execution_options(synchronize_session=False)
+    )
+    return set(result.scalars())
+
+
+async def at_paths(session: AsyncSession, disk: str, paths: Collection[str]) -> set[str]:
+    """Return those of `paths` of a disk that the index knows, marked ones too."""
+    query = select(Segment.path).where(Segment.disk == disk, Segment.path.in_(paths))
+    return set(await session.scalars(query))
+
+
+async def begun_between(
+    session: AsyncSession, camera_id: UUID, start: datetime, end: datetime
+) -> list[SegmentRow]:
+    """Return all rows of a camera that begin in [start, end), marked ones too."""
+    query = _rows().where(
+        Segment.camera_id == camera_id, Segment.started_at >= start, Segment.started_at < end
+    )
+    return [SegmentRow(*row) for row in await session.execute(query.order_by(Segment.started_at))]
+
+
+async def reach(session: AsyncSession, camera_id: UUID) -> tuple[datetime, datetime] | None:
+    """Return when the first and the last recording of a camera begin."""
+    query = select(Segment.started_at).where(Segment.camera_id == camera_id).limit(1)
+    first = await session.scalar(query.order_by(Segment.started_at))
+    last = await session.scalar(query.order_by(Segment.started_at.desc()))
+    return None if first is None or last is None else (first, last)
+
+
+async def bytes_between(
+    session: AsyncSession, camera_id: UUID, spans: Sequence[tuple[datetime, datetime]]
+) -> dict[str, int]:
+    """Return by disk the bytes of what overlaps any of `spans`; the spans do not overlap."""
+    found: dict[str, dict[UUID, int]] = {}
+    for start, end in spans:
+        query = select(Segment.id, Segment.disk, Segment.bytes).where(
+            covering(camera_id, start, end)
+        )
+        for segment_id, disk, size in await session.execute(query):
+            found.setdefault(disk, {})[segment_id] = size
+    return {disk: sum(sizes.values()) for disk, sizes in found.items()}
