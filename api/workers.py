@@ -37,7 +37,11 @@ async def worker_heartbeat(
     async with hub.database.read() as session:
         zones = await _zones(session)
         revision, cameras = await hub.devices.assignment(session, name, zones)
-    return HeartbeatOut(revision=revision, cameras=None if revision == body.revision else cameras)
+    return HeartbeatOut(
+        revision=revision,
+        cameras=None if revision == body.revision else cameras,
+        moving=hub.devices.motions.among({camera.id for camera in cameras}),
+    )
 
 
 async def _zones(session: AsyncSession) -> dict[UUID, list[dict[str, Any]]]:

@@ -12,6 +12,7 @@ from camera_hub.devices import repository
 from camera_hub.devices.assignment import assigned, revision_of, worker_for
 from camera_hub.devices.board import Board
 from camera_hub.devices.models import Camera, CameraStatus, MediaWorker
+from camera_hub.devices.motions import Motions
 from camera_hub.devices.schemas import AssignedCameraOut, HeartbeatIn, ReportedStatus, StatusOut
 from camera_hub.streams.types import ReasonCode, StreamState
 from core.clock import Clock
@@ -37,6 +38,7 @@ class Readings:
         self._clock = clock
         self._secrets = secrets
         self.board = Board(clock)
+        self.motions = Motions(clock)
         self._written: dict[str, float] = {}
 
     def password_of(self, camera: Camera) -> str:

@@ -52,6 +52,11 @@ class Subscription:
     waiting: deque[Message] = field(default_factory=lambda: deque(maxlen=_MOST_KEPT))
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def lose(self) -> None:
+        """End; who waits is answered with a fault."""
+        self.until = 0.0
+        self.news.set()
+
 
 class EventSource:
     """What happens at a device. Tests call `motion`, `tamper`, `digital_input` or `push`.
@@ -114,8 +119,7 @@ class EventSource:
         waiting = list(self._subscriptions.values())
         self._subscriptions.clear()
         for one in waiting:
-            one.until = 0.0
-            one.news.set()
+            one.lose()
 
     # The service
 
@@ -148,6 +152,7 @@ class EventSource:
         if operation == "Unsubscribe":
             self.ended += 1
             del self._subscriptions[name]
+            one.lose()
             return xml.envelope("<wsnt:UnsubscribeResponse/>")
         raise xml.unsupported(operation)
 
