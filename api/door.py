@@ -177,7 +177,7 @@ async def actor_now(hub: Hub, actor: Actor) -> Actor | None:
     fall silent because nobody touched it.
     """
     if actor.kind == "account" and actor.session_id is not None:
-        async with hub.database.read() as session:
+        async with hub.database.read(short=True) as session:
             found = await hub.sessions.live(session, actor.session_id)
             if found is None or hub.accounts.may_only(found[1]) is not None:
                 return None
@@ -185,7 +185,7 @@ async def actor_now(hub: Hub, actor: Actor) -> Actor | None:
         await _touch_session(hub, found[0])
         return now
     if actor.kind == "service" and actor.id is not None:
-        async with hub.database.read() as session:
+        async with hub.database.read(short=True) as session:
             token = await hub.tokens.live(session, actor.id)
         return None if token is None else token_actor(token)
     return None
@@ -213,7 +213,7 @@ async def authenticate(hub: Hub, connection: HTTPConnection) -> Actor:
     token = connection.cookies.get(session_cookie(hub.settings.server))
     if not token:
         return ANONYMOUS
-    async with hub.database.read() as session:
+    async with hub.database.read(short=True) as session:
         found = await hub.sessions.resolve(session, token)
         if found is not None:
             actor = await with_households(session, hub.accounts.actor(found[1], found[0].id))
@@ -232,7 +232,7 @@ async def _touch_session(hub: Hub, row: Session) -> None:
     if not hub.sessions.needs_touch(row):
         return
     try:
-        async with hub.database.transaction() as session:
+        async with hub.database.transaction(short=True) as session:
             await hub.sessions.touch(session, row.id)
     except DBAPIError as error:
         if explain(error) is None:
