@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -40,7 +41,8 @@ def make_footage(path: Path) -> None:
     encoder = av.CodecContext.create("libx264", "w")
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-    encoder.framerate, encoder.bit_rate = FPS, KBPS * 1000
+    encoder.framerate = Fraction(FPS)
+    encoder.bit_rate = KBPS * 1000
     encoder.time_base = 1 / encoder.framerate
     encoder.gop_size = GOP
     options = f"keyint={GOP}:min-keyint={GOP}:scenecut=0:repeat-headers=1:bframes=0:vbv-bufsize=700"
@@ -89,7 +91,7 @@ def served(cameras: int) -> Iterator[list[str]]:
 class LibraryReader(StreamReader):
     """A reader that goes through the media library whatever the stream."""
 
-    def _library_transport(self, source: StreamSource) -> Transport | None:
+    def _library_transport(self, source: StreamSource) -> Transport | None:  # noqa: ARG002 - overrides
         return "tcp"
 
 

@@ -49,8 +49,7 @@ class Depacketizer:
             self._sets.setdefault(nal_type(self.codec, unit), {})[unit] = None
         self._inside: dict[int, dict[bytes, None]] = {}
         self._parts: list[bytes] = []
-        self._size = 0
-        self._slices = 0
+        self._size = self._slices = self._fragment_at = 0
         self._ticks = 0
         self._last_ticks: int | None = None
         self._keyframe = self._damaged = self._fragment = False
@@ -77,8 +76,8 @@ class Depacketizer:
         if self._slices:
             self._damaged = True
         elif self._fragment:
-            # A parameter set or message broke off: what remains of it is taken out again.
-            self._parts.clear()
+            # A parameter set or message broke off: what there is of it is taken out again.
+            del self._parts[self._fragment_at :]
         self._fragment = False
 
     def _slice(self, *, first: bool) -> None:
@@ -185,20 +184,22 @@ class H264(Depacketizer):
             self._damaged = self._damaged or self._slices > 0
             return
         header = data[start + 1]
+        kind = header & 0x1F
         if header & 0x80:
-            kind = header & 0x1F
             if self._fragment:
                 self._damaged = True
             self._fragment = True
+            self._fragment_at = len(self._parts)
             if kind in _SLICES:
                 self._keyframe = self._keyframe or kind == 5
                 self._slice(first=data[start + 2] >= 0x80)
             self._parts.append(START_CODE)
             self._parts.append(_BYTE[data[start] & 0xE0 | kind])
         elif not self._fragment:
-            # Its beginning is lost; without a slice yet, this was the picture's first.
-            self._slices = max(1, self._slices)
-            self._damaged = True
+            # Its beginning is lost. Without a message the picture is whole all the same.
+            if kind in _SLICES:
+                self._slices = max(1, self._slices)
+                self._damaged = True
             return
         self._parts.append(data[start + 2 : end])
         self._grow(end - start - 2)
@@ -247,19 +248,21 @@ class H265(Depacketizer):
             self._damaged = self._damaged or self._slices > 0
             return
         header = data[start + 2]
+        kind = header & 0x3F
         if header & 0x80:
-            kind = header & 0x3F
             if self._fragment:
                 self._damaged = True
             self._fragment = True
+            self._fragment_at = len(self._parts)
             if kind < 10 or 16 <= kind <= 21:
                 self._keyframe = self._keyframe or kind >= 16
                 self._slice(first=data[start + 3] >= 0x80)
             self._parts.append(START_CODE)
             self._parts.append(bytes((data[start] & 0x81 | kind << 1, data[start + 1])))
         elif not self._fragment:
-            self._slices = max(1, self._slices)
-            self._damaged = True
+            if kind < 10 or 16 <= kind <= 21:
+                self._slices = max(1, self._slices)
+                self._damaged = True
             return
         self._parts.append(data[start + 3 : end])
         self._grow(end - start - 3)
