@@ -119,23 +119,26 @@ class LockCreate(_Wire):
     expires_at: AwareDatetime
 
 
-From = Annotated[AwareDatetime, Query(alias="from")]
-To = Annotated[AwareDatetime, Query(alias="to")]
+From = Annotated[
+    AwareDatetime | None, Query(alias="from", description="A day before `to` if left out")
+]
+To = Annotated[AwareDatetime | None, Query(alias="to", description="Now if left out")]
 
 
 @router.get("/cameras/{camera_id}/recordings")
 async def read_recordings(
     camera_id: UUID,
-    start: From,
-    end: To,
     hub: HubDep,
     actor: Annotated[Actor, permit("recording.list")],
+    start: From = None,
+    end: To = None,
 ) -> RecordingsOut:
     """Return what is recorded of a camera between two moments (at most 32 days), and what is not.
 
     Incidents are named that the caller may read. No picture leaves here, and no view is recorded.
     """
-    start, end = _between(start, end)
+    until = end or hub.clock.now()
+    start, end = _between(start or until - timedelta(days=1), until)
     async with hub.database.read() as session:
         camera = await camera_to_look_at(session, camera_id)
         await may_look(hub, session, actor, camera, "recording.list")
@@ -167,16 +170,21 @@ async def read_recordings(
 @router.get("/cameras/{camera_id}/recordings/days")
 async def read_recording_days(
     camera_id: UUID,
-    month: Annotated[str, Query(pattern=r"^2\d{3}-(0[1-9]|1[0-2])$", description="YYYY-MM")],
     hub: HubDep,
     actor: Annotated[Actor, permit("recording.list")],
+    month: Annotated[
+        str,
+        Query(pattern=r"^(2\d{3}-(0[1-9]|1[0-2]))?$", description="YYYY-MM; this one if left out"),
+    ] = "",
 ) -> list[DayOut]:
     """Return the days of a month, in the site's time zone, of which something is recorded."""
+    zone = hub.settings.site.zone
+    month = month or f"{hub.clock.now().astimezone(zone):%Y-%m}"
     async with hub.database.read() as session:
         camera = await camera_to_look_at(session, camera_id)
         await may_look(hub, session, actor, camera, "recording.list")
         found = await hub.recordings.days(
-            session, camera_id, date.fromisoformat(f"{month}-01"), hub.settings.site.zone
+            session, camera_id, date.fromisoformat(f"{month}-01"), zone
         )
     return [DayOut.model_validate(one, from_attributes=True) for one in found]
 

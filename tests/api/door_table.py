@@ -27,7 +27,6 @@ AREAS = "duty_staff operator supervisor patrol department auditor administrator"
 SETS_DUTY = "supervisor administrator"
 DISPATCH = "duty_staff supervisor auditor administrator"
 PLAYS_BACK = "duty_staff operator supervisor household"
-LISTS_RECORDINGS = "duty_staff operator supervisor"
 NOBODY = "00000000-0000-7000-8000-000000000000"
 
 # Consent. Whoever configures or audits gets no picture, whatever a household gives them.
@@ -267,39 +266,38 @@ TABLE = [
     # What is recorded, what is kept under lock, and the disks.
     Row(
         "GET",
-        "/api/v1/cameras/{camera_id}/recordings?from=2026-01-01T07:00:00Z&to=2026-01-01T08:00:00Z",
-        LISTS_RECORDINGS,
+        "/api/v1/cameras/{camera_id}/recordings",
+        "operator supervisor",
         things=True,
+        shared="duty_staff supervisor",
         home="household",
     ),
     Row(
         "GET",
-        "/api/v1/cameras/{camera_id}/recordings/days?month=2026-01",
-        LISTS_RECORDINGS,
+        "/api/v1/cameras/{camera_id}/recordings/days",
+        "operator supervisor",
         things=True,
+        shared="duty_staff supervisor",
         home="household",
     ),
-    Row("GET", "/api/v1/recordings/locks", f"{LISTS_RECORDINGS} household"),
+    Row("GET", "/api/v1/recordings/locks", PLAYS_BACK),
     Row(
         "POST",
         "/api/v1/recordings/locks",
-        LISTS_RECORDINGS,
-        things=True,
+        PLAYS_BACK,
         body={
-            "camera_id": "{camera_id}",
+            "camera_id": NOBODY,
             "from": "2026-01-01T07:00:00Z",
             "to": "2026-01-01T07:10:00Z",
             "reason": "A theft.",
             "expires_at": "2026-01-08T08:00:00Z",
         },
-        home="household",
     ),
     Row(
         "DELETE",
         "/api/v1/recordings/locks/{lock_id}",
         "supervisor",
         things=True,
-        home="household",
     ),
     Row("GET", "/api/v1/storage", "supervisor auditor administrator"),
     Row("POST", "/api/v1/storage/checks", "administrator", body={}),
@@ -363,6 +361,15 @@ TABLE = [
         shared=ADMIN,
         home=f"{KEEPS_HOMES} household",
     ),
+    # Searching for cameras; nothing is added by it.
+    Row(
+        "POST",
+        "/api/v1/camera-discoveries",
+        ADMIN,
+        body={"multicast": False, "ranges": ["192.0.2.1/32"]},
+    ),
+    Row("GET", "/api/v1/camera-discoveries/{job_id}", ADMIN),
+    Row("DELETE", "/api/v1/camera-discoveries/{job_id}", ADMIN),
     # The camera's own settings.
     Row(
         "GET",
