@@ -19,7 +19,7 @@ from access.policy.types import ANONYMOUS, ORDINARY, Actor, Circumstances, Resou
 from access.sessions.models import Session
 from access.sessions.service import csrf_matches
 from access.tokens.service import actor_of as token_actor
-from api.hub import Hub, get_hub
+from api.hub import Hub, hub_of
 from api.store_problems import explain
 from core.errors import ForbiddenError, NotFoundError, UnauthenticatedError
 from core.metrics import counter
@@ -89,7 +89,7 @@ class _Permit:
         self.loopback = loopback
 
     async def __call__(self, connection: HTTPConnection) -> Actor:
-        hub = get_hub(connection)
+        hub = hub_of(connection)
         if self.loopback and _is_local(hub, connection):
             return Actor(kind="service", name="loopback", scopes=frozenset({self.action}))
         actor = await authenticate(hub, connection)

@@ -33,6 +33,7 @@ from api.playback_guard import PlaybackGuard
 from api.signal_cameras import camera_facts
 from api.storage_checks import StorageChecks
 from camera_hub.devices import homes
+from camera_hub.devices.discoveries import Discoveries
 from camera_hub.devices.facts import Places
 from camera_hub.devices.probing import Prober
 from camera_hub.devices.remote import Remote
@@ -91,6 +92,7 @@ class Hub:
     live: LiveHub
     redactor: StillRedactor
     remote: Remote = field(init=False)
+    discoveries: Discoveries = field(init=False)
     recordings: Recordings
     token_lookup: TokenLookup = field(init=False)
     guards: Guards = field(init=False)
@@ -121,6 +123,7 @@ class Hub:
         self.token_lookup = TokenLookup(self.database, self.tokens)
         self.guards = Guards(self.live)
         self.remote = Remote(self.clock, self.devices.prober.reach)
+        self.discoveries = Discoveries(self.clock, self.devices.prober.reach)
         self.playbacks = Playbacks(self.clock, self.recordings)
         self.playback_guard = PlaybackGuard(self.database, self.playbacks, self.views)
         self.thumbnails = Thumbnails(self.settings.data_dir / "cache" / "thumbnails")
@@ -188,6 +191,7 @@ class Hub:
     async def close(self) -> None:
         """End the live views and let go of the database; call it once, after the last request."""
         self.closing.set()
+        await self.discoveries.close()
         await self.remote.close()
         await self.verifications.close()
         await self.storage_checks.close()
@@ -260,11 +264,16 @@ def build_hub(settings: Settings, clock: Clock) -> Hub:
     )
 
 
-def get_hub(connection: HTTPConnection) -> Hub:
+def hub_of(connection: HTTPConnection) -> Hub:
     """Return the hub of the application that serves this connection."""
     hub = connection.app.state.hub
     assert isinstance(hub, Hub)
     return hub
+
+
+async def get_hub(connection: HTTPConnection) -> Hub:
+    """Return the same as a dependency: one that is not async would go through a thread."""
+    return hub_of(connection)
 
 
 HubDep = Annotated[Hub, Depends(get_hub)]

@@ -235,12 +235,15 @@ class Buttons:
                 raise
             self._door.refuse(error.code)
             return {"id": message.get("id"), "refused": error.code, "reason": error.message}
-        async with hub.database.read() as session:
-            assert pressed.receipt.incident_id is not None
-            incident = await incident_rows.by_id(session, pressed.receipt.incident_id)
+        number = pressed.opened
+        if not number:
+            async with hub.database.read() as session:
+                assert pressed.receipt.incident_id is not None
+                incident = await incident_rows.by_id(session, pressed.receipt.incident_id)
+            number = "" if incident is None else incident.number
         return {
             "id": pressed.id,
-            "incident": "" if incident is None else incident.number,
+            "incident": number,
             "received_at": pressed.receipt.received_at.isoformat(),
         }
 
