@@ -135,7 +135,10 @@ class OnvifDevice:
         """
         app = web.Application(client_max_size=1 << 20)
         app.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.0)
+        # Who hangs up is waited for no longer, neither by slow answers nor by long polls.
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=0.0, handler_cancellation=True
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, HOST, self.port, reuse_address=True).start()
         self.port = self._runner.addresses[0][1]
