@@ -195,6 +195,7 @@ class Disk:
         return since is not None and self._clock.monotonic() - since > HANGS_AFTER_S
 
     def _run(self) -> None:
+        self._do(None)
         while True:
             with self._wake:
                 if not self._jobs and not self._stopping:
@@ -202,17 +203,20 @@ class Disk:
                 job = self._jobs.popleft() if self._jobs else None
                 if job is None and self._stopping:
                     return
-            self._busy_since = self._clock.monotonic()
-            try:
-                self._upkeep()
-                if job is not None:
-                    job()
-            except OSError as error:
-                self.fail(error)
-            except Exception as error:  # noqa: BLE001 - top of the disk's loop: counted, logged, gone on
-                ERRORS.inc()
-                log.error("a disk's job failed", disk=self.name, error=repr(error))
-            self._busy_since = None
+            self._do(job)
+
+    def _do(self, job: Callable[[], None] | None) -> None:
+        self._busy_since = self._clock.monotonic()
+        try:
+            self._upkeep()
+            if job is not None:
+                job()
+        except OSError as error:
+            self.fail(error)
+        except Exception as error:  # noqa: BLE001 - top of the disk's loop: counted, logged, gone on
+            ERRORS.inc()
+            log.error("a disk's job failed", disk=self.name, error=repr(error))
+        self._busy_since = None
 
     def _upkeep(self) -> None:
         now = self._clock.monotonic()
