@@ -39,7 +39,7 @@ from governance.outbox import service as outbox
 
 router = APIRouter(tags=["cameras"])
 
-VIEW_ACTIONS = ("camera.live", "camera.snapshot")
+VIEW_ACTIONS = ("camera.live", "camera.snapshot", "recording.play")
 SWITCHES = {"version", "enabled", "recording"}
 """What a household may change of its own camera."""
 

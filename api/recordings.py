@@ -88,7 +88,10 @@ class LockOut(StretchOut):
 
 
 class RecordingsOut(_Wire):
-    """A camera's recordings between two moments. `retention_h` null: as long as there is room."""
+    """A camera's recordings between two moments. `retention_h` null: as long as there is room.
+
+    `time_zone` is the site's (IANA), in which its days are counted.
+    """
 
     spans: list[SpanOut]
     gaps: list[GapOut]
@@ -96,6 +99,7 @@ class RecordingsOut(_Wire):
     locks: list[LockOut]
     oldest_at: AwareDatetime | None
     retention_h: int | None
+    time_zone: str
 
 
 class DayOut(BaseModel):
@@ -164,6 +168,7 @@ async def read_recordings(
         locks=[_out(hub, actor, row, camera, people) for row in kept],
         oldest_at=oldest,
         retention_h=hours,
+        time_zone=str(hub.settings.site.zone),
     )
 
 

@@ -256,7 +256,7 @@ class CameraFactsOut(BaseModel):
 
 
 class CameraOut(CameraFactsOut):
-    """A camera. `actions` are those of `camera.live` and `camera.snapshot` that the reader may.
+    """A camera. `actions`: which of live, snapshot and `recording.play` the reader may.
 
     `grant` and `rendition` are what the reader gets: by whose consent, and what leaves. `warnings`
     come with the answer to a change only.
