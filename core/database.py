@@ -8,12 +8,14 @@ SQLite's busy timeout.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 from sqlalchemy import JSON, DateTime, Dialect, MetaData, String, event, insert, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
@@ -60,7 +62,8 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError("a naive datetime reached the database; use the injected clock")
-        value = value.astimezone(UTC)
+        if value.tzinfo is not UTC:
+            value = value.astimezone(UTC)
         return value.isoformat(timespec="microseconds") if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
@@ -68,7 +71,22 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         parsed = datetime.fromisoformat(value) if isinstance(value, str) else value
         assert isinstance(parsed, datetime)
-        return parsed.astimezone(UTC)
+        return parsed if parsed.tzinfo is UTC else parsed.astimezone(UTC)
+
+
+def _to_json(value: Any) -> str:
+    """Return `value` as JSON; what orjson does not take (large integers, lone surrogates) too."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        return json.dumps(value)
+
+
+def _from_json(text: str | bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
 
 
 JsonValue = JSON().with_variant(JSONB(), "postgresql")
@@ -98,7 +116,12 @@ class Database:
     def __init__(self, url: str, *, busy_timeout_s: float = 15.0, pool_size: int = 5) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 10}
+        options: dict[str, Any] = {
+            "pool_size": pool_size,
+            "max_overflow": 10,
+            "json_serializer": _to_json,
+            "json_deserializer": _from_json,
+        }
         if self.is_sqlite:
             options["connect_args"] = {"timeout": busy_timeout_s}
         else:
@@ -114,7 +137,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self, *, short: bool = False) -> AsyncIterator[AsyncSession]:
-        """Open a session for reading; whatever it changes is rolled back.
+        """Open a session for reading. Nothing may be changed in it.
 
         Args:
             short: the block only looks up a few rows by an index. On SQLite it then does so on

@@ -5,6 +5,7 @@ import multiprocessing
 import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
 from multiprocessing.connection import Connection
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text
@@ -157,3 +158,28 @@ async def test_sqlite_locked_by_another_process_for_five_seconds(
     assert holder.exitcode == 0
     await database.close()
     await impatient.close()
+
+
+@pytest.mark.parametrize(
+    "value", [["名", "\U0001f525"], ["x" * 10_000], ['"\\\u2028'], [1, 2.5, None, {"1": [True]}]]
+)
+async def test_a_document_comes_back_as_it_was_written(database: Database, value: Any) -> None:
+    kept = row("document")
+    kept.scopes = value
+    async with database.transaction() as session:
+        session.add(kept)
+    async with database.read() as session:
+        assert (await session.scalars(select(ServiceToken.scopes))).one() == value
+
+
+async def test_sqlite_keeps_what_orjson_does_not_take(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    kept = row("large")
+    odd: Any = [2**70, "\ud800"]
+    kept.scopes = odd
+    async with database.transaction() as session:
+        await session.run_sync(lambda sync: ServiceToken.metadata.create_all(sync.connection()))
+        session.add(kept)
+    async with database.read() as session:
+        assert (await session.scalars(select(ServiceToken.scopes))).one() == odd
+    await database.close()
