@@ -161,7 +161,9 @@ async def test_a_wrong_password_is_an_error_however_it_is_told(
     with pytest.raises(CameraError) as raised:
         await probe(device, "wrong")
     assert raised.value.code == "camera-unauthorised"
-    assert len([name for name in device.asked if name != "GetSystemDateAndTime"]) <= 2
+    signed = [name for name in device.asked if name != "GetSystemDateAndTime"]
+    # What fails without a reason may be unknown to the device: it is asked in three ways.
+    assert len(signed) <= (3 if quirk is Quirk.HTTP_500_INSTEAD_OF_FAULT else 1)
 
 
 async def test_http_digest_with_sha_256_is_answered(device: OnvifDevice) -> None:
