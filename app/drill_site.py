@@ -9,12 +9,16 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
 
+from access.accounts.models import Account
+from access.households.models import Household
 from access.policy.types import Role, RoleBinding
+from access.tokens.models import ServiceToken
 from api.hub import Hub
 from core.ids import new_id
 from governance.areas import repository as area_rows
@@ -25,6 +29,9 @@ from governance.timers.models import Timer
 from governance.timers.service import TimerKind
 
 _CLOSED_AT_ONCE = 50
+_PREFIX = "drill-"
+LEFT_OVER_AFTER = timedelta(days=1)
+"""No drill takes so long: what is older was left by one that was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +48,13 @@ class DrillSite:
 
 @asynccontextmanager
 async def drill_site(hub: Hub) -> AsyncIterator[DrillSite]:
-    """Make the place of a drill; close everything that is left of it in the end."""
+    """Make the place of a drill; close everything that is left of it in the end.
+
+    What a drill that was killed has left behind is closed first.
+    """
+    await _end_left_over(hub)
     short = secrets.token_hex(4)
-    username, area = f"drill-{short}", f"drill-{short}"
+    username = area = f"{_PREFIX}{short}"
     password = await hub.accounts.hash_password(secrets.token_urlsafe(32), username=username)
     async with hub.database.transaction() as session:
         in_tree = await area_rows.any_open(session)
@@ -58,7 +69,7 @@ async def drill_site(hub: Hub) -> AsyncIterator[DrillSite]:
             roles=[RoleBinding(_role(hub), area)],
         )
         household = await hub.households.create(session, None, name=f"Drill {short}", area=area)
-        token, secret = await hub.tokens.issue(
+        _, secret = await hub.tokens.issue(
             session,
             name=f"Drill {short}",
             scopes=["alarm.press", "alarm.follow"],
@@ -69,18 +80,52 @@ async def drill_site(hub: Hub) -> AsyncIterator[DrillSite]:
     try:
         yield site
     finally:
-        await _close_incidents(hub, site)
-        async with hub.database.transaction() as session:
-            await outbox.serialise(session)
-            account = await hub.accounts.get_for_change(session, site.account_id)
+        await _end(hub, area)
+
+
+async def _end_left_over(hub: Hub) -> None:
+    async with hub.database.read() as session:
+        found = await session.scalars(
+            select(Household.area).where(
+                Household.area.startswith(_PREFIX),
+                ~Household.area.contains("/"),
+                Household.closed_at.is_(None),
+                Household.created_at < hub.clock.now() - LEFT_OVER_AFTER,
+            )
+        )
+        areas = found.all()
+    for area in areas:
+        await _end(hub, area)
+
+
+async def _end(hub: Hub, area: str) -> None:
+    """Close the incidents, the account, the household, the tokens and the area of a drill."""
+    async with hub.database.read() as session:
+        ids = await session.scalars(select(Household.id).where(Household.area == area))
+        homes = ids.all()
+    for household_id in homes:
+        await _close_incidents(hub, household_id)
+    async with hub.database.transaction() as session:
+        await outbox.serialise(session)
+        for account_id in await session.scalars(
+            select(Account.id).where(Account.username == area, Account.active)
+        ):
+            account = await hub.accounts.get_for_change(session, account_id)
             await hub.sessions.end_all(session, account.id, "the drill is over")
             await hub.accounts.update(session, account, active=False, roles=[])
-            home = await hub.households.locked(session, site.household_id)
-            await hub.households.close(session, None, home, cameras=0)
-            await hub.tokens.revoke(session, token.id)
-            if in_tree:
-                row = await hub.governance.areas.get(session, area)
-                await hub.governance.areas.close(session, None, row, [])
+        for household_id in homes:
+            home = await hub.households.locked(session, household_id)
+            if home.closed_at is None:
+                await hub.households.close(session, None, home, cameras=0)
+            for token_id in await session.scalars(
+                select(ServiceToken.id).where(
+                    ServiceToken.household_id == household_id, ServiceToken.revoked_at.is_(None)
+                )
+            ):
+                await hub.tokens.revoke(session, token_id)
+        if await area_rows.is_open(session, area):
+            row = await hub.governance.areas.get(session, area)
+            await hub.governance.areas.close(session, None, row, [])
 
 
 def _role(hub: Hub) -> Role:
@@ -92,14 +137,14 @@ def _role(hub: Hub) -> Role:
     return Role.DUTY_STAFF
 
 
-async def _close_incidents(hub: Hub, site: DrillSite) -> None:
+async def _close_incidents(hub: Hub, household_id: UUID) -> None:
     """End what the drill has left open: somebody stopped it, or its kind asks for a check."""
     while True:
         async with hub.database.transaction() as session:
             await outbox.serialise(session)
             query = (
                 select(Incident)
-                .where(Incident.is_open, Incident.household_id == site.household_id)
+                .where(Incident.is_open, Incident.household_id == household_id)
                 .order_by(Incident.id)
                 .limit(_CLOSED_AT_ONCE)
                 .with_for_update()

@@ -1,7 +1,9 @@
 """The drill against a real server: what it counts, what it leaves behind, and whom it tells."""
 
+from datetime import timedelta
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from access.accounts.models import Account
 from access.households.models import Household
@@ -9,6 +11,7 @@ from access.sessions.models import Session
 from access.tokens.models import ServiceToken
 from api.hub import Hub
 from app.drill import run_drill
+from app.drill_site import LEFT_OVER_AFTER, drill_site
 from core.clock import SystemClock
 from core.errors import UnavailableError
 from governance.deliveries.models import Delivery
@@ -60,3 +63,25 @@ async def test_without_a_server_nothing_is_made(hub: Hub) -> None:
     with pytest.raises(UnavailableError, match="No running hub"):
         await run_drill(hub, "http://127.0.0.1:9", alarms=1, rate=1, progress=quiet)
     assert await rows(hub.database, Household) == []
+
+
+async def test_what_a_killed_drill_left_behind_ends_with_the_next_one(hub: Hub) -> None:
+    killed = drill_site(hub)
+    left = await killed.__aenter__()
+    long_ago = hub.clock.now() - LEFT_OVER_AFTER - timedelta(minutes=1)
+    async with drill_site(hub):
+        [home] = await rows(hub.database, Household, Household.id == left.household_id)
+        assert home.closed_at is None, "it may still be running"
+    async with hub.database.transaction() as session:
+        await session.execute(
+            update(Household).where(Household.id == left.household_id).values(created_at=long_ago)
+        )
+    async with drill_site(hub):
+        [home] = await rows(hub.database, Household, Household.id == left.household_id)
+        assert home.closed_at is not None
+        [account] = await rows(hub.database, Account, Account.id == left.account_id)
+        assert not account.active
+        held = ServiceToken.household_id == left.household_id
+        assert [t.revoked_at is not None for t in await rows(hub.database, ServiceToken, held)] == [
+            True
+        ]

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from PIL import Image
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from access.policy.types import Actor
 from core.database import Base, Database
@@ -120,7 +120,8 @@ async def count(database: Database, table: type[Base]) -> int:
         return await session.scalar(select(func.count()).select_from(table)) or 0
 
 
-async def rows(database: Database, table: type[Base]) -> list[Any]:
-    """Return all committed rows in the order of their keys."""
+async def rows(database: Database, table: type[Base], *where: ColumnElement[bool]) -> list[Any]:
+    """Return all committed rows, of which `where` holds, in the order of their keys."""
+    query = select(table).where(*where).order_by(*table.__table__.primary_key)
     async with database.read() as session:
-        return list(await session.scalars(select(table).order_by(*table.__table__.primary_key)))
+        return list(await session.scalars(query))
