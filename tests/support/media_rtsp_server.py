@@ -26,6 +26,20 @@ OTHER_KINDS = {
     "jpeg": "videotestsrc is-live=true "
     "! video/x-raw,format=I420,width=160,height=120,framerate=10/1 "
     "! jpegenc ! rtpjpegpay name=pay0 pt=26",
+    "audio_first": "audiotestsrc is-live=true ! audioconvert ! alawenc ! rtppcmapay name=pay0 pt=8 "
+    "videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=25/1 "
+    "! x264enc tune=zerolatency key-int-max=10 ! rtph264pay name=pay1 pt=96",
+    "b_frames": "videotestsrc is-live=true pattern=ball "
+    "! video/x-raw,width=160,height=120,framerate=25/1 "
+    "! x264enc bframes=2 b-adapt=false key-int-max=25 ! video/x-h264,profile=main "
+    "! rtph264pay name=pay0 pt=96",
+    "datagrams": "videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=25/1 "
+    "! x264enc tune=zerolatency key-int-max=10 ! rtph264pay name=pay0 pt=96 config-interval=-1",
+}
+OTHER_KINDS["multicast"] = OTHER_KINDS["datagrams"]
+PROTOCOLS = {
+    "datagrams": GstRtsp.RTSPLowerTrans.UDP,
+    "multicast": GstRtsp.RTSPLowerTrans.UDP_MCAST,
 }
 
 
@@ -126,6 +140,13 @@ class Server:
                 factory = GstRtspServer.RTSPMediaFactory()
                 factory.set_launch(f"( {OTHER_KINDS[command['kind']]} )")
                 factory.set_shared(True)
+                if kind := PROTOCOLS.get(command["kind"]):
+                    factory.set_protocols(kind)
+                if command["kind"] == "multicast":
+                    pool = GstRtspServer.RTSPAddressPool()
+                    pool.add_range("224.3.0.0", "224.3.0.10", 15000, 15010, 1)
+                    factory.set_address_pool(pool)
+                    factory.set_multicast_iface("lo")
                 self.publish(path, factory)
         elif op == "stall":
             self.mounts[path].stalled = True
