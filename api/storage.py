@@ -27,7 +27,7 @@ class DiskOut(BaseModel):
 
     name: str
     state: Literal["ok", "full", "away"]
-    reason: Literal["", "no-room", "disk-away"]
+    reason: Literal["", "no-room", "disk-away", "not-used-yet"]
     total: int
     used: int
     free: int

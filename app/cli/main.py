@@ -22,6 +22,7 @@ from app.cli import (
     ledger,
     models,
     policies,
+    recordings,
     secrets,
     site,
     users,
@@ -56,6 +57,7 @@ app.add_typer(law.seals, name="seals")
 app.command("transparency")(law.transparency)
 app.add_typer(models.app, name="models")
 app.add_typer(policies.app, name="policies")
+app.add_typer(recordings.app, name="recordings")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(users.app, name="users")
 app.add_typer(users.tokens, name="tokens")

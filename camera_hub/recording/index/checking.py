@@ -134,7 +134,10 @@ class Checker:
         folders: dict[tuple[str, str], list[str]] = {}
         for name, disk in self._disks.items():
             if not await asyncio.to_thread(files.is_there, disk):
-                report.away.append(name)
+                async with self._database.read() as session:
+                    used = await repository.oldest_on(session, name) is not None
+                if used:
+                    report.away.append(name)
                 continue
             for folder in await asyncio.to_thread(_folders, disk):
                 folders.setdefault(folder, []).append(name)

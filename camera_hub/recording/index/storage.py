@@ -174,8 +174,9 @@ class Storage:
         used = counted.used_now(disk.name, self._clock.monotonic())
         per_day = int(counted.per_day(disk.name))
         if room is None:
+            reason = "not-used-yet" if first is None else "disk-away"
             return DiskForecast(
-                disk.name, "away", "disk-away", 0, used, 0, disk.quota, per_day, None, first
+                disk.name, "away", reason, 0, used, 0, disk.quota, per_day, None, first
             )
         headroom = self._headroom(disk, room, counted)
         full = headroom < LEAST_ROOM
