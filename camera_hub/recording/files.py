@@ -52,7 +52,8 @@ LOST = counter("recording_parts_lost", "Parts of recordings that a disk did not 
 class CutPart:
     """A part that is still packets. `wall_us`: of its first packet, microseconds since 1970.
 
-    `end_dts` is that of the packet after it; `new_run`: the wall clock does not follow on.
+    `end_dts` is that of the packet after it; `new_run`: the wall clock does not follow on;
+    `written`: a disk took it.
     """
 
     packets: Sequence[Packet]
@@ -63,6 +64,18 @@ class CutPart:
     keyframe: bool
     new_run: bool
     file: SegmentFile | None = None
+    written: bool = False
+
+    @property
+    def pending(self) -> bool:
+        """Whether a file has it that did not write it yet."""
+        return self.file is not None and not self.written
+
+    @property
+    def safe(self) -> bool:
+        """Whether it is in a file, or will be."""
+        file = self.file
+        return file is not None and not file.failed and (self.written or file.disk.usable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +274,7 @@ class SegmentFile:
             raise
         self._sha.update(data)
         self._dirty = True
+        part.written = True
         self.bytes = self._writer.written
         self._on_written()
 

@@ -36,8 +36,8 @@ class Ring:
     def add(self, part: CutPart, keep_ticks: int) -> None:
         """Keep a part, and of those before it what covers the last `keep_ticks` of dts.
 
-        One group of pictures is kept in any case, unless it alone exceeds `RING_BYTES`: then
-        nothing is kept up to the next keyframe.
+        One group of pictures is kept in any case, and what a disk has not written yet. Beyond
+        `RING_BYTES` the oldest goes all the same; a single group of more is forgotten.
         """
         if not self._parts and not part.keyframe:
             return
@@ -50,7 +50,10 @@ class Ring:
                 if self._bytes > RING_BYTES:
                     self.clear()
                 return
-            if self._parts[second].start_dts > since and self._bytes <= RING_BYTES:
+            needed = self._parts[second].start_dts > since or any(
+                self._parts[n].pending for n in range(second)
+            )
+            if needed and self._bytes <= RING_BYTES:
                 return
             for _ in range(second):
                 self._bytes -= self._parts.popleft().bytes
@@ -62,7 +65,7 @@ class Ring:
         the keyframe that it needs are given once more.
         """
         parts = list(self._parts)
-        first = next((n for n, p in enumerate(parts) if p.file is None or p.file.failed), None)
+        first = next((n for n, part in enumerate(parts) if not part.safe), None)
         if first is None:
             return []
         begin = max((n for n in range(first + 1) if parts[n].keyframe), default=0)

@@ -33,12 +33,19 @@ def killed_somewhere(process: subprocess.Popen[str], folder: Path, camera: UUID)
     process.stdin.flush()
     pid = int(process.stdout.readline())
     began = time.monotonic()
-    while not (folder / "fed").exists() or (folder / "fed").stat().st_size < 8:
+    # From before the first file to the middle of the fourth, and then at any byte.
+    until = random.randrange(350)
+    while not (folder / "fed").exists() or fed_to(folder) < until:
         assert time.monotonic() < began + 20, "the recorder does not begin"
-    # From the first byte of a file to the middle of the fourth, at any byte between.
-    time.sleep(random.uniform(0, 0.05))
+        time.sleep(0.0002)
+    time.sleep(random.uniform(0, 0.003))
     os.kill(pid, signal.SIGKILL)
     pidfd_gone(pid)
+    return fed_to(folder)
+
+
+def fed_to(folder: Path) -> int:
+    """Return how many pictures the recorder was given."""
     return int.from_bytes((folder / "fed").read_bytes(), "little")
 
 
