@@ -33,7 +33,7 @@ from camera_hub.devices.schemas import (
 )
 from camera_hub.devices.service import resource_of
 from camera_hub.devices.types import ProbeResult
-from core.errors import NotFoundError
+from core.errors import ForbiddenError, NotFoundError
 from governance.areas.service import check as check_area
 from governance.outbox import service as outbox
 
@@ -161,19 +161,52 @@ async def create_camera(
     body: CameraCreate, hub: HubDep, actor: Annotated[Actor, permit("camera.create")]
 ) -> CameraOut:
     """Add a camera; it is looked at first, and read within a second or two."""
-    require(hub, actor, "camera.create", _place(body.area, body.place_kind))
-    if body.place_kind == "home" and body.recording is not None and body.recording.mode != "off":
-        # A home is recorded because its household says so.
-        home = replace(_place(body.area, "home"), household=str(body.household_id or ""))
-        require(hub, actor, "camera.switch_on", home)
+    allow_create(hub, actor, body)
     found = await hub.devices.find(body)
     async with hub.database.transaction() as session:
-        await check_area(session, body.area)
-        camera = await hub.devices.add(session, body, found)
-        await hub.places.check(session, camera, body)
-        await tell(hub, session, camera)
-        await hub.places.note(session, "camera.created", actor, camera)
+        camera = await create(hub, session, actor, body, found)
     return _changed(hub, actor, camera)
+
+
+def allow_create(hub: Hub, actor: Actor | None, body: CameraCreate) -> None:
+    """Let `actor` (None: the command line) add the camera, or raise.
+
+    Raises:
+        ForbiddenError: not there; or it is a home's, which is recorded because its household says
+            so.
+    """
+    if actor is not None:
+        require(hub, actor, "camera.create", _place(body.area, body.place_kind))
+    if body.place_kind == "home" and body.recording is not None and body.recording.mode != "off":
+        home = replace(_place(body.area, "home"), household=str(body.household_id or ""))
+        _require_switch_on(hub, actor, home)
+
+
+def _require_switch_on(hub: Hub, actor: Actor | None, resource: Resource) -> None:
+    if actor is not None:
+        require(hub, actor, "camera.switch_on", resource)
+    elif resource.place_kind == "home":
+        raise ForbiddenError(
+            "A home is switched on, and recorded, by its household only.",
+            remedy="Leave it out: the household does it in its own app.",
+            code="no-consent",
+        )
+
+
+async def create(
+    hub: Hub, session: AsyncSession, actor: Actor | None, body: CameraCreate, found: ProbeResult
+) -> Camera:
+    """Add the camera that was found, in the caller's transaction; appends to the ledger last.
+
+    Raises:
+        ConflictError, InvalidInputError: as `Devices.add`, the law and the areas say.
+    """
+    await check_area(session, body.area)
+    camera = await hub.devices.add(session, body, found)
+    await hub.places.check(session, camera, body)
+    await tell(hub, session, camera)
+    await hub.places.note(session, "camera.created", actor, camera)
+    return camera
 
 
 def _changed(hub: Hub, actor: Actor, camera: Camera) -> CameraOut:
@@ -207,20 +240,29 @@ async def update_camera(
     Members of a household may switch their own home camera and its recording off and on, and change
     nothing else. An administrator may switch them off; on again only they.
     """
+    return _changed(hub, actor, await change(hub, actor, camera_id, body))
+
+
+async def change(hub: Hub, actor: Actor | None, camera_id: UUID, body: CameraUpdate) -> Camera:
+    """Change a camera as `actor` (None: the command line) wishes, in a transaction of its own.
+
+    Raises:
+        HubError: it may not be, the camera does not answer, or somebody else was first.
+    """
     action = "camera.switch" if body.model_fields_set <= SWITCHES else "camera.update"
     async with hub.database.read() as session:
-        camera = await visible(hub, session, actor, camera_id, action)
+        camera = await _to_change(hub, session, actor, camera_id, action)
     # The place it moves to must be one's own as well.
-    if body.area is not None or body.place_kind is not None:
+    if actor is not None and (body.area is not None or body.place_kind is not None):
         area = camera.area if body.area is None else body.area
         require(hub, actor, action, _place(area, body.place_kind or camera.place_kind))
     found = await hub.devices.refind(camera, body)
     async with hub.database.transaction() as session:
-        camera = await visible(hub, session, actor, camera_id, action)
+        camera = await _to_change(hub, session, actor, camera_id, action)
         if body.enabled and not camera.enabled:
-            require(hub, actor, "camera.switch_on", resource_of(camera))
+            _require_switch_on(hub, actor, resource_of(camera))
         if records_more(camera, body):
-            require(hub, actor, "camera.switch_on", _home_to_be(camera, body))
+            _require_switch_on(hub, actor, _home_to_be(camera, body))
         place, facts = home_place(camera), recorded(camera)
         left, address = camera.area, camera.address
         if body.area is not None and body.area != left:
@@ -239,7 +281,15 @@ async def update_camera(
                 subject=str(camera.id),
                 data={},
             )
-    return _changed(hub, actor, camera)
+    return camera
+
+
+async def _to_change(
+    hub: Hub, session: AsyncSession, actor: Actor | None, camera_id: UUID, action: str
+) -> Camera:
+    if actor is None:
+        return await hub.devices.get(session, camera_id)
+    return await visible(hub, session, actor, camera_id, action)
 
 
 def _home_to_be(camera: Camera, body: CameraUpdate) -> Resource:

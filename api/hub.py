@@ -60,6 +60,7 @@ from governance.webhooks.sender import WebhookSender
 from governance.webhooks.service import Webhooks
 
 if TYPE_CHECKING:
+    from api.importing import Imports
     from governance.fanout.redis_stream import RedisStream
 
 
@@ -93,6 +94,7 @@ class Hub:
     redactor: StillRedactor
     remote: Remote = field(init=False)
     discoveries: Discoveries = field(init=False)
+    imports: "Imports | None" = field(init=False, default=None)
     recordings: Recordings
     token_lookup: TokenLookup = field(init=False)
     guards: Guards = field(init=False)
@@ -191,6 +193,8 @@ class Hub:
     async def close(self) -> None:
         """End the live views and let go of the database; call it once, after the last request."""
         self.closing.set()
+        if self.imports is not None:
+            await self.imports.close()
         await self.discoveries.close()
         await self.remote.close()
         await self.verifications.close()

@@ -66,8 +66,8 @@ def _stream(role: str, profile: Profile) -> CameraStream:
 
 
 def unprobed(body: CameraCreate) -> ProbeResult:
-    """Return what is known of an RTSP camera that was not looked at."""
-    url = parse_address("rtsp", body.address).url
+    """Return what is known of a camera that was not looked at: of an ONVIF one, no stream."""
+    url = parse_address("rtsp", body.address).url if body.source_kind == "rtsp" else ""
     profile = Profile(
         token="main",  # noqa: S106 - a profile's name, no secret
         name="main",

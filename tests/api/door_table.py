@@ -361,6 +361,16 @@ TABLE = [
         shared=ADMIN,
         home=f"{KEEPS_HOMES} household",
     ),
+    # Many at once.
+    Row(
+        "PATCH",
+        "/api/v1/cameras",
+        ADMIN,
+        body={"ids": [NOBODY], "set": {"analyse": False}},
+    ),
+    Row("POST", "/api/v1/cameras/import", ADMIN),
+    Row("GET", "/api/v1/cameras/imports/{job_id}", ADMIN),
+    Row("DELETE", "/api/v1/cameras/imports/{job_id}", ADMIN),
     # Searching for cameras; nothing is added by it.
     Row(
         "POST",

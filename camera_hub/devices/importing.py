@@ -1,0 +1,182 @@
+"""Lists of cameras: a table as spreadsheets write it, row by row made into what is added.
+
+UTF-8 (with or without byte order mark), UTF-16 with one, and GB 18030 (what Excel writes in
+Chinese); commas, semicolons or tabs. A row that cannot be understood says why; it never quotes a
+password.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from camera_hub.devices.recording_plan import RecordingPlan
+from camera_hub.devices.schemas import CameraCreate
+from core.errors import InvalidInputError
+
+MOST_ROWS = 2000
+_MOST_COLUMNS = 60
+COLUMNS = (
+    "name", "area", "place_kind", "place_type", "household_id", "source_kind", "address",
+    "username", "password", "purpose", "owner", "contact", "retention_hours", "retention_reason",
+    "signage", "residents_may_watch", "analyse", "recording", "transport", "latitude", "longitude",
+    "heading", "main_profile", "sub_profile", "probe",
+)  # fmt: skip
+"""What a list may have; `name` and `address` it must have."""
+_SAID_OTHERWISE = {
+    "名称": "name", "区域": "area", "场所类别": "place_kind", "场所类型": "place_type",
+    "接入方式": "source_kind", "地址": "address", "ip": "address", "用户名": "username",
+    "密码": "password", "用途": "purpose", "责任单位": "owner", "联系方式": "contact",
+    "保存小时": "retention_hours", "录像": "recording", "纬度": "latitude", "经度": "longitude",
+    "朝向": "heading", "rtsp": "address", "user": "username", "lat": "latitude",
+    "lon": "longitude", "lng": "longitude",
+}  # fmt: skip
+_TRUTHS = {
+    "true": True, "yes": True, "1": True, "y": True, "是": True,
+    "false": False, "no": False, "0": False, "n": False, "否": False,
+}  # fmt: skip
+_FLAGS = {"signage", "residents_may_watch", "analyse", "probe"}
+_NUMBERS = {"retention_hours", "latitude", "longitude", "heading"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a list: what is to be added, or why it cannot be; `line` is the file's line."""
+
+    line: int
+    name: str
+    area: str = ""
+    body: CameraCreate | None = None
+    message: str = ""
+
+
+def read_list(data: bytes) -> list[Row]:
+    """Return the rows of a list; empty ones are left out.
+
+    Raises:
+        InvalidInputError: code `invalid-list`: no text, no columns `name` and `address`, an unknown
+            column, or more than 2000 rows.
+    """
+    text = _decoded(data)
+    first, _, _ = text.partition("\n")
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows: list[Row] = []
+    seen: dict[tuple[str, str], int] = {}
+    try:
+        columns = _columns(next(reader, []))
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(rows) >= MOST_ROWS:
+                raise _wrong(f"The list has more than {MOST_ROWS} rows.")
+            rows.append(_row(reader.line_num, columns, cells, seen))
+    except csv.Error:
+        raise _wrong(f"Line {reader.line_num} of the list is no row of a table.") from None
+    return rows
+
+
+def _decoded(data: bytes) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encodings: tuple[str, ...] = ("utf-16",)
+    else:
+        encodings = ("utf-8-sig", "gb18030")
+    for encoding in encodings:
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return text
+    raise _wrong("The list is no text in UTF-8 or GB 18030.")
+
+
+def _columns(header: list[str]) -> list[str]:
+    found = []
+    for cell in header[:_MOST_COLUMNS]:
+        plain = cell.strip().lower().replace(" ", "_")
+        found.append(_SAID_OTHERWISE.get(plain, plain))
+    unknown = [name for name in found if name and name not in COLUMNS]
+    if unknown:
+        raise _wrong(f"There is no column '{unknown[0][:40]}'.")
+    missing = {"name", "address"} - set(found)
+    if missing:
+        raise _wrong(f"The list has no column '{sorted(missing)[0]}'.")
+    doubled = {name for name in found if name and found.count(name) > 1}
+    if doubled:
+        raise _wrong(f"The list has the column '{sorted(doubled)[0]}' twice.")
+    return found
+
+
+def _wrong(message: str) -> InvalidInputError:
+    return InvalidInputError(
+        message,
+        remedy=f"The first line names the columns. There are: {', '.join(COLUMNS)}.",
+        code="invalid-list",
+    )
+
+
+def _row(line: int, columns: list[str], cells: list[str], seen: dict[tuple[str, str], int]) -> Row:
+    said = {
+        name: cell.strip() if name != "password" else cell
+        for name, cell in zip(columns, cells, strict=False)
+        if name and cell.strip()
+    }
+    name, area = said.get("name", "")[:120], said.get("area", "")[:200]
+    if len(cells) > len(columns) and any(cell.strip() for cell in cells[len(columns) :]):
+        return Row(line, name, area, message="The row has more cells than the first line names.")
+    # A recorder has an address and many cameras, each a profile of its own.
+    place = said.get("address", ""), said.get("main_profile", "")
+    for key in ((f"name {name}", area), place):
+        if (before := seen.setdefault(key, line)) != line:
+            return Row(line, name, area, message=f"Line {before} has the same camera.")
+    try:
+        body = CameraCreate.model_validate(_typed(said))
+    except ValidationError as error:
+        wrong = error.errors(include_input=False, include_url=False)[0]
+        where = str(wrong["loc"][0]) if wrong["loc"] else "row"
+        return Row(line, name, area, message=f"{where}: {wrong['msg']}.")
+    except ValueError as error:
+        return Row(line, name, area, message=str(error))
+    return Row(line, body.name, body.area, body=body)
+
+
+def _typed(said: dict[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = dict(said)
+    address = said.get("address", "").lower()
+    values.setdefault(
+        "source_kind", "rtsp" if address.startswith(("rtsp://", "rtsps://")) else "onvif"
+    )
+    for name in _FLAGS & said.keys():
+        truth = _TRUTHS.get(said[name].lower())
+        if truth is None:
+            raise ValueError(f"{name}: write yes or no.")
+        values[name] = truth
+    for name in _NUMBERS & said.keys():
+        try:
+            values[name] = float(said[name].replace(",", "."))
+        except ValueError:
+            raise ValueError(f"{name}: this is no number.") from None
+    if "recording" in said:
+        values["recording"] = plan_named(said["recording"])
+    return values
+
+
+def plan_named(said: str) -> RecordingPlan:
+    """Return the plan of a short text: `off`, `always` or `event`, and `main` or `sub` behind it.
+
+    Raises:
+        ValueError: it is none; says what there is.
+    """
+    mode, _, role = said.strip().lower().partition(" ")
+    if mode not in ("off", "always", "event") or role.strip() not in ("", "main", "sub"):
+        raise ValueError(
+            "recording: write off, always or event, and main or sub behind it; hours are set "
+            "with the camera."
+        )
+    return RecordingPlan.model_validate({"mode": mode, "role": role.strip() or "main"})
