@@ -1,6 +1,7 @@
 """Exports: asked for, approved by somebody else, downloaded by who asked, for a while."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from starlette.responses import FileResponse
 
 from access.policy.types import Actor, Circumstances
 from access.views.purposes import find_purpose
+from api import export_recordings
 from api.door import permit, require
 from api.hub import Hub, HubDep
 from api.pages import Page, Paging
@@ -18,8 +20,8 @@ from core.errors import InvalidInputError, UnavailableError
 from governance.exports import repository
 from governance.exports.builder import ExportBuilder
 from governance.exports.models import ExportRequest
-from governance.exports.schemas import ExportCreate, ExportOut, NoteInput, Step
-from governance.exports.service import Shown
+from governance.exports.schemas import ExportCreate, ExportOut, NoteInput, RecordingOut, Step
+from governance.exports.service import Asked, Shown
 from governance.incidents import repository as incidents
 from governance.incidents.models import Incident
 
@@ -49,32 +51,31 @@ async def list_exports(
 async def request_export(
     body: ExportCreate, hub: HubDep, actor: Annotated[Actor, permit("export.request")]
 ) -> ExportOut:
-    """Ask for pictures of an incident to be handed out. Somebody else has to approve it."""
+    """Ask for pictures of an incident, or recordings, to be handed out.
+
+    Somebody else has to approve it. What is asked for of recordings is locked until then.
+    """
     async with hub.database.transaction() as session:
-        incident = await hub.governance.incidents.get(session, body.incident_id)
-        require(hub, actor, "incident.read", incident.resource())
-        shown = await _shown(session, incident)
-        probe = ExportRequest(
-            id=incident.id,
-            area=incident.area,
-            place_kind=shown.place_kind,
-            household_id=shown.household_id,
-            camera_id=shown.camera_id,
-            audience=body.audience,
-        )
-        await _require_consent(hub, session, actor, "export.request", probe)
+        incident, shown = None, None
+        if body.incident_id is not None:
+            incident = await hub.governance.incidents.get(session, body.incident_id)
+            require(hub, actor, "incident.read", incident.resource())
+            if body.attachment_ids != []:
+                shown = await _shown(session, incident)
+        found = await export_recordings.recorded(hub, session, actor, body)
+        whole = export_recordings.shown_with(incident, shown, found)
+        probes = [] if shown is None else [shown]
+        probes += [Shown(o.area, o.camera_id, o.name, o.place_kind, o.household_id) for o in found]
+        for one in probes:
+            await _require_consent(hub, session, actor, "export.request", _probe(one, body))
         purpose, reference = find_purpose(body.purpose, body.reference)
         if purpose.reference == "incident":
             await _require_readable(hub, session, actor, reference)
-        row = await hub.exports.request(
-            session,
-            actor,
-            body,
-            incident=incident,
-            shown=shown,
-            purpose=purpose.key,
-            reference=reference,
-        )
+        asked = Asked(incident, whole, found, purpose.key, reference)
+        if found:
+            await export_recordings.begin_keeping(session)
+        row = await hub.exports.request(session, actor, body, asked)
+        await export_recordings.keep(hub, session, actor, row, found)
         return (await _describe(hub, session, actor, [row]))[0]
 
 
@@ -126,6 +127,7 @@ async def withdraw_export(
         _require_known(hub, actor, row)
         if actor.id != row.requested_by:
             require(hub, actor, "export.approve", row.resource())
+        await export_recordings.let_go(hub, session, actor, row)
         await hub.exports.withdraw(session, row, actor, body.note)
         answer = (await _describe(hub, session, actor, [row]))[0]
     hub.exports.path(export_id).unlink(missing_ok=True)
@@ -146,6 +148,7 @@ async def read_export_file(
         _require_known(hub, actor, row)
         hub.exports.check_downloadable(row, actor)
         found = await _require_consent(hub, session, actor, "export.download", row)
+        cameras = await export_recordings.may_still_play(hub, session, actor, row)
         path = hub.exports.path(row.id)
         if not path.is_file():
             raise UnavailableError(
@@ -153,12 +156,15 @@ async def read_export_file(
                 remedy="Ask for a new one, and tell an administrator to check the data directory.",
                 code="export-missing",
             )
-        if row.camera_id is not None:
+        seen = {camera.id: (camera.area, camera.place_kind) for camera in cameras}
+        if row.camera_id is not None and row.attachment_ids:
+            seen[row.camera_id] = row.area, row.place_kind
+        for camera_id, (area, place_kind) in seen.items():
             await hub.views.open_view(
                 session,
                 actor=actor,
-                camera_id=row.camera_id,
-                area=row.area,
+                camera_id=camera_id,
+                area=area,
                 kind="export",
                 purpose=row.purpose,
                 reference=row.reference,
@@ -166,7 +172,7 @@ async def read_export_file(
                 incident_id=row.incident_id,
                 redacted=row.audience != "authority",
                 household_id=row.household_id,
-                place_kind=row.place_kind,
+                place_kind=place_kind,
             )
         await hub.exports.downloaded(session, row, actor)
         name = f"{row.number}.zip"
@@ -203,6 +209,7 @@ def builder(hub: Hub) -> ExportBuilder:
         pictures=hub.governance.pictures,
         signer=hub.signer,
         cover=cover,
+        films=export_recordings.films(hub),
     )
 
 
@@ -212,7 +219,10 @@ async def _decide(
     async with hub.database.transaction() as session:
         row = await hub.exports.locked(session, export_id)
         _require_known(hub, actor, row)
-        require(hub, actor, "export.approve", row.resource())
+        for resource in (row.resource(), *row.recorded()):
+            require(hub, actor, "export.approve", resource)
+        if not approve:
+            await export_recordings.let_go(hub, session, actor, row)
         await hub.exports.decide(session, row, actor, note, approve=approve)
         return (await _describe(hub, session, actor, [row]))[0]
 
@@ -276,11 +286,25 @@ async def _shown(session: AsyncSession, incident: Incident) -> Shown:
         camera = await homes.also_deleted(session, incident.camera_id)
     if camera is None:
         home = incident.household_id if resource.place_kind == "home" else None
-        return Shown(incident.camera_id, incident.camera_name, resource.place_kind, home)
+        name = incident.camera_name
+        return Shown(incident.area, incident.camera_id, name, resource.place_kind, home)
     if "home" not in {camera.place_kind, resource.place_kind}:
-        return Shown(camera.id, camera.name, camera.place_kind, None)
+        return Shown(incident.area, camera.id, camera.name, camera.place_kind, None)
     # Whose home it was when the picture was taken; a camera may have moved since.
-    return Shown(camera.id, camera.name, "home", incident.household_id or camera.household_id)
+    household = incident.household_id or camera.household_id
+    return Shown(incident.area, camera.id, camera.name, "home", household)
+
+
+def _probe(shown: Shown, body: ExportCreate) -> ExportRequest:
+    """Return what the door is asked about before there is a row."""
+    return ExportRequest(
+        id=shown.camera_id or body.incident_id,
+        area=shown.area,
+        place_kind=shown.place_kind,
+        household_id=shown.household_id,
+        camera_id=shown.camera_id,
+        audience=body.audience,
+    )
 
 
 async def _describe(
@@ -296,11 +320,21 @@ async def _describe(
                 **{
                     name: getattr(row, name)
                     for name in ExportOut.model_fields
-                    if name not in {"requested_by", "decided_by", "pictures", "allowed"}
+                    if name
+                    not in {"requested_by", "decided_by", "pictures", "recordings", "allowed"}
                 },
                 requested_by=people[row.requested_by],
                 decided_by=None if row.decided_by is None else people[row.decided_by],
                 pictures=len(row.attachment_ids),
+                recordings=[
+                    RecordingOut(
+                        camera_id=UUID(one["camera_id"]),
+                        camera_name=one["name"],
+                        from_at=datetime.fromisoformat(one["from"]),
+                        to_at=datetime.fromisoformat(one["to"]),
+                    )
+                    for one in row.recordings
+                ],
                 allowed=allowed,
             )
         )

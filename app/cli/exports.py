@@ -79,25 +79,32 @@ def show_export(
         print_table(("", ""), rows[0].items(), "")
 
 
+def verified(path: Path, public_key: Path | None) -> dict[str, Any]:
+    """Return the manifest of an export that is as it was signed; raises BadExportError."""
+    from access.ledger.keys import LedgerKeys, key_id, read_public
+    from governance.exports.package import check
+
+    if public_key is None:
+        return check(path, LedgerKeys(settings().ledger_dir / "keys").public())
+    public = read_public(public_key)
+    return check(path, {key_id(public): public})
+
+
 @app.command("verify")
 def verify_export(
     file: Annotated[Path, typer.Argument(help="The zip.", show_default=False)],
     public_key: Annotated[
         Path | None,
-        typer.Option(help="Public key (.pub) of the site; default: those of the data directory."),
+        typer.Option(
+            "--public-key",
+            "--key",
+            help="Public key (.pub) of the site; default: those of the data directory.",
+        ),
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Check signature and hashes of an export; needs no network and no database."""
-    from access.ledger.keys import LedgerKeys, key_id, read_public
-    from governance.exports.package import check
-
-    if public_key is None:
-        believed = LedgerKeys(settings().ledger_dir / "keys").public()
-    else:
-        public = read_public(public_key)
-        believed = {key_id(public): public}
-    manifest = check(file, believed)
+    """Check signature and hashes of an export; `evidence verify` says more of recordings."""
+    manifest = verified(file, public_key)
     if json:
         print_json(manifest)
     else:

@@ -15,6 +15,7 @@ from app.cli import (
     deliveries,
     drill,
     duty,
+    evidence,
     exports,
     homes,
     incidents,
@@ -45,6 +46,7 @@ app.add_typer(cameras.app, name="cameras")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(deliveries.gateways, name="gateways")
 app.add_typer(duty.app, name="duty")
+app.add_typer(evidence.app, name="evidence")
 app.add_typer(exports.app, name="exports")
 app.add_typer(homes.app, name="households")
 app.add_typer(homes.grants, name="grants")

@@ -6,7 +6,8 @@ build that was killed is begun anew from the approved request.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +25,8 @@ from core.metrics import counter
 from governance.attachments import repository as attachments
 from governance.attachments.models import Attachment
 from governance.attachments.store import PictureStore
-from governance.exports import package, repository
+from governance.exports import archive, package, repository
+from governance.exports.archive import Member
 from governance.exports.models import ExportRequest
 from governance.exports.service import STALE, Exports
 from governance.exports.watermark import shown_name, stamp
@@ -33,6 +35,10 @@ from governance.waiting import POLL_S, UNHURRIED_S, wait
 
 _SWEEP_EVERY_S = 10.0
 _BATCH = 50
+_TELL_EVERY_S = 1.0
+_WORK = ".work"
+RECORDINGS = "recordings"
+"""Where recordings lie in the zip."""
 
 _built = counter("exports_built", "Exports that were built")
 _failed = counter("exports_failed", "Exports that could not be built")
@@ -42,6 +48,12 @@ Cover = Callable[[bytes, UUID | None, bool], Awaitable[bytes]]
 """Returns a picture of a camera with its masks and, where asked, with people and vehicles blurred.
 
 Raises a HubError where that cannot be done: a picture is never handed on uncovered.
+"""
+
+Films = Callable[[ExportRequest, Path, Callable[[float], None]], Awaitable[list[dict[str, Any]]]]
+"""Writes the recordings of an export into a folder and returns what the manifest says of them.
+
+It tells how far it is (0 to 1). Raises a HubError where something cannot be handed out.
 """
 
 
@@ -57,6 +69,7 @@ class ExportBuilder:
         pictures: PictureStore,
         signer: Signer,
         cover: Cover,
+        films: Films,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -64,6 +77,7 @@ class ExportBuilder:
         self._pictures = pictures
         self._signer = signer
         self._cover = cover
+        self._films = films
         self._woken = outbox.waker(database)
 
     async def run(self) -> None:
@@ -74,6 +88,8 @@ class ExportBuilder:
     async def _run(self) -> None:
         # Nobody else builds: what is half done was left by a kill.
         stale = timedelta(0)
+        for left in self._exports.directory.glob(f"*{_WORK}"):
+            await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
         swept = -_SWEEP_EVERY_S
         while True:
             while await self.build_next(stale=stale):
@@ -113,8 +129,7 @@ class ExportBuilder:
         if export_id is None:
             return False
         try:
-            content = await self._content(export_id)
-            await asyncio.to_thread(_put, self._exports.path(export_id), content)
+            size, sha = await self._build(export_id)
         except (HubError, OSError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             async with self._database.transaction() as session:
@@ -123,9 +138,7 @@ class ExportBuilder:
             _log.error("export_failed", export=str(export_id), why=why)
             return True
         async with self._database.transaction() as session:
-            wanted = await self._exports.built(
-                session, export_id, size=len(content), sha=package.sha256(content)
-            )
+            wanted = await self._exports.built(session, export_id, size=size, sha=sha)
         if not wanted:
             self._exports.path(export_id).unlink(missing_ok=True)
         _built.inc()
@@ -146,7 +159,9 @@ class ExportBuilder:
         for export_id in gone:
             there[export_id].unlink(missing_ok=True)
 
-    async def _content(self, export_id: UUID) -> bytes:
+    async def _build(self, export_id: UUID) -> tuple[int, str]:
+        """Make the file; return its size and SHA-256."""
+        path = self._exports.path(export_id)
         async with self._database.read() as session:
             row = await self._exports.get(session, export_id)
             found = await attachments.by_ids(session, [UUID(i) for i in row.attachment_ids])
@@ -163,23 +178,11 @@ class ExportBuilder:
             f"{row.number}  {shown_name(who['display_name'], who['username'], who['id'])}",
             f"{self._clock.now():%Y-%m-%d %H:%M:%S} UTC  {row.incident_number}",
         )
-        files = {
-            name: text.format(
-                number=row.number,
-                count=len(chosen),
-                incident=row.incident_number,
-                purpose=row.purpose,
-                reference=row.reference,
-                requester=f"{who['display_name']} ({who['username']})",
-                approver="{display_name} ({username})".format(**about["approved_by"]),
-                expires=about["expires_at"],
-            ).encode()
-            for name, text in package.README.items()
-        }
+        members = _readme(row, about, len(chosen))
         pictures = []
         for number, one in enumerate(chosen, 1):
             content = await self._picture(row, one, lines)
-            files[package.picture_name(number)] = content
+            members.append(Member(package.picture_name(number), content))
             pictures.append(
                 {
                     "name": package.picture_name(number),
@@ -191,19 +194,64 @@ class ExportBuilder:
                     "occurred_at": _taken(one, when).isoformat(),
                 }
             )
-        return await self._pack({**about, "pictures": pictures}, files)
+        work = path.with_suffix(_WORK)
+        try:
+            recordings = await self._recordings(row, work)
+            members += [
+                Member(f"{RECORDINGS}/{file.name}", file) for file in sorted(work.glob("*"))
+            ]
+            about |= {"pictures": pictures, "recordings": recordings}
+            return await self._pack(path, about, members)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+
+    async def _recordings(self, row: ExportRequest, work: Path) -> list[dict[str, Any]]:
+        """Make the clips of an export in the folder `work`; return what the manifest says of them.
+
+        How far it is is written once a second.
+        """
+        if not row.recordings:
+            return []
+        await asyncio.to_thread(_fresh, work)
+        done = 0.0
+
+        def progress(share: float) -> None:
+            nonlocal done
+            done = share
+
+        task = asyncio.ensure_future(self._films(row, work, progress))
+        told = 0
+        try:
+            while not (await asyncio.wait({task}, timeout=_TELL_EVERY_S))[0]:
+                percent = min(99, int(done * 100))
+                if percent != told:
+                    told = percent
+                    async with self._database.transaction() as session:
+                        await self._exports.progress(session, row.id, percent)
+            return await task
+        finally:
+            task.cancel()
 
     async def _picture(self, row: ExportRequest, one: Attachment, lines: tuple[str, ...]) -> bytes:
         source = await asyncio.to_thread(self._pictures.read, one.sha256)
         covered = await self._cover(source, row.camera_id, row.audience != "authority")
         return await asyncio.to_thread(stamp, covered, lines)
 
-    async def _pack(self, about: dict[str, object], files: dict[str, bytes]) -> bytes:
+    async def _pack(
+        self, path: Path, about: dict[str, Any], members: list[Member]
+    ) -> tuple[int, str]:
         name, public, sign = await self._signer.document_key()
-        files[package.PUBLIC_KEY] = package.public_pem(public)
-        manifest = package.manifest_bytes({**about, "key_id": name}, files)
-        entries = [(package.MANIFEST, manifest), (package.SIGNATURE, sign(manifest))]
-        return await asyncio.to_thread(package.write_zip, [*entries, *files.items()])
+        members = [*members, Member(package.PUBLIC_KEY, package.public_pem(public))]
+
+        def pack() -> tuple[int, str]:
+            manifest = package.manifest_bytes({**about, "key_id": name}, members)
+            signed = [
+                Member(package.MANIFEST, manifest),
+                Member(package.SIGNATURE, sign(manifest)),
+            ]
+            return _put(path, [*signed, *members])
+
+        return await asyncio.to_thread(pack)
 
     async def _about(self, session: AsyncSession, row: ExportRequest) -> dict[str, Any]:
         """Return what the manifest says of the export as a whole."""
@@ -231,19 +279,24 @@ class ExportBuilder:
             "approved_at": None if row.decided_at is None else row.decided_at.isoformat(),
             "built_at": now.isoformat(),
             "expires_at": (now + timedelta(days=row.expires_in_days)).isoformat(),
+            "ledger": await repository.custody(session, row.id),
         }
 
 
-def _put(path: Path, content: bytes) -> None:
-    """Put the file in place; it is whole and durable, or not there at all."""
+def _put(path: Path, members: Sequence[Member]) -> tuple[int, str]:
+    """Put the file in place; it is whole and durable, or not there at all.
+
+    Returns its size and SHA-256.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_suffix(".part")
     try:
         with fresh.open("wb") as file:
             os.fchmod(file.fileno(), 0o600)
-            file.write(content)
+            sha = archive.write(file, members)
             file.flush()
             os.fsync(file.fileno())
+            size = file.tell()
         fresh.replace(path)
         directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -252,6 +305,41 @@ def _put(path: Path, content: bytes) -> None:
             os.close(directory)
     finally:
         fresh.unlink(missing_ok=True)
+    return size, sha
+
+
+def _fresh(folder: Path) -> None:
+    """Make an empty folder; what a killed build left there goes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+
+
+def _readme(row: ExportRequest, about: Mapping[str, Any], pictures: int) -> list[Member]:
+    """Return the pages for people."""
+    english, chinese = [], []
+    if pictures:
+        english.append(f"{pictures} picture(s) of incident {row.incident_number}")
+        chinese.append(f"事件 {row.incident_number} 的 {pictures} 张图片")
+    if row.recordings:
+        english.append(f"recordings of {len(row.recordings)} camera(s)")
+        chinese.append(f"{len(row.recordings)} 个摄像机的录像")
+    contents = {"README.en.txt": " and ".join(english), "README.zh.txt": "和".join(chinese)}
+    who = about["requested_by"]
+    return [
+        Member(
+            name,
+            text.format(
+                number=row.number,
+                contents=contents[name],
+                purpose=row.purpose,
+                reference=row.reference,
+                requester=f"{who['display_name']} ({who['username']})",
+                approver="{display_name} ({username})".format(**about["approved_by"]),
+                expires=about["expires_at"],
+            ).encode(),
+        )
+        for name, text in package.README.items()
+    ]
 
 
 def _taken(one: Attachment, when: Mapping[UUID, datetime]) -> datetime:

@@ -1,6 +1,7 @@
 """Table of exports."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -21,8 +22,9 @@ from core.database import Base, JsonValue, UtcDateTime
 
 
 class ExportRequest(Base):
-    """A wish to hand pictures out, and what became of it.
+    """A wish to hand pictures and recordings out, and what became of it.
 
+    Without an incident (only recordings) `incident_number` is "".
     The file lies at `<exports_dir>/<id>.zip` while `state` is `ready`. `attachment_ids` are the
     pictures chosen when it was asked for, as texts; later pictures of the incident are not in it.
     """
@@ -43,7 +45,7 @@ class ExportRequest(Base):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     year: Mapped[int] = mapped_column(Integer)
     ordinal: Mapped[int] = mapped_column(Integer)
-    incident_id: Mapped[UUID] = mapped_column(ForeignKey("incident.id"), index=True)
+    incident_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident.id"), index=True)
     incident_number: Mapped[str] = mapped_column(String(24))
     area: Mapped[str] = mapped_column(String(200))
     camera_id: Mapped[UUID | None] = mapped_column(Uuid)
@@ -51,6 +53,9 @@ class ExportRequest(Base):
     place_kind: Mapped[str] = mapped_column(String(20))
     household_id: Mapped[UUID | None] = mapped_column(Uuid)
     attachment_ids: Mapped[list[str]] = mapped_column(JsonValue)
+    # [{camera_id, name, area, place_kind, household_id, from, to, lock_id}], texts
+    recordings: Mapped[list[dict[str, Any]]] = mapped_column(JsonValue, default=list)
+    progress: Mapped[int] = mapped_column(Integer, default=0)  # percent of what is being built
     purpose: Mapped[str] = mapped_column(String(40))
     reference: Mapped[str] = mapped_column(String(80))
     reason: Mapped[str] = mapped_column(Text)
@@ -83,3 +88,16 @@ class ExportRequest(Base):
             place_kind=self.place_kind,
             household="" if self.household_id is None else str(self.household_id),
         )
+
+    def recorded(self) -> list[Resource]:
+        """Return what the door is asked about for each camera whose recordings are in it."""
+        return [
+            Resource(
+                kind="export",
+                id=str(self.id),
+                area=one["area"],
+                place_kind=one["place_kind"],
+                household=one["household_id"] or "",
+            )
+            for one in self.recordings
+        ]

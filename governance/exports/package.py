@@ -5,8 +5,7 @@ that checking makes it again and compares: a flipped byte anywhere is found.
 """
 
 import hashlib
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from access.ledger.keys import key_id, signed_by
 from core.errors import InvalidInputError
+from governance.exports import archive
+from governance.exports.archive import Member
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 PUBLIC_KEY = "public-key.pem"
-_LARGEST = 4 * 1024**3
+_LARGEST_MANIFEST = 64 * 1024**2
 _MOST_ENTRIES = 1_000
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+_Keys = Mapping[str, Ed25519PublicKey]
+_Found = archive.Archive | archive.Folder
 
 
 class BadExportError(InvalidInputError):
@@ -42,10 +44,18 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def manifest_bytes(about: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
+def manifest_bytes(about: Mapping[str, Any], files: Sequence[Member]) -> bytes:
     """Return the manifest: what the export is, and the SHA-256 of each of its files."""
-    hashes = [{"name": name, "sha256": sha256(content)} for name, content in files.items()]
+    hashes = [{"name": one.name, "sha256": hash_of(one.pieces())} for one in files]
     return orjson.dumps({**about, "files": hashes}, option=orjson.OPT_INDENT_2)
+
+
+def hash_of(pieces: Iterable[bytes]) -> str:
+    """Return the SHA-256 of a content in pieces, in hexadecimal."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def public_pem(public: Ed25519PublicKey) -> bytes:
@@ -56,12 +66,7 @@ def public_pem(public: Ed25519PublicKey) -> bytes:
 def write_zip(entries: Sequence[tuple[str, bytes]]) -> bytes:
     """Return a zip of `entries`, the same for the same entries."""
     out = BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in entries:
-            info = zipfile.ZipInfo(name, _EPOCH)
-            info.create_system = 3
-            info.external_attr = 0o600 << 16
-            archive.writestr(info, content)
+    archive.write(out, [Member(name, content) for name, content in entries])
     return out.getvalue()
 
 
@@ -69,77 +74,117 @@ def check(path: Path, believed: Mapping[str, Ed25519PublicKey]) -> dict[str, Any
     """Return the manifest of the export at `path` if all of it is as it was signed.
 
     Args:
-        path: the zip.
+        path: the zip, or a folder with what was in it.
         believed: the public keys that count, by id.
 
     Raises:
-        BadExportError: says what is wrong.
+        BadExportError: says what is wrong, with the file and the bytes where it can.
         InvalidInputError: the file cannot be read.
     """
     try:
-        if path.stat().st_size > _LARGEST:
-            raise BadExportError("The file is too large to be an export.")
-        content = path.read_bytes()
+        if path.is_dir():
+            return _check(archive.Folder(path, _MOST_ENTRIES), believed)
+        with path.open("rb") as file:
+            return _check(archive.Archive(file, _MOST_ENTRIES), believed)
+    except archive.BadZipError as error:
+        raise BadExportError(str(error)) from error
     except OSError as error:
         raise InvalidInputError(f"Cannot read {path}: {error.strerror}.") from error
-    entries = _entries(content)
-    found = dict(entries)
-    if len(found) != len(entries) or MANIFEST not in found or SIGNATURE not in found:
+
+
+def _check(found: _Found, believed: _Keys) -> dict[str, Any]:
+    names = set(found.names)
+    if MANIFEST not in names or SIGNATURE not in names:
         raise BadExportError("The file is no export: it lacks its manifest or signature.")
+    signed, signature = _small(found, MANIFEST), _small(found, SIGNATURE)
     try:
-        manifest = orjson.loads(found[MANIFEST])
+        manifest = orjson.loads(signed)
         name = str(manifest["key_id"])
         listed = {str(file["name"]): str(file["sha256"]) for file in manifest["files"]}
-    except (ValueError, KeyError, TypeError) as error:
+        films = [file for clip in manifest.get("recordings", []) for file in clip["files"]]
+        parts = {str(film["name"]): list(film["parts"]) for film in films}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadExportError("The manifest cannot be read.") from error
     public = believed.get(name)
     if public is None:
         raise BadExportError(
-            f"The export is signed with the key {name}, which is not among those believed here.",
-            remedy="Get the public key from the site itself and give it with --public-key.",
+            f"The export is signed with the key {name[:64]}, which is not among those believed "
+            "here.",
+            remedy="Get the public key (.pub) from the site itself and name it with --key.",
         )
-    if key_id(public) != name or not signed_by(public, found[SIGNATURE], found[MANIFEST]):
-        raise BadExportError("The signature is not that of this manifest.")
+    if key_id(public) != name or not signed_by(public, signature, signed):
+        raise BadExportError(
+            f"The signature is not that of this manifest: {MANIFEST} or {SIGNATURE} was changed."
+        )
     for entry, expected in listed.items():
-        if entry not in found:
+        if entry not in names:
             raise BadExportError(f"{entry} is missing.")
-        if sha256(found[entry]) != expected:
-            raise BadExportError(f"{entry} was changed.")
-    extra = set(found) - set(listed) - {MANIFEST, SIGNATURE}
+        # The parts first: they say where.
+        for part in parts.get(entry, []):
+            _check_part(found, entry, part)
+        if hash_of(found.pieces(entry)) != expected:
+            where = ", outside of the pictures" if parts.get(entry) else ""
+            raise BadExportError(f"{entry} was changed{where}.")
+    extra = names - set(listed) - {MANIFEST, SIGNATURE}
     if extra:
         raise BadExportError(f"{min(extra)[:60]!r} does not belong to the export.")
-    if write_zip(entries) != content:
-        raise BadExportError("The zip around the files was changed.")
+    for clip in manifest.get("recordings", []):
+        _check_media(found, clip)
     assert isinstance(manifest, dict)
     return manifest
 
 
-def _entries(content: bytes) -> list[tuple[str, bytes]]:
-    try:
-        with zipfile.ZipFile(BytesIO(content)) as archive:
-            infos = archive.infolist()
-            total = sum(info.file_size for info in infos)
-            # Stored files are not larger than the zip: nothing can swell while it is read.
-            if len(infos) > _MOST_ENTRIES or total > len(content):
-                raise BadExportError("The file is no export of this product.")
-            return [(info.filename, archive.read(info)) for info in infos]
-    except (
-        zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, OSError,
-    ) as error:  # fmt: skip
-        raise BadExportError("The file is damaged, or no zip.") from error
+def _check_part(found: _Found, name: str, part: Mapping[str, Any]) -> None:
+    """Check one part of a recording; the manifest that names it is signed."""
+    begin, length = int(part["offset"]), int(part["length"])
+    if hash_of(found.pieces(name, begin, length)) != part["sha256"]:
+        raise BadExportError(
+            f"{name} was changed within bytes {begin} to {begin + length - 1}: the part of "
+            f"{part['starts_at']}, from segment {part['segment_id']}."
+        )
+
+
+def _check_media(found: _Found, clip: Mapping[str, Any]) -> None:
+    """Check that segments which are in a clip as a whole have the media that was recorded."""
+    if clip["rendition"] != "raw":
+        return
+    for segment in clip["segments"]:
+        if not segment["whole_in_clip"]:
+            continue
+        digest = hashlib.sha256()
+        for film in clip["files"]:
+            for part in film["parts"]:
+                if part["segment_id"] == segment["id"]:
+                    for piece in found.pieces(film["name"], part["offset"], part["length"]):
+                        digest.update(piece)
+        if digest.hexdigest() != segment["media_sha256"]:
+            raise BadExportError(
+                f"The media of segment {segment['id']} are not those that were recorded."
+            )
+
+
+def _small(found: _Found, name: str) -> bytes:
+    content = b""
+    for piece in found.pieces(name):
+        content += piece
+        if len(content) > _LARGEST_MANIFEST:
+            raise BadExportError(f"{name} is too large.")
+    return content
 
 
 README = {
     "README.en.txt": """Export {number}
 
 What this is
-  {count} picture(s) of incident {incident}, exported for: {purpose} ({reference}).
+  {contents}, exported for: {purpose} ({reference}).
   Asked for by {requester}, approved by {approver}. Valid until {expires}.
-  Every picture names who had it exported. Hand it to nobody who has no right to it, and delete it
-  when it is no longer needed. Who downloaded it, and when, is on record.
+  Every picture names who had it exported; recordings are as the camera sent them, unless
+  manifest.json says that masks were painted. Beside each recording lies the time (UTC) of every
+  frame. Hand it to nobody who has no right to it, and delete it when it is no longer needed. Who
+  downloaded it, and when, is on record.
 
-How to check it
-  camera-hub exports verify FILE.zip --public-key KEY.pub
+How to check it (the zip, or the folder it was unpacked into)
+  camera-hub evidence verify FILE.zip --key KEY.pub
   Get KEY.pub from the site, not from this file. Without Camera Hub:
     openssl pkeyutl -verify -pubin -inkey KEY.pub -rawin -in manifest.json -sigfile manifest.sig
   and then compare the SHA-256 of each file with manifest.json.
@@ -147,12 +192,14 @@ How to check it
     "README.zh.txt": """导出 {number}
 
 这是什么
-  事件 {incident} 的 {count} 张图片,用途:{purpose}({reference})。
+  {contents},用途:{purpose}({reference})。
   申请人:{requester};批准人:{approver}。有效期至 {expires}。
-  每张图片上都写明是谁导出的。不得交给无权查看的人;不再需要时请删除。谁在何时下载过,均有记录。
+  每张图片上都写明是谁导出的;录像与摄像机发出的完全一致,除非 manifest.json 写明已涂遮挡。
+  每段录像旁的 frames.csv 列有每一帧的时间(UTC)。
+  不得交给无权查看的人;不再需要时请删除。谁在何时下载过,均有记录。
 
-如何核验
-  camera-hub exports verify 文件.zip --public-key 公钥.pub
+如何核验(压缩包,或解压后的文件夹)
+  camera-hub evidence verify 文件.zip --key 公钥.pub
   公钥请向导出单位索取,不要使用本文件内的公钥。没有 Camera Hub 时:
     openssl pkeyutl -verify -pubin -inkey 公钥.pub -rawin -in manifest.json -sigfile manifest.sig
   然后逐一比对各文件的 SHA-256 与 manifest.json 是否一致。

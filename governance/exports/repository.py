@@ -1,7 +1,7 @@
 """Every query of exports."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import and_, false, func, or_, select, text
@@ -9,10 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from access.accounts.models import Account
 from access.accounts.schemas import AccountBrief
+from access.ledger.models import LedgerEntry
 from access.policy.areas import in_areas
 from governance.exports.models import ExportRequest
 from governance.signals.models import Signal
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BUILDER_LOCK = 0x6368_6578  # any number that nothing else in this database locks
 
 
@@ -113,6 +115,23 @@ async def people(session: AsyncSession, rows: Sequence[ExportRequest]) -> dict[U
         row.id: AccountBrief(id=row.id, username=row.username, display_name=row.display_name)
         for row in await session.execute(query)
     }
+
+
+async def custody(session: AsyncSession, export_id: UUID) -> list[dict[str, str | int]]:
+    """Return what the ledger has of an export so far: who did what, when; and their hashes."""
+    query = (
+        select(LedgerEntry).where(LedgerEntry.subject == str(export_id)).order_by(LedgerEntry.seq)
+    )
+    return [
+        {
+            "seq": entry.seq,
+            "at": (_EPOCH + timedelta(microseconds=entry.at)).isoformat(),
+            "kind": entry.kind,
+            "account_id": entry.actor_id,
+            "hash": entry.hash.hex(),
+        }
+        for entry in await session.scalars(query)
+    ]
 
 
 async def occurred(session: AsyncSession, signal_ids: Collection[UUID]) -> dict[UUID, datetime]:

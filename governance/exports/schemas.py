@@ -1,10 +1,17 @@
 """Exports on the wire."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from access.accounts.schemas import AccountBrief
 
@@ -17,21 +24,56 @@ Step = Literal["approve", "refuse", "withdraw", "download"]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500)]
 
 
-class ExportCreate(BaseModel):
-    """What somebody asks to hand out. Without `attachment_ids`: all pictures of the incident.
+LONGEST_RECORDING = timedelta(hours=2)
 
-    For `publication` and `subject` people and vehicles are blurred.
+
+class RecordingWish(BaseModel):
+    """What is wanted of the recordings of one camera: two hours at most."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    camera_id: UUID
+    from_at: AwareDatetime = Field(alias="from")
+    to_at: AwareDatetime = Field(alias="to")
+
+    @model_validator(mode="after")
+    def _coherent(self) -> "RecordingWish":
+        if not timedelta(0) < self.to_at - self.from_at <= LONGEST_RECORDING:
+            raise ValueError("to must lie after from, at most two hours")
+        if not 2000 <= self.from_at.year <= self.to_at.year <= 2200:
+            raise ValueError("from and to lie between the years 2000 and 2200")
+        return self
+
+
+class ExportCreate(BaseModel):
+    """What somebody asks to hand out: pictures of an incident, recordings, or both.
+
+    Without `attachment_ids`: all pictures of the incident; `[]` beside recordings: none. For
+    `publication` and `subject` people and vehicles are blurred; recordings cannot be yet, so they
+    are for an `authority` only.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    incident_id: UUID
-    attachment_ids: list[UUID] | None = Field(default=None, min_length=1, max_length=200)
+    incident_id: UUID | None = None
+    attachment_ids: list[UUID] | None = Field(default=None, max_length=200)
+    recordings: list[RecordingWish] = Field(default=[], max_length=4)
     purpose: str = Field(max_length=40)
     reference: str = Field(default="", max_length=80)
     reason: Line
     audience: Audience
     expires_in_days: int = Field(ge=1, le=30)
+
+
+class RecordingOut(BaseModel):
+    """Recordings that are in an export."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    camera_id: UUID
+    camera_name: str
+    from_at: datetime = Field(alias="from")
+    to_at: datetime = Field(alias="to")
 
 
 class NoteInput(BaseModel):
@@ -43,11 +85,14 @@ class NoteInput(BaseModel):
 
 
 class ExportOut(BaseModel):
-    """An export. `allowed` are the steps that the one who asks may take now."""
+    """An export. `allowed` are the steps that the one who asks may take now.
+
+    `progress` is in percent while it is `building`.
+    """
 
     id: UUID
     number: str
-    incident_id: UUID
+    incident_id: UUID | None
     incident_number: str
     area: str
     camera_id: UUID | None
@@ -66,6 +111,8 @@ class ExportOut(BaseModel):
     ready_at: datetime | None
     expires_at: datetime | None
     pictures: int
+    recordings: list[RecordingOut]
+    progress: int
     size: int | None
     sha256: str | None
     failure: str

@@ -37,12 +37,53 @@ class ExportExpiredError(HubError):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The camera whose pictures are exported, as it is when they are asked for."""
+    """Whose pictures are exported, as it is when they are asked for.
 
+    `area` is one that holds everything in it; `camera_id` is that of the incident's pictures.
+    """
+
+    area: str
     camera_id: UUID | None
     name: str
     place_kind: str
     household_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A camera whose recordings are asked for, as it is then, and from when to when."""
+
+    camera_id: UUID
+    name: str
+    area: str
+    place_kind: str
+    household_id: UUID | None
+    start: datetime
+    end: datetime
+
+    def to_json(self) -> dict[str, str | None]:
+        """Return what the row keeps of it."""
+        return {
+            "camera_id": str(self.camera_id),
+            "name": self.name,
+            "area": self.area,
+            "place_kind": self.place_kind,
+            "household_id": None if self.household_id is None else str(self.household_id),
+            "from": self.start.isoformat(),
+            "to": self.end.isoformat(),
+            "lock_id": None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an export is to hold, and what for."""
+
+    incident: Incident | None
+    shown: Shown
+    recorded: Sequence[Recorded]
+    purpose: str
+    reference: str
 
 
 class Exports:
@@ -73,17 +114,9 @@ class Exports:
         return row
 
     async def request(
-        self,
-        session: AsyncSession,
-        actor: Actor,
-        wish: ExportCreate,
-        *,
-        incident: Incident,
-        shown: Shown,
-        purpose: str,
-        reference: str,
+        self, session: AsyncSession, actor: Actor, wish: ExportCreate, asked: Asked
     ) -> ExportRequest:
-        """Write that `actor` asks for pictures of `incident`.
+        """Write that `actor` asks for pictures of an incident, recordings, or both.
 
         Raises:
             InvalidInputError: `no-pictures` or `unknown-picture`.
@@ -92,38 +125,23 @@ class Exports:
         if actor.kind != "account" or actor.id is None:
             raise ForbiddenError("Pictures are handed out to people who can be named.")
         await outbox.serialise(session)
-        # Pictures of cameras: what people took of the result is not under its masks and consents.
-        there = [
-            row.id
-            for row in await attachments.of_incident(session, incident.id)
-            if row.kind == "signal"
-        ]
-        wanted = list(dict.fromkeys(wish.attachment_ids or there))
-        if not wanted:
-            raise InvalidInputError(
-                "The incident has no pictures.", remedy="There is nothing to hand out.",
-                code="no-pictures",
-            )  # fmt: skip
-        if not set(wanted) <= set(there):
-            raise InvalidInputError(
-                "A picture does not belong to the incident.", remedy="Reload the incident.",
-                code="unknown-picture",
-            )  # fmt: skip
-        now = self._clock.now()
+        wanted = await _pictures(session, wish, asked)
+        now, incident, shown = self._clock.now(), asked.incident, asked.shown
         row = ExportRequest(
             id=new_id(),
             year=now.year,
             ordinal=await repository.next_ordinal(session, now.year),
-            incident_id=incident.id,
-            incident_number=incident.number,
-            area=incident.area,
+            incident_id=None if incident is None else incident.id,
+            incident_number="" if incident is None else incident.number,
+            area=shown.area,
             camera_id=shown.camera_id,
             camera_name=shown.name,
             place_kind=shown.place_kind,
             household_id=shown.household_id,
             attachment_ids=[str(one) for one in wanted[:200]],
-            purpose=purpose,
-            reference=reference,
+            recordings=[one.to_json() for one in asked.recorded],
+            purpose=asked.purpose,
+            reference=asked.reference,
             reason=wish.reason,
             audience=wish.audience,
             expires_in_days=wish.expires_in_days,
@@ -132,19 +150,27 @@ class Exports:
             requested_at=now,
         )
         await repository.add(session, row)
+        spans = [f"{o['camera_id']} {o['from']} {o['to']}" for o in row.recordings]
         await self._tell(
             session,
             row,
             actor,
             incident=row.incident_number,
-            purpose=purpose,
-            reference=reference,
+            purpose=row.purpose,
+            reference=row.reference,
             reason=row.reason,
             audience=row.audience,
             pictures=len(row.attachment_ids),
+            recordings="; ".join(spans),
             expires_in_days=row.expires_in_days,
         )
         return row
+
+    async def progress(self, session: AsyncSession, export_id: UUID, percent: int) -> None:
+        """Write how far the building is."""
+        row = await repository.by_id_locked(session, export_id)
+        if row is not None and row.state == "building":
+            row.progress = percent
 
     async def decide(
         self, session: AsyncSession, row: ExportRequest, actor: Actor, note: str, *, approve: bool
@@ -223,7 +249,7 @@ class Exports:
         row = None if found is None else await repository.by_id_locked(session, found)
         if row is None:
             return None
-        row.state, row.claimed_at = "building", now
+        row.state, row.claimed_at, row.progress = "building", now, 0
         return row.id
 
     async def built(self, session: AsyncSession, export_id: UUID, *, size: int, sha: str) -> bool:
@@ -234,7 +260,7 @@ class Exports:
         row.state = "ready"
         row.ready_at = self._clock.now()
         row.expires_at = row.ready_at + timedelta(days=row.expires_in_days)
-        row.size, row.sha256 = size, sha
+        row.size, row.sha256, row.progress = size, sha, 100
         await self._tell(session, row, None, sha256=sha, expires_at=row.expires_at.isoformat())
         return True
 
@@ -293,6 +319,33 @@ class Exports:
             subject=str(row.id),
             data={"number": row.number, **data},
         )
+
+
+async def _pictures(session: AsyncSession, wish: ExportCreate, asked: Asked) -> list[UUID]:
+    """Return the pictures that are asked for; none only where recordings are."""
+    there: list[UUID] = []
+    if asked.incident is not None:
+        # Pictures of cameras: what people took of the result is not under its masks and consents.
+        there = [
+            row.id
+            for row in await attachments.of_incident(session, asked.incident.id)
+            if row.kind == "signal"
+        ]
+    chosen = there if wish.attachment_ids is None else wish.attachment_ids
+    wanted = list(dict.fromkeys(chosen))
+    if not wanted and not asked.recorded:
+        raise InvalidInputError(
+            "There are no pictures to hand out.",
+            remedy="Choose pictures of an incident that has some, or recordings.",
+            code="no-pictures",
+        )
+    if not set(wanted) <= set(there):
+        raise InvalidInputError(
+            "A picture does not belong to the incident.",
+            remedy="Reload the incident.",
+            code="unknown-picture",
+        )
+    return wanted
 
 
 def _is_over(row: ExportRequest, now: datetime) -> bool:

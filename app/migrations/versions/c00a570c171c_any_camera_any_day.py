@@ -141,9 +141,22 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("longitude", sa.Float(), nullable=True))
         batch_op.add_column(sa.Column("heading", sa.Float(), nullable=True))
 
+    with op.batch_alter_table("export_request", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("recordings", JsonValue, nullable=False, server_default=sa.text("'[]'"))
+        )
+        batch_op.add_column(sa.Column("progress", sa.Integer(), nullable=False, server_default="0"))
+        batch_op.alter_column("incident_id", existing_type=sa.Uuid(), nullable=True)
+
 
 def downgrade() -> None:
     """Take back."""
+    op.execute("DELETE FROM export_request WHERE incident_id IS NULL")
+    with op.batch_alter_table("export_request", schema=None) as batch_op:
+        batch_op.alter_column("incident_id", existing_type=sa.Uuid(), nullable=False)
+        batch_op.drop_column("progress")
+        batch_op.drop_column("recordings")
+
     with op.batch_alter_table("camera", schema=None, recreate="never") as batch_op:
         batch_op.drop_column("heading")
         batch_op.drop_column("longitude")
