@@ -1,4 +1,4 @@
-"""Asking a plain RTSP stream what it carries, with the reader's own way of opening it."""
+"""Asking a plain RTSP stream what it carries, with the reader's own ways of opening it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,15 @@ from camera_hub.devices.errors import (
 )
 from camera_hub.devices.types import ProbeResult, Profile
 from camera_hub.streams.address import with_credentials
-from camera_hub.streams.diagnosis import NOT_VIDEO, Failure, explain, unsupported_codec
+from camera_hub.streams.diagnosis import (
+    NOT_VIDEO,
+    Failure,
+    StreamFailure,
+    explain,
+    unsupported_codec,
+)
+from camera_hub.streams.rtsp.client import CannotInterleaveError, LeaveToLibraryError
+from camera_hub.streams.rtsp.look import look
 from camera_hub.streams.types import ReasonCode, StreamSource
 from core.clock import Clock
 
@@ -71,18 +79,9 @@ def probe_rtsp(camera: CameraAddress, clock: Clock, *, timeout_s: float) -> Prob
             remedy="Check the spelling, or enter the camera's IP address.",
         ) from None
     source = StreamSource(_NOBODY, "main", url, camera.username, camera.password)
-    try:
-        with av.open(
-            with_credentials(source), mode="r", options=_OPTIONS, timeout=(seconds, seconds / 2)
-        ) as container:
-            if not container.streams.video:
-                raise _error(NOT_VIDEO)
-            profile = _profile(camera, container.streams.video[0])
-            until = clock.monotonic() + min(seconds, _LONGEST_LOOK_S)
-            profile = _measured(profile, container, lambda: clock.monotonic() < until)
-    except av.error.FFmpegError as error:
-        failure = explain(error, source, opening=True, timeout_s=seconds)
-        raise _error(failure) from None
+    profile = _looked(camera, source, clock, seconds)
+    if profile is None:
+        profile = _through_the_library(camera, source, clock, seconds)
     return ProbeResult(
         device=None,
         clock_offset_s=None,
@@ -91,6 +90,65 @@ def probe_rtsp(camera: CameraAddress, clock: Clock, *, timeout_s: float) -> Prob
         sub=_TOKEN,
         warnings=tuple(warnings_of(profile, profile)),
     )
+
+
+def _looked(
+    camera: CameraAddress, source: StreamSource, clock: Clock, seconds: float
+) -> Profile | None:
+    """Return what our own client sees; None where only the media library can read it.
+
+    Raises:
+        CameraError: the stream cannot be had.
+    """
+    if urlsplit(source.url).scheme != "rtsp":
+        return None
+    longest_s = min(seconds, _LONGEST_LOOK_S)
+    try:
+        seen = look(source, clock, timeout_s=seconds, longest_s=longest_s)
+    except StreamFailure as error:
+        raise _error(error.failure) from None
+    except (CannotInterleaveError, LeaveToLibraryError):
+        return None
+    if seen is None:
+        raise _no_picture(camera)
+    return Profile(
+        token=_TOKEN,
+        name=urlsplit(camera.url).path.strip("/") or _TOKEN,
+        codec=seen.info.codec,
+        width=seen.info.width,
+        height=seen.info.height,
+        fps=round(seen.fps, 2),
+        bitrate_kbps=seen.bitrate_kbps,
+        gop=seen.gop,
+        stream_url=camera.url,
+        snapshot_url="",
+    )
+
+
+def _through_the_library(
+    camera: CameraAddress, source: StreamSource, clock: Clock, seconds: float
+) -> Profile:
+    """Return what the media library sees.
+
+    Raises:
+        CameraError: the stream cannot be had.
+    """
+    options = dict(_OPTIONS)
+    if urlsplit(source.url).scheme == "rtsp":
+        # Our own client has found that the camera sends datagrams only, or packs otherwise.
+        options["rtsp_transport"] = "udp+tcp"
+    try:
+        with av.open(
+            with_credentials(source), mode="r", options=options, timeout=(seconds, seconds / 2)
+        ) as container:
+            if not container.streams.video:
+                raise _error(NOT_VIDEO)
+            profile = _profile(camera, container.streams.video[0])
+            until = clock.monotonic() + min(seconds, _LONGEST_LOOK_S)
+            return _measured(profile, container, lambda: clock.monotonic() < until)
+    except av.error.FFmpegError as error:
+        failure = explain(error, source, opening=True, timeout_s=seconds)
+        raise _error(failure) from None
 
 
 def _profile(camera: CameraAddress, stream: VideoStream) -> Profile:
@@ -105,10 +163,7 @@ def _profile(camera: CameraAddress, stream: VideoStream) -> Profile:
     if codec not in USABLE:
         raise _error(unsupported_codec(codec))
     if not stream.width or not stream.height:
-        raise CameraTimeoutError(
-            f"The camera at {camera.place} answers but sent no picture in time.",
-            remedy="Check whether it shows a picture on its own web page.",
-        )
+        raise _no_picture(camera)
     rate = stream.average_rate or stream.guessed_rate
     return Profile(
         token=_TOKEN,
@@ -142,6 +197,13 @@ def _measured(profile: Profile, container: InputContainer, more: Callable[[], bo
                 pictures += 1
                 size += packet.size
     return profile
+
+
+def _no_picture(camera: CameraAddress) -> CameraError:
+    return CameraTimeoutError(
+        f"The camera at {camera.place} answers but sent no picture in time.",
+        remedy="Check whether it shows a picture on its own web page.",
+    )
 
 
 def _error(failure: Failure) -> CameraError:

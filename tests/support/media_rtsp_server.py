@@ -36,11 +36,6 @@ OTHER_KINDS = {
     "datagrams": "videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=25/1 "
     "! x264enc tune=zerolatency key-int-max=10 ! rtph264pay name=pay0 pt=96 config-interval=-1",
 }
-OTHER_KINDS["multicast"] = OTHER_KINDS["datagrams"]
-PROTOCOLS = {
-    "datagrams": GstRtsp.RTSPLowerTrans.UDP,
-    "multicast": GstRtsp.RTSPLowerTrans.UDP_MCAST,
-}
 
 
 def access_units(path):
@@ -140,13 +135,8 @@ class Server:
                 factory = GstRtspServer.RTSPMediaFactory()
                 factory.set_launch(f"( {OTHER_KINDS[command['kind']]} )")
                 factory.set_shared(True)
-                if kind := PROTOCOLS.get(command["kind"]):
-                    factory.set_protocols(kind)
-                if command["kind"] == "multicast":
-                    pool = GstRtspServer.RTSPAddressPool()
-                    pool.add_range("224.3.0.0", "224.3.0.10", 15000, 15010, 1)
-                    factory.set_address_pool(pool)
-                    factory.set_multicast_iface("lo")
+                if command["kind"] == "datagrams":
+                    factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
                 self.publish(path, factory)
         elif op == "stall":
             self.mounts[path].stalled = True

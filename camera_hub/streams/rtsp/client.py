@@ -68,17 +68,26 @@ class Playing:
 class RtspClient:
     """Opens one stream once. `abort` may be called from any thread and ends it at once."""
 
-    def __init__(self, source: StreamSource, clock: Clock, *, timeout_s: float) -> None:
+    def __init__(
+        self,
+        source: StreamSource,
+        clock: Clock,
+        *,
+        timeout_s: float,
+        total_s: float | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
             source: where the stream is; its host an address that was checked.
             clock: measures the timeouts.
-            timeout_s: for connecting and for each answer; twice this for everything.
+            timeout_s: for connecting and for each answer.
+            total_s: for everything; twice `timeout_s` if not given.
         """
         self._source = source
         self._clock = clock
         self._timeout_s = timeout_s
+        self._total_s = 2 * timeout_s if total_s is None else total_s
         self._lock = threading.Lock()
         self._aborted = False
         self._sock: socket.socket | None = None
@@ -105,7 +114,7 @@ class RtspClient:
             StreamFailure: it cannot be had; says why.
             CannotInterleaveError, LeaveToLibraryError: another way may work.
         """
-        self._until = self._clock.monotonic() + 2 * self._timeout_s
+        self._until = self._clock.monotonic() + self._total_s
         sock = self._connect()
         try:
             playing = self._converse(sock)

@@ -93,7 +93,9 @@ class Poller:
 
     def _poll(self, now: float) -> None:
         for number, _ in self._epoll.poll(0):
-            connection = self._connections[number]
+            connection = self._connections.get(number)
+            if connection is None:
+                continue
             self._guard(lambda c=connection: c.read(self._buffer, now), connection)  # type: ignore[misc]
             if not connection.alive:
                 self._forget(number)

@@ -22,6 +22,7 @@ from core.errors import InvalidInputError
 from tests.support.media import PASSWORD, USERNAME, RtspServer, free_port
 from tests.support.media_footage import make_units, write_units
 from tests.support.media_proxy import FaultProxy
+from tests.support.odd_camera import OddCamera, Oddities
 
 
 async def probe(
@@ -82,7 +83,7 @@ async def test_a_path_without_a_stream_says_so(rtsp_server: RtspServer, footage:
         await probe(rtsp_server.url("/other"))
 
 
-@pytest.mark.parametrize(("kind", "says"), [("audio", "no video"), ("jpeg", "mjpeg")])
+@pytest.mark.parametrize(("kind", "says"), [("audio", "no video"), ("jpeg", "Motion JPEG")])
 async def test_a_stream_without_usable_video_says_so(
     rtsp_server: RtspServer, kind: str, says: str
 ) -> None:
@@ -154,3 +155,19 @@ async def test_secrets_stay_secret_in_errors(rtsp_server: RtspServer) -> None:
         shown = "".join(traceback.format_exception(caught.value))
         assert password not in shown
         assert "s3cret" not in shown
+
+
+async def test_a_camera_that_insists_on_sha_256_is_probed() -> None:
+    odd = Oddities(algorithm="SHA-256")
+    camera = OddCamera(make_units(), odd, username="u", password="p")
+    try:
+        found = await probe(camera.url, username="u", password="p")
+    finally:
+        camera.close()
+    assert (found.profiles[0].width, found.profiles[0].gop) == (320, 10)
+
+
+async def test_a_camera_that_only_sends_datagrams_is_probed(rtsp_server: RtspServer) -> None:
+    rtsp_server.mount("/udp", kind="datagrams")
+    found = await probe(rtsp_server.url("/udp"))
+    assert (found.profiles[0].codec, found.profiles[0].width) == ("h264", 160)
