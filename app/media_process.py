@@ -72,14 +72,6 @@ class MediaWorker:
             source=f"/workers/{name}",
             area=settings.site.area,
         )
-        self._host = AnalyticsHost(
-            self._detector,
-            self._emit,
-            clock=clock,
-            settings=settings,
-            time_zone=settings.site.zone,
-            worker=name,
-        )
         self._recordings = Recordings(
             self._runtime,
             settings.recording,
@@ -90,6 +82,15 @@ class MediaWorker:
             zone=settings.site.zone,
             post=self._post_segments,
             loop=self._loop,
+        )
+        self._host = AnalyticsHost(
+            self._detector,
+            self._emit,
+            clock=clock,
+            settings=settings,
+            time_zone=settings.site.zone,
+            worker=name,
+            on_motion=self._recordings.motion,
         )
         self._faults = RecordingFaults(
             clock, self._emit, settings.data_dir / "state" / f"{name}-recording.json", name
@@ -167,6 +168,9 @@ class MediaWorker:
         if self._hub_away:
             log.info("the hub answers again")
         self._hub_away = False
+        for camera_id in body.get("moving") or ():
+            # The camera says itself that something moves.
+            self._recordings.motion(UUID(camera_id), self._clock.now())
         if cameras is not None:
             await asyncio.to_thread(self._apply, cameras)
             self._revision = body["revision"]

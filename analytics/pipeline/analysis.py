@@ -23,6 +23,7 @@ from camera_hub.streams.types import Frame
 
 _SNAPSHOT_WIDTH = 1280
 _SNAPSHOT_QUALITY = 85
+_IDLE_LOOK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class CameraAnalysis:
             first_event: see `RuleEngine`.
         """
         self.camera = camera
+        self.moving = False
+        """Whether something moved in the last picture, outside of the masks."""
         self._confidence = confidence
         self._crops = crops
         self._motion = MotionDetector()
@@ -66,6 +69,7 @@ class CameraAnalysis:
         self._engine = RuleEngine(camera, time_zone, first_event=first_event)
         self._objects: list[TrackedObject] = []
         self._cut = False
+        self._looked_s = float("-inf")
         self._masks: tuple[Polygon, ...] = ()
         self._masked = MaskedPlaces(())
 
@@ -88,12 +92,17 @@ class CameraAnalysis:
         return snapshot(frame, self._masks)
 
     def look(self, frame: Frame) -> Look | None:
-        """Take the next picture; return what the detector must see of it, or None."""
-        if not self._engine.labels:
-            return None
+        """Take the next picture; return what the detector must see of it, or None.
+
+        `moving` is known afterwards; a camera without rules is looked at a few times a second.
+        """
         at_s = frame.arrived_monotonic
-        grey = frame.luma(*gate_size(frame.width, frame.height))
-        motion = self._motion.update(grey, at_s)
+        if not self._engine.labels:
+            if at_s - self._looked_s >= _IDLE_LOOK_S:
+                self._looked_s = at_s
+                self._look_for_motion(frame, at_s)
+            return None
+        motion = self._look_for_motion(frame, at_s)
         holding = self._tracker.holding or self._engine.holding
         if not self._watch.due(at_s, motion, holding=holding):
             return None
@@ -101,6 +110,15 @@ class CameraAnalysis:
         region = self._region(motion, full)
         whole = frame.rgb(*full)
         return Look(frame, region.cut_out(whole), region)
+
+    def _look_for_motion(self, frame: Frame, at_s: float) -> Motion:
+        grey = frame.luma(*gate_size(frame.width, frame.height))
+        motion = self._motion.update(grey, at_s)
+        masks = self._masked
+        self.moving = not motion.whole_picture and any(
+            not masks.cover((x1 + x2) / 2, (y1 + y2) / 2) for x1, y1, x2, y2 in motion.boxes
+        )
+        return motion
 
     def _region(self, motion: Motion, full: tuple[int, int]) -> Region:
         known = [found.box for found in self._objects]

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import datetime, tzinfo
+from uuid import UUID
 
 from analytics.detectors.types import (
     DetectionFailedError,
@@ -30,6 +31,9 @@ _GRACE_S = 0.25
 _AFTER_FAILURE_S = 1.0
 # For the end of an event that no model is at hand for any more.
 _UNKNOWN_MODEL = ModelInfo("unknown", "", (), (0, 0), "", "")
+
+OnMotion = Callable[[UUID, datetime], None]
+"""Takes a camera and when the picture arrived (aware, UTC); must not block."""
 
 log = get_logger("analytics.pipeline")
 
@@ -66,6 +70,7 @@ class CameraPipeline:
         source: str,
         zones: Sequence[Zone] = (),
         masks: tuple[Polygon, ...] = (),
+        on_motion: OnMotion | None = None,
     ) -> None:
         """Make the pipeline; `start` it.
 
@@ -80,11 +85,13 @@ class CameraPipeline:
             source: CloudEvents source, as `/workers/media-0`.
             zones: see `set_zones`.
             masks: see `set_masks`.
+            on_motion: told, on the pipeline's thread, of each picture in which something moves.
         """
         self._camera = camera
         self._frames = frames
         self._detector = detector
         self._emit = emit
+        self._on_motion = on_motion
         self._clock = clock
         self._deadline_s = settings.deadline_ms / 1000
         self._source = source
@@ -153,6 +160,8 @@ class CameraPipeline:
             return
         look = self._analysis.look(frame)
         self._analysed += 1
+        if self._analysis.moving and self._on_motion is not None:
+            self._on_motion(self._camera.id, frame.arrived_at)
         if look is not None:
             self._detect(look)
 

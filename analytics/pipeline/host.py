@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from analytics.detectors.types import Detector
-from analytics.pipeline.camera import CameraPipeline, PipelineCounters
+from analytics.pipeline.camera import CameraPipeline, OnMotion, PipelineCounters
 from analytics.pipeline.offline import OfflineJournal, OfflineWatch
 from analytics.rules.signal import Signal
 from analytics.rules.types import CameraRef
@@ -49,6 +49,7 @@ class AnalyticsHost:
         settings: Settings,
         time_zone: tzinfo,
         worker: str,
+        on_motion: OnMotion | None = None,
     ) -> None:
         """Make a host without cameras.
 
@@ -59,9 +60,11 @@ class AnalyticsHost:
             settings: sections `analytics` and `media`.
             time_zone: the site's, for schedules.
             worker: the worker's name; signals come from `/workers/<name>`.
+            on_motion: see `CameraPipeline`.
         """
         self._detector = detector
         self._emit = emit
+        self._on_motion = on_motion
         self._clock = clock
         self._settings = settings
         self._time_zone = time_zone
@@ -100,6 +103,7 @@ class AnalyticsHost:
                 source=self._source,
                 zones=parse_zones(camera.zones),
                 masks=camera.masks,
+                on_motion=self._on_motion,
             )
         pipeline.start()
 

@@ -18,6 +18,10 @@ class MaskedPlaces:
         if self._inside is not None:
             shapely.prepare(self._inside)
 
+    def cover(self, x: float, y: float) -> bool:
+        """Say whether a point (relative to the picture: 0..1) lies in a mask."""
+        return self._inside is not None and bool(shapely.intersects_xy(self._inside, x, y))
+
     def outside(self, rows: Rows, size: tuple[int, int]) -> Rows:
         """Return the rows whose box has its centre outside of every mask.
 

@@ -73,8 +73,7 @@ class Rig:
         self.options = options
         self.recorder = self.another()
         self.disks.start()
-        for disk in disks:
-            wait_until(lambda disk=disk: disk.usable or disk.report().reason[:12] != "The disk has")
+        wait_until(lambda: not any("looked at yet" in disk.report().reason for disk in disks))
 
     def another(self, first_sequence: int = 1) -> Recorder:
         """Return a recorder of the same camera, to be handed packets from now on."""

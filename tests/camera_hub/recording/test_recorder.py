@@ -53,8 +53,8 @@ def samples_of(path: Path, found: Scan) -> list[bytes]:
 
 def probed(path: Path) -> dict[str, Any]:
     """Return what ffprobe says of a file; fail if it says anything on stderr."""
-    command = ["ffprobe", "-v", "warning", "-count_frames", "-show_streams", "-of", "json", path]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    command = ["ffprobe", "-v", "warning", "-count_frames", "-show_streams", "-of", "json"]
+    run = subprocess.run([*command, str(path)], capture_output=True, text=True, check=True)
     assert run.stderr == ""
     stream: dict[str, Any] = json.loads(run.stdout)["streams"][0]
     return stream
@@ -104,7 +104,7 @@ def test_pictures_out_of_order_keep_their_order_of_showing(rig_of: Make) -> None
     encoder = av.CodecContext.create("libx264", "w")
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = 320, 240, "yuv420p"
-    encoder.framerate, encoder.time_base = 25, Fraction(1, 25)
+    encoder.framerate, encoder.time_base = Fraction(25), Fraction(1, 25)
     encoder.max_b_frames = 2
     encoder.options = {"x264-params": "keyint=25:scenecut=0:repeat-headers=1:bframes=2:b-adapt=0"}
     made: list[av.Packet[Any]] = []
@@ -256,10 +256,11 @@ def test_what_a_disk_does_not_keep_up_with_is_left_out_up_to_a_keyframe(
     rig.recorder.wish("always", 5)
     rig.feed(100, make=lambda n: packet(n, gop=50))
     hold = threading.Event()
-    disk.put(lambda: hold.wait(20) and None)
+    held = disk.ask(lambda: hold.wait(20))
     for _ in range(120):  # 4.8 s: it hangs after five
         rig.feed(1, make=lambda n: packet(n, gop=50), settle=False)
     hold.set()
+    assert held.result(20)
     rig.settle()
     rig.feed(105, make=lambda n: packet(n, gop=50))
     rig.recorder.closed()
