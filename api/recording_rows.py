@@ -18,6 +18,7 @@ AFTER = timedelta(seconds=120)
 """How much is kept around what an incident's signals have seen."""
 _RECENT = timedelta(hours=12)
 _JUST_NOW = timedelta(minutes=15)
+_LATE = timedelta(days=1)
 _MOST = 500
 _DISMISSED = ("test", "false_alarm", "rejected")
 
@@ -51,27 +52,32 @@ async def incidents_of(
     camera_id: UUID,
     between: tuple[datetime, datetime],
 ) -> list[IncidentMark]:
-    """Return the incidents of a camera that were opened between two moments and may be read."""
+    """Return the incidents of a camera that were seen between two moments and may be read.
+
+    A signal may have waited in a spool: its incident was opened up to a day later.
+    """
     query = (
         select(Incident)
         .where(
             Incident.camera_id == camera_id,
             Incident.opened_at >= between[0],
-            Incident.opened_at < between[1],
+            Incident.opened_at < between[1] + _LATE,
         )
         .order_by(Incident.opened_at)
         .limit(_MOST)
     )
+    seen = [(min(row.opened_at, row.observed_at), row) for row in await session.scalars(query)]
     return [
         IncidentMark(
             id=row.id,
             number=row.number,
             kind=row.kind,
             severity=row.severity,
-            at=min(row.opened_at, row.observed_at),
+            at=at,
         )
-        for row in await session.scalars(query)
-        if hub.policy.authorize(actor, "incident.read", row.resource()).allowed
+        for at, row in seen
+        if between[0] <= at < between[1]
+        and hub.policy.authorize(actor, "incident.read", row.resource()).allowed
     ]
 
 

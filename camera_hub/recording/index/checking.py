@@ -319,7 +319,7 @@ def _listed(disk: DiskPlace, folder: str) -> dict[str, _Found]:
     except FileNotFoundError:
         return found
     with entries:
-        for entry in entries:
+        for entry in sorted(entries, key=lambda one: one.name):
             path = f"{folder}/{entry.name}"
             if not entry.name.endswith(CLOSED_SUFFIX) or not _PATH.fullmatch(path):
                 continue

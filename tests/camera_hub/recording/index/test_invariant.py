@@ -76,9 +76,7 @@ async def deleted(shelf: Shelf) -> int:
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize(
-    ("where", "left"), [("before", 4), ("between", 2), ("after", 0)], ids=str
-)
+@pytest.mark.parametrize(("where", "left"), [("before", 4), ("between", 2), ("after", 0)], ids=str)
 async def test_a_sweep_that_is_killed_is_finished_by_the_next(
     shelf: Shelf, store_url: str, where: str, left: int
 ) -> None:
