@@ -17,6 +17,7 @@ from access.policy.types import Actor
 from analytics.redaction.paint import mask
 from api.hub import Hub
 from api.looking import camera_to_look_at, may_look
+from api.playback_media import not_before
 from camera_hub.devices import homes
 from camera_hub.devices.models import Camera
 from camera_hub.recording.clips import Clip, Masking, Source, make_clip
@@ -86,13 +87,15 @@ async def recorded(
                 remedy="Ask somebody who may see its recordings.",
                 code="no-redacted-playback",
             )
-        if not await hub.recordings.segments(session, camera.id, one.from_at, one.to_at):
+        since = await not_before(hub, session, camera) or one.from_at
+        start, end = max(since, one.from_at).astimezone(UTC), one.to_at.astimezone(UTC)
+        there = start < end and await hub.recordings.segments(session, camera.id, start, end)
+        if not there:
             raise NotFoundError(
                 f"Nothing was recorded by {camera.name} then.",
                 remedy="Ask for a recorded time.",
                 code="no-recording",
             )
-        start, end = one.from_at.astimezone(UTC), one.to_at.astimezone(UTC)
         home = camera.household_id if camera.place_kind == "home" else None
         found.append(
             Recorded(camera.id, camera.name, camera.area, camera.place_kind, home, start, end)

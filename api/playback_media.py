@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response, StreamingResponse
 
 from access.policy.types import Actor
@@ -50,6 +51,16 @@ class OpenPlayback:
     @property
     def camera_id(self) -> UUID:
         return self.camera.id
+
+
+async def not_before(hub: Hub, session: AsyncSession, camera: Camera) -> datetime | None:
+    """Return since when the home that `camera` shows is that of its household; None: no home.
+
+    What was recorded before was the home of somebody else, even where it is still there.
+    """
+    if camera.place_kind != "home" or camera.household_id is None:
+        return None
+    return (await hub.households.get(session, camera.household_id)).created_at
 
 
 async def let_in(hub: Hub, row: Playback, actor: Actor, camera_id: UUID) -> OpenPlayback:
@@ -99,7 +110,7 @@ async def as_recorded(
         try:
             parts = file.span(*span, keyframe=keyframe)
             if not parts:
-                raise _nothing_there() if file.closed else _cut_off()
+                raise nothing_there() if file.closed else _cut_off()
             size = parts[-1].offset + parts[-1].size - parts[0].offset
             return file, parts, file.read(parts[0].offset, min(size, _PIECE))
         except BaseException:
@@ -136,7 +147,7 @@ async def painted(hub: Hub, opened: OpenPlayback, segment: SegmentRow, span: Spa
         with SegmentFile(path) as file:
             made = masked_media(file, span, masks, mask, wanted.is_set)
             if made is None:
-                raise _nothing_there() if file.closed else _cut_off()
+                raise nothing_there() if file.closed else _cut_off()
             return made
 
     await _painter(hub)
@@ -205,7 +216,7 @@ def draw(
         SegmentUnreadableError: what there is cannot be read.
     """
     begin, end = span
-    failure: HubError = _nothing_there()
+    failure: HubError = nothing_there()
 
     def away(one: tuple[SegmentRow, Path]) -> timedelta:
         return max(one[0].started_at - at, at - one[0].ends_at, timedelta(0))
@@ -232,7 +243,8 @@ def _headers(starts_at: datetime, ends_at: datetime, media_time: float) -> dict[
     }
 
 
-def _nothing_there() -> NotFoundError:
+def nothing_there() -> NotFoundError:
+    """Return the error of a time without recordings."""
     return NotFoundError(
         "Nothing was recorded there.", remedy="Go to a recorded time.", code="no-recording"
     )

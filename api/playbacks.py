@@ -25,6 +25,8 @@ from api.playback_media import (
     draw,
     init_of,
     let_in,
+    not_before,
+    nothing_there,
     painted,
     still_so,
 )
@@ -61,10 +63,11 @@ _JPEG: dict[int | str, dict[str, object]] = {200: {"content": {"image/jpeg": {}}
 async def begin_playback(body: PlaybackCreate, hub: HubDep, actor: Play) -> PlaybackOut:
     """Begin to play recordings back. A view record of kind `playback` is written for each camera.
 
-    Everybody but the household itself says what it is for.
+    Everybody but the household itself says what it is for. Of a home nothing is shown that was
+    recorded before it was this household's; `from` in the answer says since when.
     """
     async with hub.database.transaction() as session:
-        looks = []
+        looks, since = [], body.from_at
         for camera_id in body.camera_ids:
             camera = await camera_to_look_at(session, camera_id)
             look = await may_look(
@@ -84,11 +87,14 @@ async def begin_playback(body: PlaybackCreate, hub: HubDep, actor: Play) -> Play
                     code="no-redacted-playback",
                 )
             looks.append(look)
+            since = max(since, await not_before(hub, session, camera) or since)
+        if since >= body.to_at:
+            raise nothing_there()
         views = [await record(hub, session, actor, look, "playback") for look in looks]
         row = await hub.playbacks.begin(
             session,
             actor,
-            body,
+            body.model_copy(update={"from_at": since}),
             purpose=looks[0].purpose,
             reference=looks[0].reference,
             cameras=[

@@ -295,7 +295,8 @@ async def test_a_purpose_is_asked_for_and_many_bad_wishes_are_refused(
 async def at_home(past: Past, sign_in: SignIn) -> tuple[Past, Client]:
     """The camera looks into the home of the client that comes with it."""
     member = await sign_in("resident", AREA)
-    household = Household(id=new_id(), name="Unit 3", area=AREA, created_at=past.hub.clock.now())
+    since = BEGIN + timedelta(seconds=5)
+    household = Household(id=new_id(), name="Unit 3", area=AREA, created_at=since)
     async with past.hub.database.transaction() as session:
         session.add(household)
         await session.flush()
@@ -314,7 +315,10 @@ async def test_a_home_is_played_back_by_its_household_without_a_purpose_and_by_n
 ) -> None:
     past, member = at_home
     playback = await past.begin(member, purpose="", reference="")
-    assert (await member.get(past.media(playback))).status_code == 200
+    # Who lived there before is not shown to those who live there now.
+    assert playback["from"] == "2026-01-01T07:00:05Z"
+    assert (await member.get(past.media(playback))).json()["code"] == "outside-playback"
+    assert (await member.get(past.media(playback, 1))).status_code == 200
     (view,) = await past.records()
     assert (view.kind, view.role, view.place_kind) == ("playback", "household", "home")
     for role in ("duty_staff", "supervisor", "operator", "administrator", "auditor"):
