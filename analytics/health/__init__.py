@@ -1,0 +1,1 @@
+"""Whether a camera's pictures can be relied on (docs/design/health.md)."""

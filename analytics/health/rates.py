@@ -1,0 +1,77 @@
+"""Whether a stream sends as much as it usually does.
+
+What is usual is the lower end of what was seen (its tenth part), so that a quiet night, in which a
+camera with variable bit rate sends little, is usual too.
+"""
+
+from dataclasses import dataclass
+
+from camera_hub.streams.types import StreamState, StreamStatus
+
+LEARN_S = 600.0
+LOW_AFTER_S = 180.0
+HEALED_AFTER_S = 60.0
+FEW_PICTURES = 0.5
+"""Of the usual pictures a second: a camera in the dark exposes longer, most halve their rate."""
+FEW_BITS = 0.2
+_QUANTILE = 0.1
+_STEP_A_S = 0.002
+"""How fast the usual follows: a tenth in a minute at most."""
+_FASTEST_S = 1.0
+
+
+@dataclass(slots=True)
+class _Usual:
+    value: float = 0.0
+
+    def learn(self, seen: float, passed_s: float) -> None:
+        """Step towards the tenth part (stochastic approximation, Robbins and Monro, 1951)."""
+        if self.value <= 0.0:
+            self.value = seen
+            return
+        towards = _QUANTILE if seen > self.value else _QUANTILE - 1.0
+        self.value *= 1.0 + _STEP_A_S * passed_s * towards / (1.0 - _QUANTILE)
+
+
+class RateWatch:
+    """Follows the rates of one stream. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self.low = False
+        self.seen_s = 0.0
+        self._pictures, self._bits = _Usual(), _Usual()
+        self._last_s: float | None = None
+        self._since: float | None = None
+
+    def update(self, status: StreamStatus, at_s: float) -> bool | None:
+        """Take a status; return True when the rate has become low, False when it is well again.
+
+        A stream that is away is somebody else's to report, and nothing is learned from it.
+        """
+        if status.state is not StreamState.ONLINE or status.fps <= 0:
+            self._last_s = self._since = None
+            return None
+        if self._last_s is not None and at_s - self._last_s < _FASTEST_S:
+            return None
+        passed_s = 0.0 if self._last_s is None else min(10.0, at_s - self._last_s)
+        self._last_s = at_s
+        few = self.seen_s >= LEARN_S and (
+            status.fps < FEW_PICTURES * self._pictures.value
+            or status.bitrate_kbps < FEW_BITS * self._bits.value
+        )
+        if not few:
+            self.seen_s += passed_s
+            self._pictures.learn(status.fps, passed_s)
+            self._bits.learn(status.bitrate_kbps, passed_s)
+        return self._turn(few, at_s)
+
+    def _turn(self, few: bool, at_s: float) -> bool | None:
+        if few is self.low:
+            self._since = None
+            return None
+        if self._since is None:
+            self._since = at_s
+        if at_s - self._since < (LOW_AFTER_S if few else HEALED_AFTER_S):
+            return None
+        self._since, self.low = None, few
+        return few
