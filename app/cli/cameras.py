@@ -34,7 +34,8 @@ PasswordFromStdin = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
-def _password(username: str, from_stdin: bool) -> str:
+def ask_password(username: str, from_stdin: bool) -> str:
+    """Return the password, typed or from standard input; "" without either."""
     if from_stdin:
         return sys.stdin.readline().rstrip("\n")
     if username and sys.stdin.isatty():
@@ -57,7 +58,7 @@ def probe(
     """Ask a device what it is and which streams it offers; stores nothing."""
     # Also begins logging with redaction, before the ONVIF library begins its own.
     found_settings = settings()
-    password = _password(username, password_stdin)
+    password = ask_password(username, password_stdin)
 
     async def work() -> "ProbeOut":
         from api.cameras import probe_out
@@ -139,7 +140,7 @@ def add(
         address=address,
         source_kind=_kind(address),
         username=username,
-        password=SecretStr(_password(username, password_stdin)),
+        password=SecretStr(ask_password(username, password_stdin)),
         area=area,
         place_kind=place,
         household_id=household,

@@ -10,7 +10,10 @@ import typer
 from app.cli import (
     access,
     alarms,
+    apply,
     areas,
+    camera_search,
+    camera_settings,
     cameras,
     deliveries,
     drill,
@@ -43,6 +46,9 @@ app.add_typer(access.app, name="access")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(areas.app, name="areas")
 app.add_typer(cameras.app, name="cameras")
+camera_search.register(cameras.app)
+camera_settings.register(cameras.app)
+app.command("apply")(apply.apply)
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(deliveries.gateways, name="gateways")
 app.add_typer(duty.app, name="duty")

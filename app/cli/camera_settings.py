@@ -1,0 +1,303 @@
+"""`camera-hub cameras set | device | encoder | clock | reboot | ptz`: cameras that are there."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from app.cli.cameras import AsJson
+from app.cli.context import err, opened_hub, out, print_json, print_table, run
+from core.errors import ForbiddenError, InvalidInputError, NotFoundError
+
+if TYPE_CHECKING:
+    from camera_hub.devices.address import CameraAddress
+    from camera_hub.devices.device_schemas import (
+        ClockOut,
+        DeviceDetailsOut,
+        EncoderSetOut,
+        PtzOut,
+    )
+    from camera_hub.devices.models import Camera
+
+CameraArgument = Annotated[str, typer.Argument(help="Its id or name.", show_default=False)]
+
+
+async def _camera(hub: Any, name: str) -> "Camera":
+    """Return the camera with this id or name.
+
+    Raises:
+        NotFoundError: there is none, or several have the name.
+    """
+    from access.scope import EVERYTHING
+    from camera_hub.devices import repository
+
+    async with hub.database.read() as session:
+        found = await repository.named(session, name, EVERYTHING)
+    if not found:
+        raise NotFoundError(f"There is no camera '{name}'.", remedy="`cameras list` names them.")
+    if len(found) > 1:
+        raise NotFoundError(
+            f"{len(found)} cameras are called '{name}'.",
+            remedy="Give one's id: " + ", ".join(str(camera.id) for camera in found),
+        )
+    return found[0]
+
+
+async def _device(hub: Any, name: str) -> tuple["Camera", "CameraAddress"]:
+    camera = await _camera(hub, name)
+    return camera, hub.remote.address_of(camera, hub.devices.password_of(camera))
+
+
+def _roles(camera: "Camera") -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for stream in camera.streams:
+        found.setdefault(stream.profile_token, []).append(stream.role)
+    return found
+
+
+def set_cameras(
+    cameras: Annotated[list[str], typer.Argument(help="Ids or names.", show_default=False)],
+    name: Annotated[str | None, typer.Option(help="Of one camera.")] = None,
+    area: Annotated[str | None, typer.Option()] = None,
+    place_type: Annotated[str | None, typer.Option()] = None,
+    purpose: Annotated[str | None, typer.Option()] = None,
+    owner: Annotated[str | None, typer.Option()] = None,
+    contact: Annotated[str | None, typer.Option()] = None,
+    retention_hours: Annotated[int | None, typer.Option()] = None,
+    retention_reason: Annotated[str | None, typer.Option()] = None,
+    signage: Annotated[bool | None, typer.Option()] = None,
+    analyse: Annotated[bool | None, typer.Option()] = None,
+    enabled: Annotated[bool | None, typer.Option()] = None,
+    recording: Annotated[
+        str | None, typer.Option(help="off, always or event, and main or sub behind it.")
+    ] = None,
+    transport: Annotated[str | None, typer.Option(help="tcp, udp or multicast.")] = None,
+    latitude: Annotated[float | None, typer.Option()] = None,
+    longitude: Annotated[float | None, typer.Option()] = None,
+    heading: Annotated[float | None, typer.Option(help="Degrees clockwise from north.")] = None,
+) -> None:
+    """Change cameras alike; what is not named stays."""
+    named: dict[str, Any] = {
+        key: value
+        for key, value in {
+            "name": name, "area": area, "place_type": place_type, "purpose": purpose,
+            "owner": owner, "contact": contact, "retention_hours": retention_hours,
+            "retention_reason": retention_reason, "signage": signage, "analyse": analyse,
+            "enabled": enabled, "transport": transport, "latitude": latitude,
+            "longitude": longitude, "heading": heading,
+        }.items()
+        if value is not None
+    }  # fmt: skip
+    if recording is not None:
+        named["recording"] = _plan(recording)
+    if not named:
+        raise InvalidInputError("Nothing is named that should change.", remedy="See --help.")
+
+    async def work() -> None:
+        from api.cameras import change
+        from camera_hub.devices.schemas import CameraUpdate
+
+        async with opened_hub() as hub:
+            for one in cameras:
+                camera = await _camera(hub, one)
+                try:
+                    body = CameraUpdate.model_validate({"version": camera.version, **named})
+                except ValidationError as error:
+                    first = error.errors(include_input=False)[0]
+                    raise InvalidInputError(f"--{first['loc'][0]}: {first['msg']}.") from None
+                changed = await change(hub, None, camera.id, body)
+                out.print(f"'{changed.name}' is changed.", highlight=False)
+
+    run(work)
+
+
+def _plan(said: str) -> Any:
+    from camera_hub.devices.importing import plan_named
+
+    try:
+        return plan_named(said)
+    except ValueError as error:
+        raise InvalidInputError(str(error)) from None
+
+
+def device(camera: CameraArgument, json: AsJson = False) -> None:
+    """Ask a camera what it is, how its clock runs, and how its encoders are set."""
+
+    async def work() -> "DeviceDetailsOut":
+        async with opened_hub() as hub:
+            found, address = await _device(hub, camera)
+            details: DeviceDetailsOut = await hub.remote.details(found.id, address, _roles(found))
+            return details
+
+    found = run(work)
+    if json:
+        print_json(found.model_dump(mode="json"))
+        return
+    d = found.device
+    out.print(f"{d.manufacturer} {d.model}, firmware {d.firmware}, serial {d.serial}")
+    if found.clock.offset_s is not None:
+        out.print(f"its clock is {found.clock.offset_s:+.1f} s off ({found.clock.mode or '?'})")
+    rows = [
+        (
+            one.token,
+            "+".join(one.roles),
+            one.codec,
+            f"{one.width}x{one.height}",
+            f"{one.fps:g} fps",
+            f"GOP {one.gop or '?'}",
+            f"{one.bitrate_kbps or '?'} kbit/s",
+        )
+        for one in found.encoders
+    ]
+    print_table(("encoder", "", "codec", "size", "rate", "", ""), rows, "No encoder settings.")
+    for warning in found.warnings:
+        err.print(f"! {warning.message}", highlight=False, soft_wrap=True)
+
+
+def encoder(
+    camera: CameraArgument,
+    token: Annotated[str, typer.Argument(help="As `cameras device` names it.")],
+    fit_sub: Annotated[bool, typer.Option("--fit-sub", help="Make it a good sub-stream.")] = False,
+    codec: Annotated[str | None, typer.Option(help="h264 or hevc.")] = None,
+    size: Annotated[str | None, typer.Option(help="e.g. 640x360")] = None,
+    fps: Annotated[float | None, typer.Option()] = None,
+    gop: Annotated[int | None, typer.Option(help="Pictures from keyframe to keyframe.")] = None,
+    bitrate_kbps: Annotated[int | None, typer.Option()] = None,
+) -> None:
+    """Set an encoder, and say what the camera accepted."""
+    given: dict[str, Any] = {"fit": "sub"} if fit_sub else {}
+    for key, value in (
+        ("codec", codec),
+        ("fps", fps),
+        ("gop", gop),
+        ("bitrate_kbps", bitrate_kbps),
+    ):
+        if value is not None:
+            given[key] = value
+    if size is not None:
+        width, _, height = size.partition("x")
+        given |= {"width": width, "height": height}
+
+    async def work() -> "EncoderSetOut":
+        from api.camera_devices import set_encoder
+        from camera_hub.devices.device_schemas import EncoderUpdate
+
+        try:
+            body = EncoderUpdate.model_validate(given)
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            raise InvalidInputError(f"{first['loc'][0]}: {first['msg']}.") from None
+        async with opened_hub() as hub:
+            found = await _camera(hub, camera)
+            done: EncoderSetOut = await set_encoder(hub, None, found, token, body)
+            return done
+
+    done = run(work)
+    now = done.encoder
+    out.print(
+        f"{now.token}: {now.codec} {now.width}x{now.height}, {now.fps:g} fps, "
+        f"GOP {now.gop or '?'}, {now.bitrate_kbps or '?'} kbit/s",
+        highlight=False,
+    )
+    for one in done.not_taken:
+        err.print(
+            f"! {one.setting}: {one.asked} was asked for, {one.accepted or 'nothing'} accepted",
+            highlight=False,
+        )
+
+
+def clock(
+    camera: CameraArgument,
+    ntp: Annotated[
+        str | None, typer.Option(help='Follow this time server; "" for those that DHCP names.')
+    ] = None,
+) -> None:
+    """Set a camera's clock to this node's, or let it follow a time server."""
+
+    async def work() -> "ClockOut":
+        from api.camera_devices import set_clock
+        from camera_hub.devices.device_schemas import ClockUpdate
+
+        body = ClockUpdate(mode="manual") if ntp is None else ClockUpdate(mode="ntp", server=ntp)
+        async with opened_hub() as hub:
+            found: ClockOut = await set_clock(hub, None, await _camera(hub, camera), body)
+            return found
+
+    now = run(work)
+    out.print("" if now.offset_s is None else f"its clock is {now.offset_s:+.1f} s off")
+
+
+def reboot(camera: CameraArgument) -> None:
+    """Let a camera restart; it is away for a minute or so."""
+
+    async def work() -> str:
+        from api.camera_devices import restart
+
+        async with opened_hub() as hub:
+            found = await _camera(hub, camera)
+            await restart(hub, None, found)
+            return found.name
+
+    out.print(f"'{run(work)}' restarts.", highlight=False)
+
+
+def ptz(
+    camera: CameraArgument,
+    pan: Annotated[float | None, typer.Option(help="Speed from -1 to 1.")] = None,
+    tilt: Annotated[float | None, typer.Option(help="Speed from -1 to 1.")] = None,
+    zoom: Annotated[float | None, typer.Option(help="Speed from -1 to 1.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, max=30, help="So long; then it stops.")] = 1.0,
+    preset: Annotated[str, typer.Option(help="Turn to this preset.")] = "",
+    home: Annotated[bool, typer.Option("--home", help="Turn to the home position.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop it.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Turn a camera, or say where it looks. A home's is turned by its household only."""
+    speeds = {"pan": pan, "tilt": tilt, "zoom": zoom}
+    op = "stop" if stop else "home" if home else "preset" if preset else ""
+    if not op and any(speed is not None for speed in speeds.values()):
+        op = "move"
+
+    async def work() -> "PtzOut":
+        from camera_hub.devices.device_schemas import PtzCommand
+
+        async with opened_hub() as hub:
+            found, address = await _device(hub, camera)
+            if found.place_kind == "home":
+                raise ForbiddenError(
+                    "This is a home. It is turned by its household only.", code="no-consent"
+                )
+            if op:
+                given = {key: value for key, value in speeds.items() if value is not None}
+                body = PtzCommand.model_validate({"op": op, "preset": preset, **given})
+                await hub.remote.turn(found.id, address, body)
+            if op == "move":
+                left = seconds
+                while left > 0:
+                    await hub.clock.sleep(min(left, 1.0))
+                    left -= 1.0
+                    if left > 0:
+                        await hub.remote.turn(found.id, address, body)
+                await hub.remote.turn(found.id, address, PtzCommand(op="stop"))
+            head: PtzOut = await hub.remote.head(found.id, address)
+            return head
+
+    head = run(work)
+    if json:
+        print_json(head.model_dump(mode="json"))
+        return
+    at = head.position
+    where = "unknown" if at is None else f"pan {at.pan}, tilt {at.tilt}, zoom {at.zoom}"
+    out.print(f"position: {where}", highlight=False)
+    rows = [(one.token, one.name) for one in head.presets]
+    print_table(("preset", "name"), rows, "No presets.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to `camera-hub cameras`."""
+    app.command("set")(set_cameras)
+    app.command("device")(device)
+    app.command("encoder")(encoder)
+    app.command("clock")(clock)
+    app.command("reboot")(reboot)
+    app.command("ptz")(ptz)
