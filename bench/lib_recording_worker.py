@@ -70,7 +70,10 @@ async def main(folder: Path, seconds: float, warm_up_s: float, live: bool, urls:
     shown = [0]
     for one in cameras if live else ():
         runtime.listen(one.id, "sub", lambda _item: shown.__setitem__(0, shown[0] + 1))
+    until = time.monotonic() + 60
     while not all(r.state == "recording" for r in recordings.cameras().values()):
+        if time.monotonic() > until:
+            raise RuntimeError(f"not recorded: {recordings.cameras()} {recordings.disk_reports()}")
         await asyncio.sleep(0.2)
     await asyncio.sleep(warm_up_s)
     process = psutil.Process()

@@ -6,8 +6,6 @@ Ratios are of CPU per camera: ours to theirs, on the same streams.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 import subprocess
 import sys
@@ -16,14 +14,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from bench import lib_recording_index as index
 from bench.lib_reader import served
 from bench.lib_recording_peers import ffmpeg, motion
+from bench.lib_recording_seek import seek
 
 CAMERAS = 40
 MOTION_CAMERAS = 8
 """Motion decodes every picture: forty cameras would not fit on the machine."""
-_OTHERS = ("bench.lib_recording_index", "bench.lib_recording_seek")
-"""Figures of the index and of playback: modules with `figures(long) -> dict`."""
 
 
 def say(text: str) -> None:
@@ -35,6 +33,7 @@ def recorded(
     urls: list[str], folder: Path, *, seconds: float, warm_up_s: float, live: bool = False
 ) -> dict[str, Any]:
     """Record the streams in a process of its own; return what it cost."""
+    folder.mkdir()
     command = [sys.executable, "-m", "bench.lib_recording_worker", str(folder), str(seconds)]
     command += [str(warm_up_s), "1" if live else "0", *urls]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -88,7 +87,7 @@ def costs(long: bool) -> dict[str, Any]:
 def run(long: bool = False) -> dict[str, Any]:
     """Return all figures of recording; `long` records for twenty minutes."""
     figures = costs(long)
-    for name in _OTHERS:
-        if importlib.util.find_spec(name) is not None:
-            figures |= importlib.import_module(name).figures(long)
-    return figures
+    say("the index")
+    figures |= index.figures(long)
+    say("from a press to the first picture")
+    return figures | seek()
