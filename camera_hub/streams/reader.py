@@ -298,7 +298,6 @@ class StreamReader:
         connection = Connection(
             playing,
             _Receiver(self, generation, started),
-            now=self._clock.monotonic(),
             silence_s=2 * self._options.read_timeout_s,
         )
         with self._feed.lock:

@@ -66,7 +66,7 @@ class Oddities:
     times: Sequence[int] = ()
     between: bytes = b""
     early: bool = False
-    pace_s: float = 0.02
+    pace_s: float = 0.008
     before: Callable[["OddCamera", str], None] | None = None
 
 

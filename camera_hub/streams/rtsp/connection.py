@@ -61,15 +61,12 @@ class Connection:
     `lost` counts RTP packets missing by their numbers, `dropped` pictures left out for it.
     """
 
-    def __init__(
-        self, playing: Playing, receiver: Receiver, *, now: float, silence_s: float
-    ) -> None:
+    def __init__(self, playing: Playing, receiver: Receiver, *, silence_s: float) -> None:
         """Take over a stream.
 
         Args:
             playing: the stream; its socket belongs to this from now on.
             receiver: takes what comes.
-            now: monotonic seconds.
             silence_s: without packets for so long the connection is given up.
         """
         self.playing = playing
@@ -91,13 +88,12 @@ class Connection:
         self._highest = self._ssrc = 0
         self._stamp: int | None = None
         self._ticks = 0
-        self._arrived = self._last_video = now
+        self._arrived = self._last_video = self._keep_alive_at = 0.0
         self._video_seen = False
         self._silence_s = silence_s
         self._longest_gap = 0.0
         self._asked = False
         self._asked_again = False
-        self._keep_alive_at = now + playing.keep_alive_s
 
     @property
     def dropped(self) -> int:
@@ -126,8 +122,10 @@ class Connection:
                 break
         self._hand_on()
 
-    def begin(self) -> None:
-        """Take what came before the connection was handed over."""
+    def begin(self, now: float) -> None:
+        """Start the clocks and take what came before the connection was handed over."""
+        self._arrived = self._last_video = now
+        self._keep_alive_at = now + self.playing.keep_alive_s
         data, self._rest = self._rest, b""
         self._take(data)
         self._hand_on()

@@ -47,9 +47,9 @@ def look(source: StreamSource, clock: Clock, *, timeout_s: float, longest_s: flo
     playing = RtspClient(source, clock, timeout_s=timeout_s, total_s=timeout_s).open()
     taker = _Taker()
     now = clock.monotonic()
-    connection = Connection(playing, taker, now=now, silence_s=timeout_s)
+    connection = Connection(playing, taker, silence_s=timeout_s)
     try:
-        connection.begin()
+        connection.begin(now)
         _read(connection, taker, clock.monotonic, now + longest_s)
     finally:
         connection.leave(clock.monotonic())

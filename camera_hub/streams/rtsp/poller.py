@@ -110,7 +110,7 @@ class Poller:
         number = connection.sock.fileno()
         self._connections[number] = connection
         self._epoll.register(number, select.EPOLLIN)
-        self._guard(connection.begin, connection)
+        self._guard(lambda: connection.begin(self._clock.monotonic()), connection)
         if not connection.alive:
             self._forget(number)
 

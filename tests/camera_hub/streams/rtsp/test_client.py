@@ -249,7 +249,7 @@ def test_b_frames_come_with_rising_decoding_times(
 def test_b_frames_of_a_real_encoder(rtsp_server: RtspServer, read: Callable[..., Reading]) -> None:
     rtsp_server.mount("/b", kind="b_frames")
     reading = read(rtsp_server.url("/b"), rtsp_server.username, rtsp_server.password)
-    wait_until(lambda: len(reading.sink.packets) >= 40)
+    wait_until(lambda: len(reading.sink.packets) >= 12)
     packets = list(reading.sink.packets)
     assert_timeline(packets)
     assert any(b.pts < a.pts for a, b in itertools.pairwise(packets))
@@ -292,7 +292,7 @@ def test_a_source_changed_to_datagrams_is_read_anew(
 def test_lost_packets_cost_pictures_and_never_break_one(
     rtsp_server: RtspServer, footage: Path, fault_proxy: FaultProxy, read: Callable[..., Reading]
 ) -> None:
-    rtsp_server.mount("/cam", footage)
+    rtsp_server.mount("/cam", footage, fps=100)
     fault_proxy.loss = 0.05
     url = rtsp_server.url("/cam", port=fault_proxy.port)
     reading = read(url, rtsp_server.username, rtsp_server.password)
@@ -308,11 +308,11 @@ def test_lost_packets_cost_pictures_and_never_break_one(
 def test_a_network_that_is_too_slow_is_survived(
     rtsp_server: RtspServer, footage: Path, fault_proxy: FaultProxy, read: Callable[..., Reading]
 ) -> None:
-    rtsp_server.mount("/cam", footage)
+    rtsp_server.mount("/cam", footage, fps=100)
     url = rtsp_server.url("/cam", port=fault_proxy.port)
     reading = read(url, rtsp_server.username, rtsp_server.password)
     reading.until(StreamState.ONLINE)
-    fault_proxy.bytes_per_s = 3000
+    fault_proxy.bytes_per_s = 6000
     count = reading.reader.status().packets
     wait_until(lambda: reading.reader.status().packets >= count + 10)
     fault_proxy.bytes_per_s = 0
@@ -397,7 +397,7 @@ def test_what_the_camera_calls_the_time(
 def test_forty_cameras_are_read_by_one_thread(
     odd: Callable[..., OddCamera], read: Callable[..., Reading]
 ) -> None:
-    camera = odd()
+    camera = odd(pace_s=0.04)
     readings = [read(camera.url) for _ in range(40)]
     for reading in readings:
         wait_until(lambda r=reading: len(r.sink.packets) >= 20)  # type: ignore[misc]
