@@ -40,6 +40,8 @@ export const ledgerKinds = [
   'camera.masked',
   'camera.zones_changed',
   'camera.address_changed',
+  'camera.configured',
+  'camera.searched',
   'export.requested',
   'export.approved',
   'export.refused',
