@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -24,7 +25,7 @@ import psutil
 
 from camera_hub.live.channel import LiveChannel
 from camera_hub.streams.reader import StreamReader
-from camera_hub.streams.types import StreamSource, StreamState, Transport
+from camera_hub.streams.types import StreamSource, StreamState
 from core.clock import SystemClock
 from core.ids import new_id
 
@@ -91,7 +92,7 @@ def served(cameras: int) -> Iterator[list[str]]:
 class LibraryReader(StreamReader):
     """A reader that goes through the media library whatever the stream."""
 
-    def _library_transport(self, source: StreamSource) -> Transport | None:  # noqa: ARG002 - overrides
+    def _library_transport(self, source: StreamSource) -> Literal["tcp"]:  # noqa: ARG002 - overrides
         return "tcp"
 
 

@@ -136,7 +136,7 @@ def _through_the_library(
     options = dict(_OPTIONS)
     if urlsplit(source.url).scheme == "rtsp":
         # Our own client has found that the camera sends datagrams only, or packs otherwise.
-        options["rtsp_transport"] = "udp+tcp"
+        options["rtsp_transport"] = "udp+udp_multicast+tcp"
     try:
         with av.open(
             with_credentials(source), mode="r", options=options, timeout=(seconds, seconds / 2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import av
 
@@ -31,16 +31,26 @@ _OPTIONS = {
     "analyzeduration": "1500000",
     "allowed_media_types": "video",
 }
-_TRANSPORTS = {"tcp": "tcp", "udp": "udp", "multicast": "udp_multicast"}
+_TRANSPORTS = {
+    "tcp": "tcp",
+    "udp": "udp",
+    "multicast": "udp_multicast",
+    "datagrams": "udp+udp_multicast",
+}
 
 
 class LibraryStream:
     """An open stream; a context manager. Opening raises errors of `av.error`."""
 
     def __init__(
-        self, source: StreamSource, transport: Transport, *, open_s: float, read_s: float
+        self,
+        source: StreamSource,
+        transport: Transport | Literal["datagrams"],
+        *,
+        open_s: float,
+        read_s: float,
     ) -> None:
-        """Open `source`.
+        """Open `source`; `datagrams` takes those of either kind that the camera sends.
 
         Raises:
             av.error.FFmpegError: it cannot be opened.

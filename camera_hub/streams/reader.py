@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
+from typing import Literal
 
 import av.error
 
@@ -49,6 +50,7 @@ log = get_logger(__name__)
 FAILURES = counter("stream_failures", "Connections to cameras that failed or ended", ("code",))
 CRASHES = counter("stream_reader_errors", "Errors inside a stream reader that nobody expected")
 
+_Library = Transport | Literal["datagrams"]
 _HEALTHY_S = 10.0
 """A connection that held this long was healthy: the next failure starts with short delays."""
 _OVER_UDP = "Pictures are arriving over UDP, because the camera refuses TCP."
@@ -97,7 +99,7 @@ class StreamReader:
         self._backoff = self._new_backoff()
         self._client: RtspClient | None = None
         self._connection: Connection | None = None
-        self._use_library: Transport | None = None
+        self._use_library: _Library | None = None
 
     @property
     def source(self) -> StreamSource:
@@ -257,7 +259,7 @@ class StreamReader:
                     self._play(generation, source, started)
                     return None
                 except CannotInterleaveError:
-                    self._use_library = "udp"
+                    self._use_library = "datagrams"
                 except LeaveToLibraryError:
                     self._use_library = "tcp"
         except StreamFailure as error:
@@ -280,7 +282,7 @@ class StreamReader:
                 "Please report this with the log; trying again.",
             )
 
-    def _library_transport(self, source: StreamSource) -> Transport | None:
+    def _library_transport(self, source: StreamSource) -> _Library | None:
         """Return over what the media library is to read `source`, None if our own client is."""
         if source.transport != "tcp":
             return source.transport
@@ -323,11 +325,11 @@ class StreamReader:
             if self._current(generation):
                 self._feed.units(units, arrived, self._clock.now())
 
-    def _read_library(self, generation: int, source: StreamSource, transport: Transport) -> Failure:
+    def _read_library(self, generation: int, source: StreamSource, transport: _Library) -> Failure:
         """Read through the media library until it ends; return why it ended."""
         options = self._options
         opening = True
-        note = _OVER_UDP if transport == "udp" and source.transport == "tcp" else ""
+        note = _OVER_UDP if transport == "datagrams" else ""
         try:
             with LibraryStream(
                 source, transport, open_s=options.open_timeout_s, read_s=options.read_timeout_s
