@@ -119,7 +119,18 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("segment", schema=None) as batch_op:
         batch_op.create_index(
-            "ix_segment_camera_id_started_at", ["camera_id", "started_at"], unique=False
+            "ix_segment_camera_id_started_at",
+            [
+                "camera_id",
+                "started_at",
+                "ends_at",
+                "role",
+                "cause",
+                "motion",
+                "bytes",
+                "deleting",
+            ],
+            unique=False,
         )
         batch_op.create_index("ix_segment_disk_started_at", ["disk", "started_at"], unique=False)
         batch_op.create_index(

@@ -15,7 +15,18 @@ class Segment(Base):
 
     __tablename__ = "segment"
     __table_args__ = (
-        Index("ix_segment_camera_id_started_at", "camera_id", "started_at"),
+        # Holds all that a timeline asks for: the rows of one camera's day lie far apart.
+        Index(
+            "ix_segment_camera_id_started_at",
+            "camera_id",
+            "started_at",
+            "ends_at",
+            "role",
+            "cause",
+            "motion",
+            "bytes",
+            "deleting",
+        ),
         # What is next to go on a disk.
         Index("ix_segment_disk_started_at", "disk", "started_at"),
         UniqueConstraint("disk", "path"),

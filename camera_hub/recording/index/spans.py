@@ -32,7 +32,8 @@ def merged(rows: Iterable[Any], start: datetime, end: datetime) -> list[Span]:
                 spans.append(Span(begin, last, of, tuple(moving)))
             # Where one cause takes over within a segment, the one before keeps its end.
             begin, of, moving = max(started_at, last), cause, []
-        last = max(last, min(ends_at, end))
+        until = min(ends_at, end)
+        last = max(last, until)
         if motion and motion.strip("0"):
             _add_motion(moving, started_at, motion, start, end)
     if of is not None:
