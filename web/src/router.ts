@@ -62,6 +62,18 @@ const routes: RouteRecordRaw[] = [
     meta: { title: 'title.wall', needs: ['camera.live'] },
   },
   {
+    path: '/playback',
+    name: 'playback',
+    component: () => import('@/pages/PlaybackPage.vue'),
+    meta: { title: 'title.playback', needs: ['recording.play'] },
+  },
+  {
+    path: '/storage',
+    name: 'storage',
+    component: () => import('@/pages/StoragePage.vue'),
+    meta: { title: 'title.storage', needs: ['storage.read'] },
+  },
+  {
     path: '/cameras',
     name: 'cameras',
     component: () => import('@/pages/CamerasPage.vue'),
@@ -72,6 +84,24 @@ const routes: RouteRecordRaw[] = [
     name: 'camera-new',
     component: () => import('@/pages/CameraNewPage.vue'),
     meta: { title: 'title.cameraNew', needs: ['camera.create'] },
+  },
+  {
+    path: '/cameras/discover',
+    name: 'discover',
+    component: () => import('@/pages/DiscoverPage.vue'),
+    meta: { title: 'title.discover', needs: ['camera.discover'] },
+  },
+  {
+    path: '/cameras/import',
+    name: 'camera-import',
+    component: () => import('@/pages/ImportPage.vue'),
+    meta: { title: 'title.import', needs: ['camera.create'] },
+  },
+  {
+    path: '/map',
+    name: 'map',
+    component: () => import('@/pages/MapPage.vue'),
+    meta: { title: 'title.map', needs: ['camera.list'] },
   },
   {
     path: '/cameras/:id',
@@ -231,6 +261,7 @@ export const menu = [
   { name: 'my-home', needs: 'home.read' },
   { name: 'viewings', needs: 'viewing.read' },
   { name: 'wall', needs: 'camera.live' },
+  { name: 'playback', needs: 'recording.play' },
   { name: 'cameras', needs: 'camera.list' },
   { name: 'duty', needs: 'duty.read' },
   { name: 'households', needs: 'household.list' },
@@ -241,6 +272,7 @@ export const menu = [
   { name: 'views', needs: 'view.list' },
   { name: 'ledger', needs: 'ledger.read' },
   { name: 'tokens', needs: 'token.list' },
+  { name: 'storage', needs: 'storage.read' },
   { name: 'system', needs: 'system.read' },
 ] as const
 
