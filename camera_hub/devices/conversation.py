@@ -74,6 +74,7 @@ class Conversation:
         self.timeout_s = timeout_s
         self.offset: timedelta | None = None
         self.answered_signed = False
+        self._own_time = False
         self._services: Mapping[str, str] | None = None
         self._session: aiohttp.ClientSession | None = None
         self._exchange: soap.Exchange | None = None
@@ -119,15 +120,15 @@ class Conversation:
             if not (signed and self._looks_like_local_time()):
                 raise
         # Signed with the local time that the device calls UTC, it may refuse what is right.
-        kept, self.offset = self.offset, timedelta(0)
+        self._own_time = True
         try:
             return await self._ask_once(url, request, signed)
         except CameraUnauthorisedError:
-            self.offset = kept
+            self._own_time = False
             raise
 
     def _looks_like_local_time(self) -> bool:
-        if self.offset is None or self.answered_signed:
+        if self.offset is None or self.answered_signed or self._own_time:
             return False
         seconds = self.offset.total_seconds()
         near = abs(seconds - round(seconds / _QUARTER_S) * _QUARTER_S)
@@ -165,7 +166,8 @@ class Conversation:
     def _token(self) -> Element:
         """Return who asks, after the OASIS UsernameToken Profile 1.1, section 3.1."""
         nonce = secrets.token_bytes(16)
-        at = self.clock.now() + (self.offset or timedelta(0))
+        offset = timedelta(0) if self._own_time else self.offset or timedelta(0)
+        at = self.clock.now() + offset
         created = (
             at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03}Z"
         )

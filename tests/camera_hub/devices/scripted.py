@@ -16,7 +16,8 @@ _OPERATION = re.compile(rb"<(?:[\w-]+:)?Body[^>]*>\s*<(?:[\w-]+:)?(\w+)")
 class ScriptedDevice:
     """One device on loopback. `answers` maps an operation to a SOAP document or a response.
 
-    `asked` holds (operation, whether it was signed) in order, `paths` the paths asked for.
+    `asked` holds (operation, whether it was signed) in order, `paths` the paths asked for, `bodies`
+    what was sent.
     """
 
     def __init__(self) -> None:
@@ -24,6 +25,7 @@ class ScriptedDevice:
         self.answers: dict[str, Answer] = {}
         self.asked: list[tuple[str, bool]] = []
         self.paths: list[str] = []
+        self.bodies: list[bytes] = []
 
     async def start(self, certificate: ssl.SSLContext | None = None) -> None:
         """Listen and answer as a good camera with one H.264 profile does."""
@@ -65,6 +67,7 @@ class ScriptedDevice:
         operation = found[1].decode() if found else ""
         self.asked.append((operation, b"UsernameToken" in body))
         self.paths.append(request.path)
+        self.bodies.append(body)
         answer = self.answers.get(operation)
         if answer is None:
             fault = xml.fault("ActionNotSupported", "Not supported.", role="Receiver")

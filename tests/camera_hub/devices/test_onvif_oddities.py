@@ -5,8 +5,9 @@ import logging
 import ssl
 import traceback
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from aiohttp import web
@@ -29,6 +30,7 @@ from camera_hub.devices.probing import Prober
 from camera_hub.devices.types import ProbeResult
 from camera_hub.simulator import onvif_xml as xml
 from camera_hub.simulator.digest import DigestGuard
+from camera_hub.simulator.wsse import TokenGuard
 from core.clock import SystemClock
 from core.errors import InvalidInputError, UnavailableError
 from tests.camera_hub.devices.scripted import ScriptedDevice
@@ -142,6 +144,39 @@ async def test_a_camera_without_a_clock_works_and_is_told(
     found = await probe(device.address)
     assert found.clock_offset_s is None
     assert [w.code for w in found.warnings] == ["clock-unreadable"]
+
+
+@pytest.mark.parametrize("password", [PASSWORD, "wrong"])
+async def test_a_clock_in_local_time_that_is_called_utc_is_seen_through(
+    device: ScriptedDevice, password: str
+) -> None:
+    # It shows eight hours more than UTC, and checks signatures against UTC all the same.
+    guard = TokenGuard("admin", password)
+
+    def guarded(answer: str) -> Callable[[web.Request], web.Response]:
+        def check(_: web.Request) -> web.Response:
+            good = guard.admits(ElementTree.fromstring(device.bodies[-1]), SystemClock().now())
+            return web.Response(
+                status=200 if good else 400,
+                text=answer if good else REFUSED,
+                content_type="application/soap+xml",
+            )
+
+        return check
+
+    for operation, answer in list(device.answers.items()):
+        assert isinstance(answer, str)
+        device.answers[operation] = guarded(answer)
+    local = SystemClock().now() + timedelta(hours=8)
+    device.answers["GetSystemDateAndTime"] = xml.system_date_and_time(local)
+    if password == PASSWORD:
+        found = await probe(device.address)
+        assert found.clock_offset_s == pytest.approx(8 * 3600, abs=5)
+        assert [w.code for w in found.warnings] == ["clock-skew"]
+    else:
+        with pytest.raises(CameraUnauthorisedError):
+            await probe(device.address)
+        assert [signed for _, signed in device.asked].count(True) == 2
 
 
 async def test_http_digest_is_answered(device: ScriptedDevice) -> None:
