@@ -15,6 +15,7 @@ from analytics.health.measures import (
     Edges,
     Grey,
     Measures,
+    Visible,
     changed_share,
     likeness,
     measure,
@@ -98,7 +99,9 @@ class Usual:
         self.detail += weight * (now.detail - self.detail)
         self.sharpness += weight * (now.sharpness - self.sharpness)
         weight = min(1.0, passed_s / max(min(self.seen_s, REFERENCE_S), passed_s, 1e-6))
-        self.edges += np.float32(weight) * (now.edges - self.edges)
+        # What was hidden by a mask until now begins with this picture.
+        known = np.where(np.isfinite(self.edges), self.edges, now.edges)
+        self.edges = known + np.float32(weight) * (now.edges - known)
 
 
 class PictureChecker:
@@ -134,9 +137,12 @@ class PictureChecker:
             self._since.pop(judged, None)
         return over
 
-    def look(self, grey: Grey, at_s: float) -> list[Change]:
-        """Take a picture of 180 x 320 seen at `at_s` (monotonic) and return what has changed."""
-        now = measure(grey)
+    def look(self, grey: Grey, at_s: float, visible: Visible | None = None) -> list[Change]:
+        """Take a picture of 180 x 320 seen at `at_s` (monotonic) and return what has changed.
+
+        Only what is `visible` is judged and learned (None: all).
+        """
+        now = measure(grey, visible)
         passed_s = 0.0 if self._last_s is None else max(0.0, at_s - self._last_s)
         if passed_s > GAP_S:
             # What was between is unknown: whatever seemed to begin before begins anew.

@@ -19,7 +19,9 @@ from core.logging import get_logger
 
 _FAULTS = frozenset(get_args(Fault))
 _STEP = 64.0
-"""Edges are kept as bytes, in parts of this."""
+"""Edges are kept as bytes, in parts of this..."""
+_HIDDEN = 255
+"""...and this where nothing was visible."""
 _log = get_logger("analytics.health")
 
 
@@ -41,13 +43,13 @@ class HealthMemory:
         """Write it; what cannot be written is learned anew after a restart."""
         content: dict[str, Any] = {"faults": dict(keys), "usual": None}
         if usual is not None:
-            edges = np.clip(usual.edges * _STEP, 0, 255).astype(np.uint8)
+            edges = np.nan_to_num(np.clip(usual.edges * _STEP, 0, _HIDDEN - 1), nan=_HIDDEN)
             content["usual"] = {
                 "contrast": usual.contrast,
                 "detail": usual.detail,
                 "sharpness": usual.sharpness,
                 "seen_s": usual.seen_s,
-                "edges": base64.b64encode(edges.tobytes()).decode("ascii"),
+                "edges": base64.b64encode(edges.astype(np.uint8).tobytes()).decode("ascii"),
             }
         path = self._path(camera_id)
         temporary = path.with_suffix(".tmp")
@@ -76,6 +78,7 @@ def _usual_of(found: Any) -> Usual | None:
         numbers = [float(found[name]) for name in ("contrast", "detail", "sharpness", "seen_s")]
     except (TypeError, KeyError, ValueError, binascii.Error):
         return None
+    edges[stored.reshape(edges.shape) == _HIDDEN] = np.nan
     if not all(np.isfinite(numbers)):
         return None
     contrast, detail, sharpness, seen_s = numbers

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from analytics.health.checker import Change, Fault, PictureChecker
-from analytics.health.measures import HEIGHT, WIDTH, hide
+from analytics.health.measures import HEIGHT, WIDTH, Visible, visible_outside
 from analytics.health.memory import HealthMemory
 from analytics.rules.signal import FaultKind, Signal, Snapshot, fault_signal
 from analytics.rules.types import CameraRef
@@ -19,6 +19,8 @@ LOOK_EVERY_S = 10.0
 BEFORE_EVERY_S = 60.0
 """How old the picture of before may be."""
 REMEMBER_EVERY_S = 600.0
+LEAST_VISIBLE = 0.05
+"""A camera of which masks leave less than this is not judged."""
 
 _KINDS: dict[Fault, FaultKind] = {
     "frozen": "camera.frozen",
@@ -79,6 +81,7 @@ class HealthWatch:
         self._looked_s = float("-inf")
         self._before: tuple[Snapshot, float] | None = None
         self._remembered_s = float("-inf")
+        self._seen_outside: tuple[Sequence[Polygon], Visible | None] | None = None
 
     def look(self, frame: Frame, masks: Sequence[Polygon]) -> list[Signal]:
         """Take a picture; return the signals of what has changed. Most are not looked at."""
@@ -86,7 +89,10 @@ class HealthWatch:
         if at_s - self._looked_s < LOOK_EVERY_S:
             return []
         self._looked_s = at_s
-        changes = self._checker.look(hide(frame.luma(WIDTH, HEIGHT), masks), at_s)
+        visible = self._visible(masks)
+        if visible is not None and visible.mean() < LEAST_VISIBLE:
+            return []
+        changes = self._checker.look(frame.luma(WIDTH, HEIGHT), at_s, visible)
         signals = [self._signal(change, frame) for change in changes]
         before = self._before
         well = not self._checker.faults and not self._checker.suspects
@@ -97,6 +103,11 @@ class HealthWatch:
             self._memory.save(self._camera.id, self._checker.usual, self._keys)
         return signals
 
+    def _visible(self, masks: Sequence[Polygon]) -> Visible | None:
+        if self._seen_outside is None or self._seen_outside[0] != masks:
+            self._seen_outside = (tuple(masks), visible_outside(masks))
+        return self._seen_outside[1]
+
     def forget_pictures(self) -> None:
         """Drop the picture of before: it was made with other masks."""
         self._before = None
@@ -106,33 +117,17 @@ class HealthWatch:
         self._before = None
         return [self._signal(change, None) for change in self._checker.relearn()]
 
-    def finish(self) -> list[Signal]:
-        """Return the end of everything that was said; nobody watches the camera any more."""
-        over = [Change(fault, started=False) for fault in sorted(self._keys)]
-        signals = [self._signal(change, None) for change in over]
-        self._memory.forget(self._camera.id)
-        return signals
-
     def _signal(self, change: Change, frame: Frame | None) -> Signal:
-        fault, name = change.fault, self._camera.name
+        fault = change.fault
         if change.started:
             moment = int(self._clock.now().timestamp())
             self._keys[fault] = f"{self._camera.id}:{fault}:{moment}"
         key = self._keys.get(fault) or f"{self._camera.id}:{fault}"
         if not change.started:
             self._keys.pop(fault, None)
-        return fault_signal(
-            self._clock,
-            source=self._source,
-            kind=_KINDS[fault],
-            phase="started" if change.started else "ended",
-            event_key=key,
-            headline=(_BEGUN if change.started else _OVER)[fault].format(name=name),
-            severity="severe" if fault == "covered" else "moderate",
-            subject=str(self._camera.id),
-            area=self._camera.area,
-            camera_id=str(self._camera.id),
-            attachments=self._pictures(frame) if change.started and frame is not None else (),
+        pictures = self._pictures(frame) if change.started and frame is not None else []
+        return _signal_of(
+            self._camera, self._clock, change, source=self._source, key=key, pictures=pictures
         )
 
     def _pictures(self, frame: Frame) -> list[dict[str, Any]]:
@@ -140,3 +135,38 @@ class HealthWatch:
         if self._before is not None:
             taken.insert(0, ("before.jpg", self._before[0]))
         return [snapshot.to_json() | {"name": name} for name, snapshot in taken]
+
+
+def all_over(camera: CameraRef, clock: Clock, *, source: str, memory: HealthMemory) -> list[Signal]:
+    """Return the end of all that was said of a camera that nobody looks at any more; forget it."""
+    _, keys = memory.load(camera.id)
+    memory.forget(camera.id)
+    return [
+        _signal_of(camera, clock, Change(fault, started=False), source=source, key=key, pictures=[])
+        for fault, key in sorted(keys.items())
+    ]
+
+
+def _signal_of(
+    camera: CameraRef,
+    clock: Clock,
+    change: Change,
+    *,
+    source: str,
+    key: str,
+    pictures: Sequence[dict[str, Any]],
+) -> Signal:
+    fault = change.fault
+    return fault_signal(
+        clock,
+        source=source,
+        kind=_KINDS[fault],
+        phase="started" if change.started else "ended",
+        event_key=key,
+        headline=(_BEGUN if change.started else _OVER)[fault].replace("{name}", camera.name),
+        severity="severe" if fault == "covered" else "moderate",
+        subject=str(camera.id),
+        area=camera.area,
+        camera_id=str(camera.id),
+        attachments=pictures,
+    )

@@ -87,6 +87,11 @@ class CameraAnalysis:
         self._masked = MaskedPlaces(masks)
         self._masks = masks
 
+    @property
+    def masks(self) -> tuple[Polygon, ...]:
+        """The masks that hold now."""
+        return self._masks
+
     def snapshot(self, frame: Frame) -> Snapshot:
         """Return a picture as JPEG, at most 1280 pixels wide, with its masks filled."""
         return snapshot(frame, self._masks)

@@ -15,6 +15,8 @@ from analytics.detectors.types import (
     DetectorUnavailableError,
     ModelInfo,
 )
+from analytics.health.memory import HealthMemory
+from analytics.health.watch import HealthWatch
 from analytics.pipeline.analysis import CameraAnalysis, Look
 from analytics.rules.signal import Signal, detection_signal
 from analytics.rules.types import CameraRef, RuleEvent
@@ -71,6 +73,7 @@ class CameraPipeline:
         zones: Sequence[Zone] = (),
         masks: tuple[Polygon, ...] = (),
         on_motion: OnMotion | None = None,
+        health: HealthMemory | None = None,
     ) -> None:
         """Make the pipeline; `start` it.
 
@@ -86,6 +89,7 @@ class CameraPipeline:
             zones: see `set_zones`.
             masks: see `set_masks`.
             on_motion: told, on the pipeline's thread, of each picture in which something moves.
+            health: what is known of cameras' pictures; None: nobody looks whether they are well.
         """
         self._camera = camera
         self._frames = frames
@@ -105,6 +109,14 @@ class CameraPipeline:
             first_event=int(clock.now().timestamp()),
         )
         self._analysis.mask(masks)
+        self._health = (
+            HealthWatch(
+                camera, clock, source=source, memory=health, picture=self._analysis.snapshot
+            )
+            if health is not None
+            else None
+        )
+        self._turned = threading.Event()
         self._analysed = self._detected = self._late = self._failures = self._signals = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -133,6 +145,12 @@ class CameraPipeline:
     def set_masks(self, masks: tuple[Polygon, ...]) -> None:
         """Replace the masks, at once: nothing in them is watched, and no picture shows them."""
         self._analysis.mask(masks)
+        if self._health is not None:
+            self._health.forget_pictures()
+
+    def turned(self) -> None:
+        """The camera was turned on purpose: what it shows from now on is its view."""
+        self._turned.set()
 
     def close(self) -> None:
         """End running events and stop; returns when the thread has ended."""
@@ -158,12 +176,25 @@ class CameraPipeline:
         if frame is None:
             self._tick()
             return
+        self._look_at_health(frame)
         look = self._analysis.look(frame)
         self._analysed += 1
         if self._analysis.moving and self._on_motion is not None:
             self._on_motion(self._camera.id, frame.arrived_at)
         if look is not None:
             self._detect(look)
+
+    def _look_at_health(self, frame: Frame) -> None:
+        if self._health is None:
+            return
+        signals = []
+        if self._turned.is_set():
+            self._turned.clear()
+            signals = self._health.relearn()
+        for signal in [*signals, *self._health.look(frame, self._analysis.masks)]:
+            self._emit(signal)
+            self._signals += 1
+            log.info("picture", kind=signal["type"], phase=signal["data"]["phase"])
 
     def _detect(self, look: Look) -> None:
         left_s = look.frame.arrived_monotonic + self._deadline_s - self._clock.monotonic()

@@ -9,6 +9,9 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from analytics.detectors.types import Detector
+from analytics.health.memory import HealthMemory
+from analytics.health.rates import RateFaults
+from analytics.health.watch import all_over
 from analytics.pipeline.camera import CameraPipeline, OnMotion, PipelineCounters
 from analytics.pipeline.offline import OfflineJournal, OfflineWatch
 from analytics.rules.signal import Signal
@@ -70,6 +73,10 @@ class AnalyticsHost:
         self._time_zone = time_zone
         self._source = f"/workers/{worker}"
         self._journal = OfflineJournal(settings.data_dir / "state" / f"{worker}-offline.json")
+        self._rates = RateFaults(
+            clock, source=self._source, state=settings.data_dir / "state" / f"{worker}-rates.json"
+        )
+        self._health = HealthMemory(settings.data_dir / "state" / "health")
         self._lock = threading.Lock()
         self._pipelines: dict[UUID, CameraPipeline] = {}
         self._watches: dict[UUID, OfflineWatch] = {}
@@ -81,6 +88,9 @@ class AnalyticsHost:
         """
         self._stop_pipeline(camera.id)
         ref = CameraRef(camera.id, camera.name, camera.area)
+        looked_at = frames is not None and camera.analyse and self._settings.analytics.enabled
+        if not looked_at:
+            self._forget_pictures(ref)
         with self._lock:
             old = self._watches.get(camera.id)
             self._watches[camera.id] = OfflineWatch(
@@ -90,7 +100,8 @@ class AnalyticsHost:
                 after_s=self._settings.media.offline_after_s,
                 event_key=old.event_key if old else self._journal.key(camera.id),
             )
-            if frames is None or not camera.analyse or not self._settings.analytics.enabled:
+            self._rates.add(ref)
+            if not looked_at or frames is None:
                 return
             pipeline = self._pipelines[camera.id] = CameraPipeline(
                 ref,
@@ -104,6 +115,7 @@ class AnalyticsHost:
                 zones=parse_zones(camera.zones),
                 masks=camera.masks,
                 on_motion=self._on_motion,
+                health=self._health,
             )
         pipeline.start()
 
@@ -121,11 +133,23 @@ class AnalyticsHost:
         if pipeline is not None:
             pipeline.set_masks(masks)
 
+    def turned(self, camera_id: UUID) -> None:
+        """A camera was turned on purpose: its view is learned anew."""
+        with self._lock:
+            pipeline = self._pipelines.get(camera_id)
+        if pipeline is not None:
+            pipeline.turned()
+
     def remove(self, camera_id: UUID) -> None:
         """End a camera's events and stop its pipeline; nothing happens for an unknown one."""
         self._stop_pipeline(camera_id)
         with self._lock:
             watch = self._watches.pop(camera_id, None)
+            signal = self._rates.remove(camera_id)
+        if watch is not None:
+            self._forget_pictures(watch.camera)
+        if signal is not None:
+            self._emit(signal)
         ended = watch.finish() if watch else None
         if ended is not None:
             self._emit_offline(camera_id, ended, "")
@@ -142,8 +166,16 @@ class AnalyticsHost:
             watch = self._watches.get(camera_id)
             signal = watch.update(status) if watch else None
             event_key = watch.event_key if watch else ""
+            rate = self._rates.update(camera_id, status) if watch else None
+        if rate is not None:
+            self._emit(rate)
         if signal is not None:
             self._emit_offline(camera_id, signal, event_key)
+
+    def _forget_pictures(self, camera: CameraRef) -> None:
+        """End what was said of a camera's pictures, which nobody looks at any more."""
+        for signal in all_over(camera, self._clock, source=self._source, memory=self._health):
+            self._emit(signal)
 
     def _emit_offline(self, camera_id: UUID, signal: Signal, event_key: str) -> None:
         self._emit(signal)

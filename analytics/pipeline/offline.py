@@ -34,6 +34,11 @@ class OfflineWatch:
         self._event_key = event_key
 
     @property
+    def camera(self) -> CameraRef:
+        """Whose status it follows."""
+        return self._camera
+
+    @property
     def event_key(self) -> str:
         """Key of the running event; empty while there is none."""
         return self._event_key
