@@ -11,6 +11,7 @@ from analytics.zones.service import zones_of_cameras
 from api.door import permit, require
 from api.hub import HubDep
 from api.lost_workers import tell_states
+from api.recording_wishes import asked_by_incidents
 from camera_hub.devices import repository
 from camera_hub.devices.schemas import HeartbeatIn, HeartbeatOut
 
@@ -37,10 +38,13 @@ async def worker_heartbeat(
     async with hub.database.read() as session:
         zones = await _zones(session)
         revision, cameras = await hub.devices.assignment(session, name, zones)
+        at_times = [c.id for c in cameras if c.recording.mode in {"event", "schedule"}]
+        asked = await asked_by_incidents(session, at_times, hub.clock.now())
     return HeartbeatOut(
         revision=revision,
         cameras=None if revision == body.revision else cameras,
         moving=hub.devices.motions.among({camera.id for camera in cameras}),
+        asked=asked,
     )
 
 

@@ -171,6 +171,8 @@ class MediaWorker:
         for camera_id in body.get("moving") or ():
             # The camera says itself that something moves.
             self._recordings.motion(UUID(camera_id), self._clock.now())
+        for camera_id in body.get("asked") or ():
+            self._recordings.ask(UUID(camera_id))
         if cameras is not None:
             await asyncio.to_thread(self._apply, cameras)
             self._revision = body["revision"]

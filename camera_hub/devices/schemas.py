@@ -383,9 +383,11 @@ class AssignedCameraOut(BaseModel):
 class HeartbeatOut(BaseModel):
     """`cameras` is null when nothing changed since the `revision` that the worker named.
 
-    `moving` are those of the worker's cameras that say themselves that something moves.
+    `moving` are those of the worker's cameras that say themselves that something moves, `asked`
+    those that record at times and are to do so now, because of an open incident.
     """
 
     revision: str
     cameras: list[AssignedCameraOut] | None
     moving: list[UUID] = []
+    asked: list[UUID] = []

@@ -1,11 +1,10 @@
 """When a camera records: its mode, its weekly hours on the site's wall clock, and events.
 
-On the wire and in the camera's row: `{mode, role, schedule: [{days, from, to}], pre_s, post_s}`,
-with `until` (an instant) added in an assignment while the hub has a reason of its own. `days` are
-`mon` … `sun`, `from` and `to` are `HH:MM`; a window whose end is not after its start runs past
-midnight. What people may set is in `camera_hub/devices/recording_plan.py`. Hours are read on the
-wall clock of the site: where the clock is put back, an hour that is shown twice counts twice;
-where it is put forward, a window inside the missing hour never runs.
+On the wire and in the camera's row: `{mode, role, schedule: [{days, from, to}], pre_s, post_s}`.
+`days` are `mon` … `sun`, `from` and `to` are `HH:MM`; a window whose end is not after its start
+runs past midnight. What people may set is in `camera_hub/devices/recording_plan.py`. Hours are
+read on the wall clock of the site: where the clock is put back, an hour that is shown twice counts
+twice; where it is put forward, a window inside the missing hour never runs.
 """
 
 from __future__ import annotations
@@ -54,7 +53,6 @@ class Plan:
     schedule: tuple[Window, ...] = ()
     pre_s: float = PRE_S
     post_s: float = POST_S
-    until: datetime | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
@@ -76,14 +74,12 @@ class Plan:
             )
             for window in data.get("schedule") or ()
         )
-        until = data.get("until")
         return cls(
             mode,
             role,
             windows,
             min(max(float(data.get("pre_s", PRE_S)), 0.0), LONGEST_PRE_S),
             min(max(float(data.get("post_s", POST_S)), 0.0), LONGEST_POST_S),
-            datetime.fromisoformat(until) if until else None,
         )
 
     @property
@@ -102,6 +98,4 @@ class Plan:
             local = at.astimezone(zone)
             if any(window.runs(local) for window in self.schedule):
                 return "schedule"
-        if self.mode in ("schedule", "event") and self.until is not None and at < self.until:
-            return "event"
         return None

@@ -162,6 +162,13 @@ class Recordings:
         if camera.plan.mode == "event":
             camera.recorder.trigger(camera.plan.post_s)
 
+    def ask(self, camera_id: UUID) -> None:
+        """Record a camera that records at times for `post_s` from now on, whatever is seen."""
+        with self._lock:
+            camera = self._cameras.get(camera_id)
+        if camera is not None:
+            camera.recorder.trigger(camera.plan.post_s)
+
     def cameras(self) -> dict[UUID, CameraRecording]:
         """Return how the cameras that are to record are doing."""
         with self._lock:

@@ -84,7 +84,7 @@ async def test_a_worker_is_told_its_cameras_once_and_again_after_each_change(
     assert camera["zones"] == []
     revision = first["revision"]
     again = await beat(worker, report(clock, camera_id), revision=revision)
-    assert again == {"revision": revision, "cameras": None, "moving": []}
+    assert again == {"revision": revision, "cameras": None, "moving": [], "asked": []}
 
     zone = {
         "name": "Door", "polygon": [[0, 0], [1, 0], [1, 1]],

@@ -56,15 +56,6 @@ def test_from_equal_to_to_is_the_whole_day() -> None:
     assert hours(plan, monday, monday + timedelta(days=3), SHANGHAI) == 24
 
 
-def test_an_open_incident_is_recorded_until_it_is_said_to_end() -> None:
-    at = datetime(2026, 6, 1, tzinfo=UTC)
-    plan = Plan.from_json({"mode": "event", "until": (at + timedelta(minutes=5)).isoformat()})
-    assert plan.cause(at, SHANGHAI) == "event"
-    assert plan.cause(at + timedelta(minutes=5), SHANGHAI) is None
-    off = Plan.from_json({"mode": "off", "until": (at + timedelta(minutes=5)).isoformat()})
-    assert off.cause(at, SHANGHAI) is None
-
-
 def test_without_hours_a_schedule_never_runs_and_nothing_said_is_off() -> None:
     at = datetime(2026, 6, 1, tzinfo=UTC)
     assert Plan.from_json({"mode": "schedule"}).cause(at, SHANGHAI) is None
