@@ -54,14 +54,15 @@ INSERT INTO segment (id, camera_id, role, started_at, ends_at, bytes, sha256, di
   codec, width, height, cause, clock, motion, deleting)
 WITH RECURSIVE minute(n) AS (
   SELECT :first UNION ALL SELECT n + 1 FROM minute WHERE n + 1 < :last
-), stamp(n, day, start, stop, file) AS (
-  SELECT n, strftime('%Y-%m-%d', :epoch + n * 60, 'unixepoch'),
+), stamp(n, head, tail, day, start, stop, file) AS (
+  SELECT n, printf('%012x7', (:epoch + n * 60) * 1000), printf('%012x', n),
+    strftime('%Y-%m-%d', :epoch + n * 60, 'unixepoch'),
     strftime('%Y-%m-%dT%H:%M:%S', :epoch + n * 60, 'unixepoch') || '.120000+00:00',
     strftime('%Y-%m-%dT%H:%M:%S', :epoch + n * 60 + 60, 'unixepoch') || '.080000+00:00',
     strftime('%H%M%S', :epoch + n * 60, 'unixepoch') || '-' || n || '-main.mp4'
   FROM minute
 )
-SELECT printf('%012x7%03x8%03x%012x', (:epoch + n * 60) * 1000, number, number, n), camera.hex,
+SELECT head || camera.middle || tail, camera.hex,
   'main', start, stop, 15000000 + n % 1000000,
   'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 'main',
   camera.text || '/' || day || '/' || file, n, 'avc1.640028', 1920, 1080, 'always', 'steady',
@@ -91,10 +92,10 @@ def fill(path: Path, rows: int) -> list[UUID]:
     ).fetchall()
     for _, name in found:
         connection.execute(f'DROP INDEX "{name}"')
-    connection.execute("CREATE TEMP TABLE camera (number INTEGER, hex TEXT, text TEXT)")
+    connection.execute("CREATE TEMP TABLE camera (middle TEXT, hex TEXT, text TEXT)")
     connection.executemany(
         "INSERT INTO camera VALUES (?, ?, ?)",
-        [(number, one.hex, str(one)) for number, one in enumerate(cameras)],
+        [(f"{number:03x}8{number:03x}", one.hex, str(one)) for number, one in enumerate(cameras)],
     )
     minutes = rows // CAMERAS
     epoch = int(_FIRST.timestamp())
@@ -103,6 +104,7 @@ def fill(path: Path, rows: int) -> list[UUID]:
     connection.execute("COMMIT")
     for sql, _ in found:
         connection.execute(sql)
+    connection.execute("PRAGMA analysis_limit=1000")
     connection.execute("ANALYZE")
     connection.close()
     return cameras
