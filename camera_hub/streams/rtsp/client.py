@@ -173,7 +173,8 @@ class RtspClient:
             raise ProtocolError("a control address that is none") from None
         setup = self._must("SETUP", track_uri, ("Transport", "RTP/AVP/TCP;unicast;interleaved=0-1"))
         transport = setup.get("transport")
-        if transport and "TCP" not in transport.upper():
+        # Some cameras leave out the word TCP and name the channels all the same.
+        if transport and not re.search("tcp|interleaved", transport, re.IGNORECASE):
             raise CannotInterleaveError
         channel, rtcp_channel = _channels(transport)
         session, timeout_s = _session(setup)

@@ -73,15 +73,18 @@ class Poller:
 
     def _run(self) -> None:
         while True:
-            self._wake.wait(self._pause())
-            self._wake.clear()
-            while self._commands:
-                self._guard(self._commands.popleft())
-            now = self._clock.monotonic()
-            while self._due and self._due[0][0] <= now:
-                self._guard(heapq.heappop(self._due)[2])
-            if self._connections:
-                self._poll(now)
+            self._guard(self._turn)
+
+    def _turn(self) -> None:
+        self._wake.wait(self._pause())
+        self._wake.clear()
+        while self._commands:
+            self._guard(self._commands.popleft())
+        now = self._clock.monotonic()
+        while self._due and self._due[0][0] <= now:
+            self._guard(heapq.heappop(self._due)[2])
+        if self._connections:
+            self._poll(now)
 
     def _pause(self) -> float | None:
         """Return how long to sleep, None while there is nothing at all to do."""
