@@ -208,8 +208,22 @@ class StreamOut(BaseModel):
     fps: float
 
 
+class RecordingStatus(BaseModel):
+    """How a camera's recording is doing; `bytes` since its worker began with it.
+
+    `reason` of `waiting`: `schedule`, `event` or `starting`; of `failing`: `no_video`, `no_disk`,
+    `disk_slow` (parts were left out lately), `masks` (masked pictures cannot be made).
+    """
+
+    state: Literal["off", "recording", "waiting", "failing"]
+    reason: Annotated[str, StringConstraints(max_length=40), Printable] = ""
+    disk: Annotated[str, StringConstraints(max_length=40), Printable] = ""
+    bytes: Count = 0
+    last_segment_at: AwareDatetime | None = None
+
+
 class StatusOut(BaseModel):
-    """State and counters of the stream that is always read."""
+    """State and counters of the stream that is always read, and how the recording is doing."""
 
     state: StreamState
     reason_code: ReasonCode
@@ -224,6 +238,7 @@ class StatusOut(BaseModel):
     frames_read: int = 0
     frames_analysed: int = 0
     frames_dropped: int = 0
+    recording: RecordingStatus | None = None
 
 
 class GrantBrief(BaseModel):
@@ -284,20 +299,6 @@ class CameraOut(CameraFactsOut):
     warnings: list[WarningOut] = []
 
 
-class RecordingStatus(BaseModel):
-    """How a camera's recording is doing; `bytes` since its worker began with it.
-
-    `reason` of `waiting`: `schedule`, `event` or `starting`; of `failing`: `no_video`, `no_disk`,
-    `disk_slow` (parts were left out lately), `masks` (masked pictures cannot be made).
-    """
-
-    state: Literal["off", "recording", "waiting", "failing"]
-    reason: Annotated[str, StringConstraints(max_length=40), Printable] = ""
-    disk: Annotated[str, StringConstraints(max_length=40), Printable] = ""
-    bytes: Count = 0
-    last_segment_at: AwareDatetime | None = None
-
-
 class ReportedDisk(BaseModel):
     """A disk as a worker finds it. `total`, `used`, `free`: bytes of its file system.
 
@@ -320,7 +321,6 @@ class ReportedStatus(StatusOut):
 
     reason: Cleaned
     camera_id: UUID
-    recording: RecordingStatus | None = None
 
 
 class SignalCounters(BaseModel):
