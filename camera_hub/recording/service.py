@@ -9,13 +9,14 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
 from camera_hub.live.runtime import MediaRuntime
 from camera_hub.recording.care import Caretaker, last_sequence
-from camera_hub.recording.disks import DiskReport, Disks
+from camera_hub.recording.disks import Disk, DiskReport, Disks, DiskState
 from camera_hub.recording.files import SegmentRecord
 from camera_hub.recording.plans import Plan
 from camera_hub.recording.recorder import Progress, Recorder, RecorderOptions
@@ -122,6 +123,7 @@ class Recordings:
         self._caretaker = Caretaker(self.disks, clock, on_waiting=self.sender.add)
         self._lock = threading.RLock()
         self._cameras: dict[UUID, _Recorded] = {}
+        self._silent: set[Disk] = set()
         self._sequences: dict[tuple[UUID, str], int] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recordings", daemon=True)
@@ -146,6 +148,7 @@ class Recordings:
         """Record these cameras as they say, and no others; call it after the runtime's `apply`."""
         wanted = {camera.id: camera for camera in cameras if camera.streams}
         with self._lock:
+            self._silent.clear()
             for camera_id in self._cameras.keys() - wanted.keys():
                 self._end(camera_id)
             for camera in wanted.values():
@@ -154,8 +157,7 @@ class Recordings:
 
     def motion(self, camera_id: UUID, at: datetime) -> None:
         """Something moved before the camera at that instant (aware): mark it, and record events."""
-        with self._lock:
-            camera = self._cameras.get(camera_id)
+        camera = self._cameras.get(camera_id)
         if camera is None:
             return
         camera.recorder.motion(at)
@@ -164,15 +166,14 @@ class Recordings:
 
     def ask(self, camera_id: UUID) -> None:
         """Record a camera that records at times for `post_s` from now on, whatever is seen."""
-        with self._lock:
-            camera = self._cameras.get(camera_id)
+        camera = self._cameras.get(camera_id)
         if camera is not None:
             camera.recorder.trigger(camera.plan.post_s)
 
     def cameras(self) -> dict[UUID, CameraRecording]:
         """Return how the cameras that are to record are doing."""
-        with self._lock:
-            return {camera_id: self._report(c) for camera_id, c in self._cameras.items()}
+        # Without the lock: an assignment may wait for a disk, and whoever asks is not to.
+        return {camera_id: self._report(c) for camera_id, c in self._cameras.copy().items()}
 
     def disk_reports(self) -> list[DiskReport]:
         """Return how the disks are doing."""
@@ -221,16 +222,20 @@ class Recordings:
         known = self._sequences.get((camera_id, role))
         if known is not None:
             return known + 1
-        asked = [
-            disk.ask(lambda path=disk.path: last_sequence(path, camera_id, role))  # type: ignore[misc]
+        asked = {
+            disk: disk.ask(partial(last_sequence, disk.path, camera_id, role))
             for disk in self.disks
-        ]
+            if disk not in self._silent and disk.state is not DiskState.HANGING
+        }
         highest = 0
-        for answer in asked:
+        for disk, answer in asked.items():
             try:
                 highest = max(highest, answer.result(_SEQUENCE_TIMEOUT_S))
-            except (OSError, FutureTimeoutError):
-                continue  # a disk that does not answer is not written to either
+            except FutureTimeoutError:
+                # It is waited for once in an assignment, not once for each camera.
+                self._silent.add(disk)
+            except OSError:
+                continue
         return highest + 1
 
     def _on_closed(self, record: SegmentRecord) -> None:
