@@ -8,6 +8,7 @@ from datetime import UTC, timedelta
 
 from camera_hub.devices.conversation import Conversation, DeviceTime, refused
 from camera_hub.devices.elements import Element, every, first, node, text, truth
+from camera_hub.devices.errors import MalformedAnswerError
 from camera_hub.devices.soap import DeviceFaultError
 from core.errors import InvalidInputError
 
@@ -23,7 +24,7 @@ async def read_servers(talk: Conversation) -> tuple[bool, list[str]]:
     """
     try:
         answer = await talk.ask("tds", node("tds:GetNTP"))
-    except DeviceFaultError:
+    except (DeviceFaultError, MalformedAnswerError):
         return False, []
     said = first(answer, "NTPInformation")
     by_dhcp = truth(said, "FromDHCP")

@@ -15,22 +15,20 @@ from typing import Any
 from camera_hub.devices.conversation import Conversation, refused
 from camera_hub.devices.elements import (
     Element,
-    as_number,
     attribute,
-    count,
     every,
     first,
     name_of,
     node,
-    text,
 )
-from camera_hub.devices.media import PREFIXES, Encoding, Version, codec_of, encoding_of
+from camera_hub.devices.encoder_options import EncoderOptions, Range, read_options
+from camera_hub.devices.errors import MalformedAnswerError
+from camera_hub.devices.media import PREFIXES, Encoding, Version, encoding_of
 from camera_hub.devices.soap import DeviceFaultError
 from core.errors import InvalidInputError
 
 _SUB = (640, 360)
 _MOST = 32
-_MOST_SIZES = 64
 _NAMES = {"h264": "H264", "hevc": "H265", "jpeg": "JPEG", "mpeg4": "MPEG4"}
 # The order of elements in both versions' VideoEncoderConfiguration.
 _ORDER = (
@@ -38,32 +36,6 @@ _ORDER = (
     "Multicast", "SessionTimeout",
 )  # fmt: skip
 _ORDER_2 = ("Name", "UseCount", "Encoding", "Resolution", "RateControl", "Multicast", "Quality")
-
-Range = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderOptions:
-    """What an encoder offers with one codec; None where the camera does not say.
-
-    `sizes` are width and height, largest first; `fps` the rates offered, or the two ends of a
-    range if `fps_is_range`; `gop` in pictures, `bitrate_kbps` in kbit/s, each from and to.
-    """
-
-    codec: str
-    sizes: tuple[tuple[int, int], ...]
-    fps: tuple[float, ...]
-    fps_is_range: bool
-    gop: Range | None
-    bitrate_kbps: Range | None
-
-    def nearest_fps(self, wanted: float) -> float:
-        """Return the rate offered that is nearest to `wanted`."""
-        if not self.fps:
-            return wanted
-        if self.fps_is_range:
-            return min(max(wanted, self.fps[0]), self.fps[-1])
-        return min(self.fps, key=lambda fps: (abs(fps - wanted), fps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,13 +198,28 @@ async def _configurations(talk: Conversation, version: Version) -> list[Element]
     prefix = PREFIXES[version]
     try:
         answer = await talk.ask(prefix, node(f"{prefix}:GetVideoEncoderConfigurations"))
-    except DeviceFaultError as fault:
-        raise refused(talk.camera, fault, "to tell its encoder settings") from None
+        said = list(every(answer, "Configurations"))
+    except (DeviceFaultError, MalformedAnswerError):
+        said = []
+    if not said:
+        # Some do not answer that, or answer something else: profiles hold the same.
+        said = await _in_profiles(talk, version)
     found: dict[str, Element] = {}
-    for one in list(every(answer, "Configurations"))[:_MOST]:
+    for one in said[:_MOST]:
         found.setdefault(attribute(one, "token"), one)
     found.pop("", None)
     return list(found.values())
+
+
+async def _in_profiles(talk: Conversation, version: Version) -> list[Element]:
+    prefix = PREFIXES[version]
+    request = node("tr2:GetProfiles", node("tr2:Type", "All"))
+    try:
+        answer = await talk.ask(prefix, request if version == 2 else node("trt:GetProfiles"))
+    except DeviceFaultError as fault:
+        raise refused(talk.camera, fault, "to tell its encoder settings") from None
+    path = "Configurations/VideoEncoder" if version == 2 else "VideoEncoderConfiguration"
+    return [one for profile in every(answer, "Profiles") for one in every(profile, path)]
 
 
 async def _configuration(talk: Conversation, version: Version, token: str) -> Element:
@@ -255,73 +242,9 @@ async def _options(talk: Conversation, version: Version, token: str) -> tuple[En
     )
     try:
         answer = await talk.ask(prefix, request)
-    except DeviceFaultError:
+    except (DeviceFaultError, MalformedAnswerError):
         return ()
-    if version == 2:
-        said = list(every(answer, "Options"))[:_MOST]
-        found = [_options_2(one) for one in said]
-    else:
-        found = _options_1(first(answer, "Options"))
-    return tuple({one.codec: one for one in found if one.codec}.values())
-
-
-def _options_1(said: Element | None) -> list[EncoderOptions]:
-    found = []
-    for name in ("H264", "H265", "JPEG", "MPEG4"):
-        one = first(said, name)
-        # Only the extension, which repeats everything else, has the bit rate.
-        more = first(said, f"Extension/{name}")
-        one = more if one is None else one
-        if one is None:
-            continue
-        rates = _range(first(one, "FrameRateRange"))
-        found.append(
-            EncoderOptions(
-                codec=codec_of(name),
-                sizes=_sizes(one),
-                fps=rates or (),
-                fps_is_range=True,
-                gop=_range(first(one, "GovLengthRange")),
-                bitrate_kbps=_range(first(more, "BitrateRange")),
-            )
-        )
-    return found
-
-
-def _options_2(said: Element) -> EncoderOptions:
-    gop = _numbers(attribute(said, "GovLengthRange"))
-    return EncoderOptions(
-        codec=codec_of(text(said, "Encoding")),
-        sizes=_sizes(said),
-        fps=tuple(sorted(set(_numbers(_whole(said, "FrameRatesSupported"))))),
-        fps_is_range=False,
-        gop=(min(gop), max(gop)) if gop else None,
-        bitrate_kbps=_range(first(said, "BitrateRange")),
-    )
-
-
-def _whole(element: Element, name: str) -> str:
-    """Return an attribute in full: a list of a hundred rates is longer than other texts."""
-    return next((str(v)[:2000] for k, v in element.attrib.items() if k.endswith(name)), "")
-
-
-def _numbers(value: str) -> list[float]:
-    found = (as_number(part) for part in value.split()[:256])
-    return [number for number in found if number is not None and number > 0]
-
-
-def _sizes(said: Element) -> tuple[tuple[int, int], ...]:
-    found = {
-        (count(one, "Width") or 0, count(one, "Height") or 0)
-        for one in list(every(said, "ResolutionsAvailable"))[:_MOST_SIZES]
-    }
-    usable = [size for size in found if 0 < size[0] <= 32768 and 0 < size[1] <= 32768]
-    return tuple(sorted(usable, key=lambda size: size[0] * size[1], reverse=True))
-
-
-def _range(said: Element | None) -> Range | None:
-    low, high = as_number(text(said, "Min")), as_number(text(said, "Max"))
-    return None if low is None or high is None or high < low else (low, high)
+    return read_options(answer, version)
 
 
 def _as_wished(said: Element, version: Version, wish: Wish, now: Encoding) -> Element:

@@ -239,7 +239,7 @@ async def read_presets(talk: Conversation, head: Head) -> list[Preset]:
     try:
         request = node("tptz:GetPresets", node("tptz:ProfileToken", head.profile))
         answer = await talk.ask("tptz", request)
-    except DeviceFaultError:
+    except (DeviceFaultError, MalformedAnswerError):
         return []
     found: dict[str, Preset] = {}
     for one in list(every(answer, "Preset"))[:_MOST_PRESETS]:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 import ssl
+from collections.abc import Iterable
 from functools import cache
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -34,6 +37,8 @@ _ENVELOPES = {
     "{http://www.w3.org/2003/05/soap-envelope}Envelope",
     "{http://schemas.xmlsoap.org/soap/envelope/}Envelope",
 }
+_UNDECLARED = re.compile(r"Namespace prefix ([A-Za-z_][A-Za-z0-9_.-]{0,40}) ")
+_ENVELOPE_START = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?Envelope(?=[\s>])")
 _NO_SUCH_SERVICE = {404, 405, 410, 415, 501}
 _REFUSALS = ("NotAuthorized", "FailedAuthentication", "InvalidSecurity", "Unauthorized")
 
@@ -106,6 +111,22 @@ def parse_safely(body: bytes) -> Element:
     # Entities in attributes are expanded whatever the parser is told: look before parsing.
     if b"<!DOCTYPE" in body:
         raise DocumentTypeError
+    try:
+        root = _parse(body)
+    except etree.XMLSyntaxError as error:
+        mended = _with_prefixes(body, error.error_log)
+        if mended is None:
+            # Without the cause: its text may quote the document.
+            raise ValueError("not well-formed") from None
+        return parse_safely(mended)
+    except ValueError:
+        raise ValueError("not well-formed") from None
+    if root.getroottree().docinfo.doctype:
+        raise DocumentTypeError
+    return root
+
+
+def _parse(body: bytes) -> Element:
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -114,14 +135,23 @@ def parse_safely(body: bytes) -> Element:
         remove_comments=True,
         remove_pis=True,
     )
-    try:
-        root = etree.fromstring(body, parser=parser)
-    except (etree.XMLSyntaxError, ValueError):
-        # Without the cause: its text may quote the document.
-        raise ValueError("not well-formed") from None
-    if root.getroottree().docinfo.doctype:
-        raise DocumentTypeError
-    return root
+    return etree.fromstring(body, parser=parser)
+
+
+def _with_prefixes(body: bytes, log: Iterable[Any]) -> bytes | None:
+    """Return `body` with the prefixes that it uses undeclared; None if something else is wrong.
+
+    Devices write `<ptz:StopResponse/>` and forget what `ptz` is; names are read without prefixes.
+    """
+    missing = set()
+    for entry in log:
+        found = _UNDECLARED.match(entry.message)
+        if entry.type_name != "NS_ERR_UNDEFINED_NAMESPACE" or found is None:
+            return None
+        missing.add(found[1])
+    declared = "".join(f' xmlns:{prefix}="urn:undeclared"' for prefix in sorted(missing)[:16])
+    mended, count = _ENVELOPE_START.subn(rb"\g<0>" + declared.encode(), body, count=1)
+    return mended if count and missing and len(missing) <= 16 else None
 
 
 class DocumentTypeError(ValueError):

@@ -4,13 +4,19 @@ import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from camera_hub.devices.errors import CameraUnauthorisedError
+from camera_hub.devices.address import parse_address
+from camera_hub.devices.device_schemas import ClockUpdate, PtzCommand
+from camera_hub.devices.errors import CameraRefusedError, CameraUnauthorisedError
 from camera_hub.devices.probing import Prober
+from camera_hub.devices.remote import Remote
+from camera_hub.streams.reach import Reach
 from core.clock import SystemClock
+from core.ids import new_id
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ipycam") is None,
@@ -19,10 +25,13 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def address() -> Iterator[str]:
+def address(tmp_path: Path) -> Iterator[str]:
     script = Path(__file__).with_name("ipycam_device.py")
     with subprocess.Popen(
-        [sys.executable, str(script), "admin", "s3cret"], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(script), "admin", "s3cret"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,  # it writes its presets there
     ) as process:
         assert process.stdout is not None
         yield f"127.0.0.1:{process.stdout.readline().strip()}"
@@ -41,3 +50,26 @@ async def test_a_device_of_others_is_understood(address: str) -> None:
 
     with pytest.raises(CameraUnauthorisedError):
         await Prober(SystemClock()).probe("onvif", address, "admin", "wrong")
+
+
+async def test_a_device_of_others_is_turned_and_asked_for_its_settings(address: str) -> None:
+    """Its PTZ answers use a prefix that they do not declare; other questions get other answers."""
+    remote = Remote(SystemClock(), Reach())
+    camera = replace(parse_address("onvif", address), username="admin", password="s3cret")
+    camera_id = new_id()
+    details = await remote.details(camera_id, camera, {"Profile_Sub": ["sub"]})
+    sizes = {e.token: (e.codec, e.width, e.height, e.roles) for e in details.encoders}
+    assert ("h264", 640, 360, ["sub"]) in sizes.values()
+    assert details.ptz
+    head = await remote.head(camera_id, camera)
+    assert head.can_move
+    moved = await remote.turn(camera_id, camera, PtzCommand(op="move", pan=0.2, tilt=0))
+    assert moved.moving
+    stopped = await remote.turn(camera_id, camera, PtzCommand(op="stop"))
+    assert not stopped.moving
+    saved = await remote.turn(camera_id, camera, PtzCommand(op="save_preset", name="Porch"))
+    found = await remote.head(camera_id, camera)
+    assert saved.preset in [preset.token for preset in found.presets]
+    with pytest.raises(CameraRefusedError):
+        await remote.set_clock(camera_id, camera, ClockUpdate(mode="manual"))
+    await remote.close()
