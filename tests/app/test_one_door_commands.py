@@ -101,6 +101,7 @@ ELSEWHERE = {
     "db revise": "writes a migration into the source",
     "demo": "makes a site of its own",
     "doctor": "looks at the machine; has a test below",
+    "evidence verify": "checks a file that somebody was given",
     "exports verify": "checks a file that somebody was given",
     "law show": "prints a jurisdiction that came with the hub",
     "models export": "converts a file of the caller",
