@@ -1,4 +1,4 @@
-"""A running node records: through a killed worker, a killed api and a store that is held."""
+"""A running node records: through a killed worker and a store that is held."""
 
 import asyncio
 import itertools
@@ -111,7 +111,7 @@ async def test_a_killed_worker_loses_at_most_the_last_part(node: Node) -> None:
     assert not list(node.folder.rglob("*.broken"))
 
 
-async def test_recording_goes_on_while_the_store_is_held_and_the_api_is_killed(node: Node) -> None:
+async def test_recording_goes_on_while_the_store_is_held(node: Node) -> None:
     before = await node.indexed(0)
     holder = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", HOLD_THE_STORE, str(node.store), "7"),
@@ -123,7 +123,6 @@ async def test_recording_goes_on_while_the_store_is_held_and_the_api_is_killed(n
     await until(lambda: len(node.files()) > len(before), timeout=PATIENCE_S)
     assert list((node.folder / PENDING).glob("*.json"))
     await holder.wait()
-    await node.kill("api")
     rows = await node.indexed(len(before) + 1)
     ends = [(_at(row["started_at"]), _at(row["ends_at"])) for row in rows[len(before) - 1 :]]
     for (_, end), (start, _) in itertools.pairwise(ends):
