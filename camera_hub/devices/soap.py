@@ -11,10 +11,9 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import Iterable
 from functools import cache
-from typing import Any
 from urllib.parse import urlsplit
+from xml.parsers import expat
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -37,7 +36,8 @@ _ENVELOPES = {
     "{http://www.w3.org/2003/05/soap-envelope}Envelope",
     "{http://schemas.xmlsoap.org/soap/envelope/}Envelope",
 }
-_UNDECLARED = re.compile(r"Namespace prefix ([A-Za-z_][A-Za-z0-9_.-]{0,40}) ")
+_PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,40}")
+_MOST_PREFIXES = 16
 _ENVELOPE_START = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?Envelope(?=[\s>])")
 _NO_SUCH_SERVICE = {404, 405, 410, 415, 501}
 _REFUSALS = ("NotAuthorized", "FailedAuthentication", "InvalidSecurity", "Unauthorized")
@@ -113,14 +113,15 @@ def parse_safely(body: bytes) -> Element:
         raise DocumentTypeError
     try:
         root = _parse(body)
-    except etree.XMLSyntaxError as error:
-        mended = _with_prefixes(body, error.error_log)
+    except (etree.XMLSyntaxError, ValueError):
+        # Without the cause: its text may quote the document.
+        mended = _with_prefixes(body)
         if mended is None:
-            # Without the cause: its text may quote the document.
             raise ValueError("not well-formed") from None
-        return parse_safely(mended)
-    except ValueError:
-        raise ValueError("not well-formed") from None
+        try:
+            root = _parse(mended)
+        except (etree.XMLSyntaxError, ValueError):
+            raise ValueError("not well-formed") from None
     if root.getroottree().docinfo.doctype:
         raise DocumentTypeError
     return root
@@ -138,20 +139,39 @@ def _parse(body: bytes) -> Element:
     return etree.fromstring(body, parser=parser)
 
 
-def _with_prefixes(body: bytes, log: Iterable[Any]) -> bytes | None:
+def _with_prefixes(body: bytes) -> bytes | None:
     """Return `body` with the prefixes that it uses undeclared; None if something else is wrong.
 
     Devices write `<ptz:StopResponse/>` and forget what `ptz` is; names are read without prefixes.
+    Which they are is not taken from lxml's list of errors: that is empty on all threads but one.
     """
-    missing = set()
-    for entry in log:
-        found = _UNDECLARED.match(entry.message)
-        if entry.type_name != "NS_ERR_UNDEFINED_NAMESPACE" or found is None:
-            return None
-        missing.add(found[1])
-    declared = "".join(f' xmlns:{prefix}="urn:undeclared"' for prefix in sorted(missing)[:16])
+    used: set[str] = set()
+    scopes: list[set[str]] = [{"xml", "xmlns"}]
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        names = [name for name in attributes if name.startswith("xmlns:")]
+        scopes.append(scopes[-1] | {name[6:] for name in names} if names else scopes[-1])
+        for name in (tag, *attributes):
+            prefix, colon, _ = name.partition(":")
+            if colon and prefix not in scopes[-1]:
+                used.add(prefix)
+
+    def doctype(*_: object) -> None:
+        raise DocumentTypeError
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.EndElementHandler = lambda _: scopes.pop()
+    parser.StartDoctypeDeclHandler = doctype
+    try:
+        parser.Parse(body, True)
+    except expat.ExpatError:
+        return None
+    if not 0 < len(used) <= _MOST_PREFIXES or not all(_PREFIX.fullmatch(one) for one in used):
+        return None
+    declared = "".join(f' xmlns:{prefix}="urn:undeclared"' for prefix in sorted(used))
     mended, count = _ENVELOPE_START.subn(rb"\g<0>" + declared.encode(), body, count=1)
-    return mended if count and missing and len(missing) <= 16 else None
+    return mended if count else None
 
 
 class DocumentTypeError(ValueError):
