@@ -84,3 +84,9 @@ export async function setCameras(ids: readonly string[], set: CamerasSet): Promi
   }
   return results
 }
+
+export type CameraHealth = Schemas['CameraHealthOut']
+
+/** How a camera was doing in `month`, such as `2026-11`. */
+export const cameraHealth = (camera_id: string, month: string): Promise<CameraHealth> =>
+  result(client.GET('/api/v1/cameras/{camera_id}/health', { params: { path: { camera_id }, query: { month } }, signal: patience() }))
