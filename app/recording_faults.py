@@ -8,7 +8,7 @@ import orjson
 
 from analytics.rules.signal import FaultKind, Signal, fault_signal
 from camera_hub.recording.disks import DiskReport
-from camera_hub.recording.service import CameraRecording
+from camera_hub.recording.service import FAILING_AFTER_S, CameraRecording
 from camera_hub.streams.types import AssignedCamera, StreamState, StreamStatus
 from core.clock import Clock
 from core.logging import get_logger
@@ -47,6 +47,7 @@ class RecordingFaults:
         self._worker = worker
         self._running = _read(journal)
         self._bad_since: dict[str, float] = {}
+        self._online_since: dict[UUID, float] = {}
 
     def observe(
         self,
@@ -60,9 +61,8 @@ class RecordingFaults:
         for camera_id, camera in cameras.items():
             status = statuses.get(camera_id)
             recording = recordings.get(camera_id, CameraRecording("off"))
-            # A camera that is away is told as that.
             online = status is not None and status.state is StreamState.ONLINE
-            if recording.state == "failing" and (online or recording.reason != "no_video"):
+            if recording.state == "failing" and self._is_ours(camera_id, recording, online=online):
                 self._started(
                     f"camera:{camera_id}",
                     "camera.not_recording",
@@ -80,6 +80,16 @@ class RecordingFaults:
             self._observe_disk(disk)
         if self._running != before:
             self._note()
+
+    def _is_ours(self, camera_id: UUID, recording: CameraRecording, *, online: bool) -> bool:
+        """Say whether this is more than the camera being away, which is told as that."""
+        if not online:
+            self._online_since.pop(camera_id, None)
+            return recording.reason != "no_video"
+        now = self._clock.monotonic()
+        # The stream to be recorded may be back a little later than the other.
+        since = self._online_since.setdefault(camera_id, now)
+        return recording.reason != "no_video" or now - since >= FAILING_AFTER_S
 
     def _observe_disk(self, disk: DiskReport) -> None:
         key = f"disk:{disk.name}"

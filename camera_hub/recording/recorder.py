@@ -52,9 +52,11 @@ class RecorderOptions:
 class Progress:
     """How a recorder is doing. Instants of the host's monotonic clock in seconds, None for never.
 
+    `flowing_since`: of the first packet since the stream was opened, None while it is closed;
     `packet_at`, `written_at`: of the last packet taken and the last part written.
     """
 
+    flowing_since: float | None
     packet_at: float | None
     written_at: float | None
     disk: str
@@ -106,6 +108,7 @@ class Recorder:
         self._cause: Cause | None = None
         self._event_until = float("-inf")
         self._pre_s = options.pre_s
+        self._flowing_since: float | None = None
         self._packet_at: float | None = None
         self._written_at: float | None = None
         self._last_segment_at: datetime | None = None
@@ -153,6 +156,7 @@ class Recorder:
         """Return how it is doing."""
         file = self._file
         return Progress(
+            self._flowing_since,
             self._packet_at,
             self._written_at,
             file.disk.name if file else "",
@@ -182,6 +186,8 @@ class Recorder:
         self._bytes += packet.size
         self._last_dts = dts
         self._packet_at = arrived_monotonic
+        if self._flowing_since is None:
+            self._flowing_since = arrived_monotonic
         self._wall.observe(dts * self._tick_s, arrived_at.timestamp(), arrived_monotonic)
 
     def closed(self) -> None:
@@ -190,6 +196,7 @@ class Recorder:
             self._cut(self._last_dts + self._step)
         self._end_file()
         self._ring.clear()
+        self._flowing_since = None
 
     def _begin_stream(self, per_second: float) -> None:
         self._tick_s = 1 / per_second

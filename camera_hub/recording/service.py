@@ -281,7 +281,9 @@ class Recordings:
         written = progress.written_at if progress.written_at is not None else float("-inf")
         if now - written < _FRESH_S + self._options.part_s:
             return "recording", ""
-        late = now - max(written, since) > FAILING_AFTER_S
+        # A camera that has just come back is given as long as one that has just been added.
+        flowing = progress.flowing_since if progress.flowing_since is not None else since
+        late = now - max(written, since, flowing) > FAILING_AFTER_S
         return ("failing" if late else "waiting"), self._why(camera, progress, late=late)
 
     def _why(self, camera: _Recorded, progress: Progress, *, late: bool) -> Reason:

@@ -70,7 +70,8 @@ def test_a_camera_that_is_not_recorded_is_told_once_and_its_end_once(watch: Watc
 
 def test_a_camera_that_is_away_is_told_as_that_by_others(watch: Watch) -> None:
     assert watch.see(("failing", "no_video"), online=False, seconds=60) == []
-    assert watch.see(("failing", "no_video"), seconds=2) == [("camera_not_recording", "started")]
+    assert watch.see(("failing", "no_video"), seconds=29) == []
+    assert watch.see(("failing", "no_video"), seconds=3) == [("camera_not_recording", "started")]
     assert watch.see(("off", ""), seconds=2) == [("camera_not_recording", "ended")]
 
 
