@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from analytics.rules.signal import fault_signal
 from api.hub import Hub
-from camera_hub.devices import repository
+from camera_hub.devices import outages, repository
 from camera_hub.devices.service import StatusChange
 from camera_hub.streams.types import ReasonCode, StreamState
 from governance.outbox import service as outbox
@@ -24,8 +24,9 @@ SOURCE = "/api"
 
 
 async def tell_states(hub: Hub, session: AsyncSession, changes: Iterable[StatusChange]) -> None:
-    """Put changed states into the outbox, in the transaction that wrote them."""
+    """Put changed states into the outbox and note outages, in the transaction that wrote them."""
     for change in changes:
+        await outages.note_state(session, change.camera_id, change.status)
         await outbox.append(
             session,
             type="camera.state",

@@ -175,7 +175,9 @@ class PictureChecker:
             return "covered"
         if now.sharpness < SOFT * usual.sharpness:
             return "blurred"
-        least = ALIKE_AGAIN if "moved" in self.faults else STRANGE
+        # One that seems to have moved is back only when that is certain.
+        doubtful = "moved" in self.faults or "moved" in self._since
+        least = ALIKE_AGAIN if doubtful else STRANGE
         elsewhere = alike < least or shifted_likeness(usual.edges, now.edges) > alike + SHIFTED_BY
         return "moved" if elsewhere and not self._wanders() else None
 

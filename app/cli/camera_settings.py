@@ -1,4 +1,4 @@
-"""`camera-hub cameras set | device | encoder | clock | reboot | ptz`: cameras that are there."""
+"""`camera-hub cameras set | device | encoder | clock | reboot | ptz | health`."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +10,7 @@ from app.cli.context import err, opened_hub, out, print_json, print_table, run
 from core.errors import ForbiddenError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
+    from api.camera_health import CameraHealthOut
     from camera_hub.devices.address import CameraAddress
     from camera_hub.devices.device_schemas import (
         ClockOut,
@@ -293,6 +294,48 @@ def ptz(
     print_table(("preset", "name"), rows, "No presets.")
 
 
+def health(
+    camera: CameraArgument,
+    month: Annotated[str, typer.Option(help="YYYY-MM; this one if left out.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show how a camera was doing in a month: availability, outages, what is not recorded."""
+    print_health(run(lambda: _health(camera, month)), as_json)
+
+
+async def _health(name: str, month: str) -> "CameraHealthOut":
+    from api.camera_health import health_of
+
+    async with opened_hub() as hub:
+        camera = await _camera(hub, name)
+        async with hub.database.read() as session:
+            return await health_of(hub, session, camera, month)
+
+
+def print_health(found: "CameraHealthOut", as_json: bool) -> None:
+    """Print a camera's month."""
+    if as_json:
+        print_json(found.model_dump(mode="json", by_alias=True))
+        return
+    shares = (found.availability, found.usable, found.recorded)
+    words = ("not yet" if share is None else f"{share:.2%}" for share in shares)
+    out.print("{}: available {}, usable {}, recorded {}".format(found.month, *words))
+    rows = [
+        (
+            one.kind,
+            f"{one.start:%Y-%m-%d %H:%M:%S}",
+            f"{one.end:%Y-%m-%d %H:%M:%S}" if one.end else "",
+        )
+        for one in found.outages
+    ]
+    print_table(("outage", "from (UTC)", "to (UTC)"), rows, "No outages.")
+    gaps = [
+        (f"{gap.start:%Y-%m-%d %H:%M:%S}", f"{gap.end:%Y-%m-%d %H:%M:%S}", gap.reason)
+        for gap in found.gaps
+    ]
+    print_table(("not recorded from", "to", "why"), gaps, "Everything is recorded.")
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to `camera-hub cameras`."""
     app.command("set")(set_cameras)
@@ -301,3 +344,4 @@ def register(app: typer.Typer) -> None:
     app.command("clock")(clock)
     app.command("reboot")(reboot)
     app.command("ptz")(ptz)
+    app.command("health")(health)

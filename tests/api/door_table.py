@@ -336,6 +336,15 @@ TABLE = [
     Row("POST", "/api/v1/cameras/probe", ADMIN),
     Row(
         "GET",
+        "/api/v1/cameras/{camera_id}/health",
+        f"{SEES_CAMERA} token:camera.read",
+        things=True,
+        shared=f"{SEES_CAMERA} token:camera.read",
+        watched=f"{SEES_CAMERA} resident token:camera.read",
+        home=KNOWS_HOME,
+    ),
+    Row(
+        "GET",
         "/api/v1/cameras/{camera_id}",
         f"{SEES_CAMERA} token:camera.read",
         things=True,
@@ -481,6 +490,8 @@ TABLE = [
     Row("POST", "/api/v1/workers/{name}/segments", "token:worker.heartbeat"),
     # Areas, departments, duty, and who is told of what.
     Row("GET", "/api/v1/areas", AREAS),
+    # Of the cameras that the caller may see: to some that is none.
+    Row("GET", "/api/v1/areas/health", f"{SEES_CAMERA} resident token:camera.read"),
     Row("POST", "/api/v1/areas", ADMIN, body={"path": "demo/here/cell", "name": "Cell"}),
     Row("PATCH", "/api/v1/areas/{area:path}", ADMIN, things=True, body={"name": "Other"}),
     Row("DELETE", "/api/v1/areas/{area:path}", ADMIN, things=True),
