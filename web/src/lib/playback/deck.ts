@@ -27,6 +27,8 @@ const BEAT_MS = 600
 const PATIENCE_MS = 5000
 /** Looking at nothing for so long ends the viewing. */
 const IDLE_MS = 9 * 60_000
+/** So long it stands that something was passed over. */
+const NOTICE_MS = 8000
 const OVER = new Set([401, 403, 404, 410])
 
 export class Deck {
@@ -37,6 +39,7 @@ export class Deck {
   private beater: ReturnType<typeof setInterval> | undefined
   private heldSince = 0
   private skipped: DeckView['skipped'] = null
+  private skippedAt = 0
   private ended = false
   private problem: Problem | null = null
   private over = false
@@ -135,6 +138,7 @@ export class Deck {
     const others = this.tracks.some((track) => track.view.state === 'ready')
     this.clock.hold(this.looking || (waiting && (!others || now - this.heldSince < PATIENCE_MS)), now)
     if (this.clock.playing && !waiting && !others) this.skip(now)
+    if (this.skipped && now - this.skippedAt > NOTICE_MS) this.skipped = null
     this.say()
   }
 
@@ -154,7 +158,10 @@ export class Deck {
       return
     }
     const to = Math.min(...next)
-    if (to - at > 2000) this.skipped = { from: at, to }
+    if (to - at > 2000) {
+      this.skipped = { from: at, to }
+      this.skippedAt = now
+    }
     this.clock.seek(to + 1, now)
   }
 
