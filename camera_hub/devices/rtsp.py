@@ -81,7 +81,14 @@ def probe_rtsp(camera: CameraAddress, clock: Clock, *, timeout_s: float) -> Prob
     source = StreamSource(_NOBODY, "main", url, camera.username, camera.password)
     profile = _looked(camera, source, clock, seconds)
     if profile is None:
-        profile = _through_the_library(camera, source, clock, seconds)
+        until = clock.monotonic() + seconds / 4
+        try:
+            profile = _through_the_library(camera, source, clock, seconds / 2)
+        except CameraTimeoutError:
+            # At once: the camera may still be ending the conversation that found this out.
+            if clock.monotonic() > until:
+                raise
+            profile = _through_the_library(camera, source, clock, seconds / 2)
     return ProbeResult(
         device=None,
         clock_offset_s=None,

@@ -1,7 +1,9 @@
 """One thread for all connections of a process: it sleeps, then reads all that has come.
 
-A thread per camera that wakes for each packet costs ten times as much. The price is that a
-picture waits for the next look: half of `TICK_S` on average.
+Measured with 20 cameras of 700 kbit/s (bench/lib_reader.py): 0.10 % of a core each; a thread per
+camera that sleeps as long 0.25 %, the media library 0.24 %. The price is that a picture waits for
+the next look, half of `TICK_S` on average (p50 27 ms, p95 41 ms from the camera's `send` to the
+sink; the media library, which waits for the next picture, needs 40 and 43 ms).
 """
 
 from __future__ import annotations
