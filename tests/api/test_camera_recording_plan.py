@@ -1,11 +1,15 @@
 """What of a camera is recorded is said with it; in a home only its household says so."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from access.policy.types import Role
+from api.cameras import change
 from api.hub import Hub
+from camera_hub.devices.schemas import CameraUpdate
+from core.errors import ForbiddenError
 from core.settings import Settings
 from tests.api.test_camera_facts import AREA, BOTH_STORES, FLAT, URL, Family, entries, entry, family
 from tests.support.http import Client, SignIn
@@ -82,6 +86,23 @@ async def test_a_home_is_recorded_only_when_its_household_says_so(
     assert (await patched(admin, camera, recording={"mode": "event"})).status_code == 403
     off = await patched(admin, camera, recording={"mode": "off"})
     assert off.json()["recording"]["mode"] == "off"
+
+
+async def test_a_home_is_recorded_by_nobody_from_the_command_line_either(
+    hub: Hub, sign_in: SignIn, family: Family
+) -> None:
+    household, _ = await family()
+    camera = await added(
+        await sign_in(Role.ADMINISTRATOR), place_kind="home", area=FLAT, household_id=household
+    )
+    for body in ({"recording": {"mode": "always"}}, {"enabled": True}):
+        camera_id = UUID(camera["id"])
+        if "enabled" in body:
+            await change(hub, None, camera_id, CameraUpdate(version=1, enabled=False))
+        version = 2 if "enabled" in body else 1
+        update = CameraUpdate.model_validate({"version": version, **body})
+        with pytest.raises(ForbiddenError, match="household"):
+            await change(hub, None, camera_id, update)
 
 
 async def test_what_becomes_a_home_is_no_longer_recorded(sign_in: SignIn, family: Family) -> None:
