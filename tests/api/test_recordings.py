@@ -84,7 +84,10 @@ async def place(hub: Hub, household: UUID | None = None, **values: Any) -> Place
     camera = Camera(
         id=new_id(), name="Gate", source_kind="rtsp", address="rtsp://127.0.0.1:9/cam",
         household_id=household,
-        **{"created_at": ago(days=40), "area": AREA, "place_kind": kind, "recording": {"mode": "always"}, **values},
+        **{
+            "created_at": ago(days=40), "area": AREA, "place_kind": kind,
+            "recording": {"mode": "always"}, **values,
+        },
     )  # fmt: skip
     async with hub.database.transaction() as session:
         session.add(camera)
