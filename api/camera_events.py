@@ -10,18 +10,19 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Literal
 from uuid import UUID
 
 from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
-from analytics.rules.signal import fault_signal
+from analytics.rules.signal import FaultKind, fault_signal
 from api.hub import Hub
 from api.intake import take_in
 from api.only_one import OnlyOne
 from camera_hub.devices import repository
 from camera_hub.devices.address import parse_address
-from camera_hub.devices.events import CameraEvent, EventKind
+from camera_hub.devices.events import CameraEvent
 from camera_hub.devices.listening import Listener
 from camera_hub.devices.models import Camera
 from core.errors import HubError
@@ -34,11 +35,19 @@ SOURCE = "/api/camera-events"
 LOOK_EVERY_S = 5.0
 SETTLE_S = 10.0
 """A state that flutters is told at most so often, and then as it is at that moment."""
+CLOCK_OFF_S = 5.0
+"""A camera's clock further off than this misdates its events, and some refuse what is signed."""
 MOST_STATES = 32
 """Inputs and rules remembered for one camera."""
 _LOCK = 0x63616D6576656E74  # "camevent"
 _RESTART_S = 30.0
 
+StateKind = Literal["tamper", "input", "clock"]
+_KINDS: dict[StateKind, FaultKind] = {
+    "tamper": "camera.tampered",
+    "input": "camera.input",
+    "clock": "camera.clock",
+}
 _log = get_logger("api.camera_events")
 _listening = Gauge("camera_hub_event_subscriptions", "Cameras whose events are listened to")
 _told = Counter("camera_hub_camera_events_total", "States that cameras have told", ["kind"])
@@ -64,7 +73,8 @@ class _Listened:
     version: int
     listener: Listener
     task: asyncio.Task[None] | None = None
-    states: dict[tuple[EventKind, str], _Said] = field(default_factory=dict)
+    states: dict[tuple[StateKind, str], _Said] = field(default_factory=dict)
+    offset_s: float = 0.0
 
 
 class CameraEvents:
@@ -113,7 +123,7 @@ class CameraEvents:
                 self._begin(camera, kept.get(camera.id, {}))
         _listening.set(sum(one.listener.state == "open" for one in self._cameras.values()))
 
-    def _begin(self, camera: Camera, states: dict[tuple[EventKind, str], _Said]) -> None:
+    def _begin(self, camera: Camera, states: dict[tuple[StateKind, str], _Said]) -> None:
         devices = self._hub.devices
         try:
             address = parse_address("onvif", camera.address, devices.prober.reach)
@@ -128,6 +138,7 @@ class CameraEvents:
             self._hub.clock,
             tell=partial(self._take, camera.id),
             lost=partial(self._motions.forget, camera.id),
+            time_read=partial(self._take_time, camera.id),
         )
         one = _Listened(camera.id, camera.name, camera.area, camera.version, listener)
         one.states = states
@@ -163,13 +174,22 @@ class CameraEvents:
             if event.kind == "motion":
                 self._motions.note(camera_id, event.name, event.active)
                 continue
-            key = (event.kind, event.name if event.kind == "input" else "")
-            said = one.states.get(key)
-            if said is not None:
-                said.active = event.active
-            elif len(one.states) < MOST_STATES:
-                one.states[key] = _Said(event.active)
+            self._set(one, event.kind, event.name if event.kind == "input" else "", event.active)
         self._news.set()
+
+    def _take_time(self, camera_id: UUID, offset_s: float) -> None:
+        one = self._cameras.get(camera_id)
+        if one is not None:
+            one.offset_s = offset_s
+            self._set(one, "clock", "", abs(offset_s) > CLOCK_OFF_S)
+            self._news.set()
+
+    def _set(self, one: _Listened, kind: StateKind, name: str, active: bool) -> None:
+        said = one.states.get((kind, name))
+        if said is not None:
+            said.active = active
+        elif len(one.states) < MOST_STATES:
+            one.states[kind, name] = _Said(active)
 
     async def _tell(self) -> None:
         """Tell the queue of states that have changed; a store that is away hears it later."""
@@ -196,8 +216,11 @@ class CameraEvents:
         async with self._hub.database.read() as session:
             return await incidents.is_open_with_key(session, signal.event.dedup_key)
 
-    def _signal(self, one: _Listened, kind: EventKind, name: str, *, active: bool) -> ReadSignal:
-        if kind == "tamper":
+    def _signal(self, one: _Listened, kind: StateKind, name: str, *, active: bool) -> ReadSignal:
+        if kind == "clock":
+            off = f"{abs(one.offset_s):.0f} s {'ahead' if one.offset_s > 0 else 'behind'}"
+            headline = f"The clock of {one.name} is {off if active else 'right again'}"
+        elif kind == "tamper":
             what = "says that it is being tampered with" if active else "is no longer tampered with"
             headline = f"{one.name} {what}"
         else:
@@ -205,7 +228,7 @@ class CameraEvents:
         raw = fault_signal(
             self._hub.clock,
             source=SOURCE,
-            kind="camera.tampered" if kind == "tamper" else "camera.input",
+            kind=_KINDS[kind],
             phase="started" if active else "ended",
             event_key=f"{one.id}:{kind}:{name}",
             headline=headline,

@@ -23,6 +23,7 @@ NOTHING_AGAIN_S = 3600.0
 """A camera without events is asked again so often: a setting or its firmware may change."""
 REFUSED_AGAIN_S = 900.0
 """Cameras lock accounts after wrong passwords, sometimes for everybody: seldom."""
+TIME_EVERY_S = 3600.0
 _NOT_FASTER_S = 1.0
 """A camera that answers at once is asked once a second, as one that does not wait at all."""
 _GOODBYE_S = 2.0
@@ -32,7 +33,8 @@ class Listener:
     """Listens to the camera at `camera`. `run` it in a task; cancel the task to end.
 
     `tell` gets what was pulled, `lost` is called when nothing is heard any more (what held then
-    is unknown). Both are called on the event loop, and may not block. `state` is `open` while
+    is unknown), `time_read` gets how many seconds its clock is ahead, at each beginning and every
+    hour. All are called on the event loop, and may not block. `state` is `open` while
     a subscription lives, `none` where the camera has no events; `reason` says why it is not open.
     """
 
@@ -43,6 +45,7 @@ class Listener:
         *,
         tell: Callable[[Sequence[CameraEvent]], None],
         lost: Callable[[], None],
+        time_read: Callable[[float], None] = lambda _offset_s: None,
         wait_s: float = WAIT_S,
         most_pause_s: float = 300.0,
     ) -> None:
@@ -53,6 +56,8 @@ class Listener:
         self._clock = clock
         self._tell = tell
         self._lost = lost
+        self._time_read = time_read
+        self._read_at = 0.0
         self._wait_s = wait_s
         self._backoff = Backoff(first_s=1.0, max_s=most_pause_s)
 
@@ -80,10 +85,18 @@ class Listener:
             self._backoff.reset()
         return self._backoff.next()
 
+    def _note_time(self, talk: Conversation) -> None:
+        self._read_at = self._clock.monotonic()
+        if talk.offset is not None:
+            self._time_read(talk.offset.total_seconds())
+
     async def _listen(self) -> None:
         async with Conversation(self._camera, self._clock) as talk:
             point = PullPoint(talk)
-            await point.open()
+            try:
+                await point.open()
+            finally:
+                self._note_time(talk)
             self.subscriptions += 1
             self.state, self.reason = "open", ""
             try:
@@ -93,6 +106,9 @@ class Listener:
                     self._backoff.reset()
                     if events:
                         self._tell(events)
+                    if self._clock.monotonic() - self._read_at >= TIME_EVERY_S:
+                        await talk.read_time()
+                        self._note_time(talk)
                     spent = self._clock.monotonic() - began
                     if not events and spent < _NOT_FASTER_S:
                         await self._clock.sleep(_NOT_FASTER_S - spent)

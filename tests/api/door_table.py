@@ -491,7 +491,11 @@ TABLE = [
     # Areas, departments, duty, and who is told of what.
     Row("GET", "/api/v1/areas", AREAS),
     # Of the cameras that the caller may see: to some that is none.
-    Row("GET", "/api/v1/areas/health", f"{SEES_CAMERA} resident token:camera.read"),
+    Row(
+        "GET",
+        "/api/v1/areas/health",
+        f"{SEES_CAMERA} resident patrol department token:camera.read",
+    ),
     Row("POST", "/api/v1/areas", ADMIN, body={"path": "demo/here/cell", "name": "Cell"}),
     Row("PATCH", "/api/v1/areas/{area:path}", ADMIN, things=True, body={"name": "Other"}),
     Row("DELETE", "/api/v1/areas/{area:path}", ADMIN, things=True),

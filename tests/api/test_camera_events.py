@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -177,6 +178,21 @@ async def test_motion_is_told_to_the_worker_and_opens_nothing(
         # Long before the hub stops believing what never ends.
         await until(at_rest, timeout=10)
     assert await queue(duty) == []
+
+
+async def test_a_clock_that_is_wrong_is_said_until_it_is_right(
+    hub: Hub, sign_in: SignIn, device: OnvifDevice
+) -> None:
+    admin, duty = await sign_in(Role.ADMINISTRATOR), await sign_in(Role.DUTY_STAFF)
+    await add_camera(admin, device)
+    device.skew = timedelta(seconds=-95)
+    async with listening(hub):
+        (opened,) = await until(lambda: queue(duty, kind="camera_clock"))
+        assert opened["headline"].startswith("The clock of Gate is 9")
+        assert opened["headline"].endswith("s behind")
+        device.skew = timedelta(0)
+        device.events.forget()
+        await until(lambda: queue(duty, kind="camera_clock", resolution="recovered"))
 
 
 @pytest.mark.faults
