@@ -71,4 +71,8 @@ async def turn_camera(
 ) -> PtzDoneOut:
     """Turn the camera. A `move` is repeated every second for as long as it should go on."""
     address = await _head(hub, actor, camera_id, purpose, reference)
+    if body.op not in {"stop", "save_preset"}:
+        # For a moment only: a move is repeated, and the others are soon over.
+        hub.devices.turned.note(camera_id, "hub", active=True)
+        hub.devices.turned.note(camera_id, "hub", active=False)
     return await hub.remote.turn(camera_id, address, body)

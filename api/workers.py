@@ -40,11 +40,13 @@ async def worker_heartbeat(
         revision, cameras = await hub.devices.assignment(session, name, zones)
         at_times = [c.id for c in cameras if c.recording.mode in {"event", "schedule"}]
         asked = await asked_by_incidents(session, at_times, hub.clock.now())
+    own = {camera.id for camera in cameras}
     return HeartbeatOut(
         revision=revision,
         cameras=None if revision == body.revision else cameras,
-        moving=hub.devices.motions.among({camera.id for camera in cameras}),
+        moving=hub.devices.motions.among(own),
         asked=asked,
+        turned=hub.devices.turned.among(own),
     )
 
 

@@ -173,6 +173,8 @@ class MediaWorker:
             self._recordings.motion(UUID(camera_id), self._clock.now())
         for camera_id in body.get("asked") or ():
             self._recordings.ask(UUID(camera_id))
+        for camera_id in body.get("turned") or ():
+            self._host.turned(UUID(camera_id))
         if cameras is not None:
             await asyncio.to_thread(self._apply, cameras)
             self._revision = body["revision"]

@@ -39,6 +39,8 @@ class Readings:
         self._secrets = secrets
         self.board = Board(clock)
         self.motions = Motions(clock)
+        # Cameras that somebody turns from here.
+        self.turned = Motions(clock)
         self._written: dict[str, float] = {}
 
     def password_of(self, camera: Camera) -> str:

@@ -384,10 +384,12 @@ class HeartbeatOut(BaseModel):
     """`cameras` is null when nothing changed since the `revision` that the worker named.
 
     `moving` are those of the worker's cameras that say themselves that something moves, `asked`
-    those that record at times and are to do so now, because of an open incident.
+    those that record at times and are to do so now, because of an open incident, `turned` those
+    that somebody turns: what they show changes on purpose.
     """
 
     revision: str
     cameras: list[AssignedCameraOut] | None
     moving: list[UUID] = []
     asked: list[UUID] = []
+    turned: list[UUID] = []

@@ -193,6 +193,7 @@ async def test_a_camera_is_turned_and_stops_when_nobody_repeats_it(
     assert moved.status_code == 200, moved.text
     assert moved.json() == {"moving": True, "lease_s": 2.0, "preset": ""}
     assert device.ptz.moving[0]
+    assert hub.devices.turned.among({UUID(camera["id"])}), "its view is learned anew"
     # The browser is gone, and this camera keeps to no time limit of its own.
     await until(lambda: "Stop" in device.ptz.commands, timeout=10)
     await until(lambda: not device.ptz.moving[0])
