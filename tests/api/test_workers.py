@@ -72,7 +72,7 @@ async def incidents(duty: Client) -> list[dict[str, Any]]:
 async def test_a_worker_is_told_its_cameras_once_and_again_after_each_change(
     sign_in: SignIn, service_client: ServiceClient, clock: ManualClock
 ) -> None:
-    admin, worker = await sign_in(Role.ADMINISTRATOR), await service_client("worker.heartbeat")
+    admin, worker = await sign_in(Role.ADMINISTRATOR), await service_client(["worker.heartbeat"])
     camera_id = await add_camera(admin)
 
     first = await beat(worker)
@@ -120,7 +120,7 @@ async def test_a_worker_is_told_its_cameras_once_and_again_after_each_change(
 async def test_each_camera_has_exactly_one_living_worker(
     sign_in: SignIn, service_client: ServiceClient, clock: ManualClock
 ) -> None:
-    admin, worker = await sign_in(Role.ADMINISTRATOR), await service_client("worker.heartbeat")
+    admin, worker = await sign_in(Role.ADMINISTRATOR), await service_client(["worker.heartbeat"])
     every = {await add_camera(admin, f"Camera {n}") for n in range(12)}
 
     async def share(name: str) -> set[str]:
@@ -141,7 +141,7 @@ async def test_each_camera_has_exactly_one_living_worker(
 async def test_a_state_is_told_when_it_changes_and_counters_are_fresh(
     hub: Hub, sign_in: SignIn, service_client: ServiceClient, clock: ManualClock
 ) -> None:
-    admin, worker = await sign_in(Role.ADMINISTRATOR), await service_client("worker.heartbeat")
+    admin, worker = await sign_in(Role.ADMINISTRATOR), await service_client(["worker.heartbeat"])
     camera_id = await add_camera(admin)
     assert await state_of(admin, camera_id) == ("connecting", "starting")
     for frames in (7, 8, 9):
@@ -166,7 +166,7 @@ async def test_a_silent_worker_makes_its_cameras_stalled_and_then_an_incident(
     hub: Hub, sign_in: SignIn, service_client: ServiceClient, clock: ManualClock
 ) -> None:
     admin, duty = await sign_in(Role.ADMINISTRATOR), await sign_in(Role.DUTY_STAFF, "demo")
-    worker = await service_client("worker.heartbeat")
+    worker = await service_client(["worker.heartbeat"])
     camera_id = await add_camera(admin)
     lost = LostCameras(hub)
     await beat(worker, report(clock, camera_id))
@@ -202,7 +202,7 @@ async def test_a_worker_that_is_restarted_at_once_makes_no_incident(
     hub: Hub, sign_in: SignIn, service_client: ServiceClient, clock: ManualClock
 ) -> None:
     admin, duty = await sign_in(Role.ADMINISTRATOR), await sign_in(Role.DUTY_STAFF)
-    worker = await service_client("worker.heartbeat")
+    worker = await service_client(["worker.heartbeat"])
     camera_id = await add_camera(admin)
     lost = LostCameras(hub)
     for _ in range(3):
@@ -222,7 +222,7 @@ async def test_a_hub_that_comes_back_without_its_workers_says_so(
     clock: ManualClock
 ) -> None:  # fmt: skip
     """Hub and worker are killed together: no camera may go on being called online."""
-    admin, worker = await sign_in(Role.ADMINISTRATOR), await service_client("worker.heartbeat")
+    admin, worker = await sign_in(Role.ADMINISTRATOR), await service_client(["worker.heartbeat"])
     duty = await sign_in(Role.DUTY_STAFF)
     camera_id = await add_camera(admin)
     await beat(worker, report(clock, camera_id))
@@ -254,7 +254,7 @@ async def test_a_lost_camera_that_is_switched_off_is_no_incident_any_more(
     hub: Hub, sign_in: SignIn, service_client: ServiceClient, clock: ManualClock
 ) -> None:
     admin, duty = await sign_in(Role.ADMINISTRATOR), await sign_in(Role.DUTY_STAFF)
-    worker = await service_client("worker.heartbeat")
+    worker = await service_client(["worker.heartbeat"])
     camera_id = await add_camera(admin)
     lost = LostCameras(hub)
     await beat(worker, report(clock, camera_id))
@@ -272,7 +272,7 @@ async def test_a_lost_camera_that_is_switched_off_is_no_incident_any_more(
 async def test_a_workers_row_is_written_rarely(
     hub: Hub, service_client: ServiceClient, clock: ManualClock
 ) -> None:
-    worker = await service_client("worker.heartbeat")
+    worker = await service_client(["worker.heartbeat"])
     written = set()
     for _ in range(10):
         await beat(worker)
@@ -293,7 +293,7 @@ async def test_only_services_with_the_scope_may_report(
     assert (await other.post(url, json=body)).status_code == 403
     admin = await sign_in(Role.ADMINISTRATOR)
     assert (await admin.post(url, json=body)).status_code == 403
-    worker = await service_client("worker.heartbeat")
+    worker = await service_client(["worker.heartbeat"])
     bad = await worker.post("/api/v1/workers/Media%200/heartbeat", json=body)
     assert bad.status_code == 422
     assert re.match(r"application/problem\+json", bad.headers["content-type"])
@@ -304,7 +304,7 @@ async def test_a_worker_hears_which_cameras_somebody_turns(
 ) -> None:
     admin = await sign_in("administrator")
     camera_id = await add_camera(admin)
-    worker = await service_client("worker.heartbeat")
+    worker = await service_client(["worker.heartbeat"])
     assert (await beat(worker))["turned"] == []
     for active in (True, False):
         hub.devices.turned.note(UUID(camera_id), "hub", active=active)
