@@ -38,6 +38,9 @@ _ENVELOPES = {
 }
 _PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,40}")
 _MOST_PREFIXES = 16
+_MOST_DECLARED = 1000
+_DEEPEST = 256
+"""As lxml's own limit: expat has none, and what is declared is known at every depth."""
 _ENVELOPE_START = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?Envelope(?=[\s>])")
 _NO_SUCH_SERVICE = {404, 405, 410, 415, 501}
 _REFUSALS = ("NotAuthorized", "FailedAuthentication", "InvalidSecurity", "Unauthorized")
@@ -144,12 +147,20 @@ def _with_prefixes(body: bytes) -> bytes | None:
 
     Devices write `<ptz:StopResponse/>` and forget what `ptz` is; names are read without prefixes.
     Which they are is not taken from lxml's list of errors: that is empty on all threads but one.
+
+    Raises:
+        ValueError: it is nested deeper, or declares more, than any device has reason to.
     """
     used: set[str] = set()
     scopes: list[set[str]] = [{"xml", "xmlns"}]
+    declared_count = 0
 
     def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal declared_count
         names = [name for name in attributes if name.startswith("xmlns:")]
+        declared_count += len(names)
+        if declared_count > _MOST_DECLARED or len(scopes) > _DEEPEST:
+            raise ValueError("not well-formed")
         scopes.append(scopes[-1] | {name[6:] for name in names} if names else scopes[-1])
         for name in (tag, *attributes):
             prefix, colon, _ = name.partition(":")

@@ -22,7 +22,8 @@ _STRENGTH = {
 }
 _HASHES = {"sha-512-256": "sha512_256", "sha-256": "sha256", "md5": "md5"}
 _SCHEME = re.compile(r"\s*(\w+)(?:\s+|$)(.*)", re.DOTALL)
-_FIELD = re.compile(r'([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",\s]+))')
+# Begun where a word begins only: a camera's word without end would be tried at each letter.
+_FIELD = re.compile(r'(?<![\w-])([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",\s]+))')
 # One header may hold several challenges: a scheme's name stands where no "=" follows.
 _NEXT_SCHEME = re.compile(r",\s*(?=(?:Digest|Basic)\s)", re.IGNORECASE)
 

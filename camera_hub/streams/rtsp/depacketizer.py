@@ -13,6 +13,8 @@ from camera_hub.streams.parameters import START_CODE, Codec, nal_type
 
 MAX_UNIT_BYTES = 16 << 20
 """A picture is not larger than this; what claims to be is dropped."""
+_PIECE_COST = 64
+"""What a piece takes besides its bytes: a picture in pieces of one byte is to end soon."""
 _MAX_SETS = 32
 _SLICES = (1, 5)
 _BYTE = [bytes((value,)) for value in range(256)]
@@ -95,7 +97,7 @@ class Depacketizer:
         self._grow(len(unit))
 
     def _grow(self, size: int) -> None:
-        self._size += size
+        self._size += size + _PIECE_COST
         if self._size > MAX_UNIT_BYTES:
             self._parts.clear()
             self._size = 0

@@ -1,5 +1,7 @@
 """XML of devices: read where it can be meant, refused where it can harm."""
 
+import tracemalloc
+
 import pytest
 
 from camera_hub.devices.elements import as_number, every, first, node, number, text
@@ -46,6 +48,25 @@ def test_what_is_broken_stays_broken(body: bytes) -> None:
 def test_a_document_type_is_refused(body: bytes) -> None:
     with pytest.raises(DocumentTypeError):
         parse_safely(body)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        b"".join(b'<a xmlns:b%d="u">' % n for n in range(2000)) + b"</a>" * 2000,
+        b"<a%s>" % b"".join(b' xmlns:b%d="u"' % n for n in range(5000))
+        + b"".join(b'<a xmlns:c%d="u">' % n for n in range(240))
+        + b"</a>" * 241,
+    ],
+)
+def test_names_that_are_declared_in_ever_deeper_elements_fill_no_memory(inside: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="well-formed"):
+            parse_safely(ENVELOPE % (inside + b"<undeclared:x/>"))
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_numbers_and_texts_are_bounded() -> None:

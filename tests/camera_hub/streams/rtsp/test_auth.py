@@ -91,3 +91,10 @@ def test_a_user_name_cannot_leave_its_quotes() -> None:
     assert authorizer.accept(read_challenges(['Digest realm="c", nonce="1"']), again=False)
     header = authorizer.header("PLAY", "rtsp://camera/")
     assert re.findall(r'(?<![\\\w])uri="([^"]*)"', header.replace('\\"', "'")) == ["rtsp://camera/"]
+
+
+@pytest.mark.parametrize("rest", ["a" * 200_000, "a-" * 100_000, "a " * 100_000, 'a="' * 70_000])
+def test_a_challenge_without_end_is_read_at_once(rest: str) -> None:
+    # Each letter tried as a beginning would take ten minutes here, on the thread of all cameras.
+    (found,) = read_challenges([f'Digest realm="c", {rest}'])
+    assert found.realm == "c"

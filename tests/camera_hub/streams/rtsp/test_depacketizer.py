@@ -137,3 +137,22 @@ def test_rubbish_makes_no_picture_and_no_error(codec: Codec) -> None:
     assert into._size <= MAX_UNIT_BYTES + 65000
     into.packet(big, 0, len(big), 100000, marker=True)
     assert not into.units
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_picture_in_pieces_of_one_byte_ends_before_it_fills_the_memory(codec: Codec) -> None:
+    into = depacketizer_for(codec, ())
+    begin, go_on = (
+        (b"\x7c\x85\x80", b"\x7c\x05x")
+        if codec == "h264"
+        else (b"\x62\x01\x93\x80", b"\x62\x01\x13x")
+    )
+    into.packet(begin, 0, len(begin), 1, marker=False)
+    most = 0
+    for _ in range(MAX_UNIT_BYTES // 50):
+        into.packet(go_on, 0, len(go_on), 1, marker=False)
+        most = max(most, len(into._parts))
+    assert most <= MAX_UNIT_BYTES // 64 + 3
+    into.packet(begin, 0, len(begin), 2, marker=False)
+    assert not into.units
+    assert into.dropped == 1
