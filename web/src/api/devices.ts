@@ -1,5 +1,7 @@
 /** Calls about cameras as devices: finding them, their own settings, their head, how they have been (docs/design/recordings.md). */
+import { cameras } from './calls'
 import { client, csrfProof, patience, result } from './client'
+import type { CameraUpdate } from './types'
 import type { components } from './schema'
 
 type Schemas = components['schemas']
@@ -90,3 +92,7 @@ export type CameraHealth = Schemas['CameraHealthOut']
 /** How a camera was doing in `month`, such as `2026-11`. */
 export const cameraHealth = (camera_id: string, month: string): Promise<CameraHealth> =>
   result(client.GET('/api/v1/cameras/{camera_id}/health', { params: { path: { camera_id }, query: { month } }, signal: patience() }))
+
+/** Sends nothing but the plan: with any other field the hub asks for the right to change the camera, which a household has not. */
+export const setRecording = (camera_id: string, version: number, recording: RecordingPlan) =>
+  cameras.update(camera_id, { version, recording } as CameraUpdate)
