@@ -18,6 +18,8 @@ LOOK_EVERY_S = 10.0
 ROOM_EVERY_S = 30.0
 WITHDRAWN_EVERY_S = 60.0
 SWEEP_EVERY_S = 3600.0
+SETTLES_S = 600.0
+"""After a start nothing is deleted by age: the clock of a machine may be wrong until it was set."""
 _NEVER_S = 86_400.0
 _AT_ONCE = 100
 # Any numbers that nothing else in this database locks.
@@ -120,12 +122,15 @@ class RecordingWatch:
         self._hub = hub
         self._faults = Faults(hub)
         self._last: dict[str, float] = {}
+        self._began = hub.clock.monotonic()
 
     async def look(self) -> None:
         """Do what is due."""
         await self.keep_incidents()
         if self._due("room", ROOM_EVERY_S):
             await self.mind_the_room()
+        if self._hub.clock.monotonic() - self._began < SETTLES_S:
+            return
         if self._due("sweep", SWEEP_EVERY_S):
             await self._hub.recordings.sweep()
             self._last["withdrawn"] = self._hub.clock.monotonic()
@@ -201,6 +206,8 @@ class RecordingWatch:
         return at.astimezone(self._hub.settings.site.zone).strftime("%Y-%m-%d %H:%M")
 
     async def _expire(self) -> None:
+        if self._hub.recordings.sweeper.clock_jumped():
+            return  # an end that is written stays when the clock comes back
         async with self._hub.database.transaction() as session:
             await self._hub.recordings.locks.expire(session)
 

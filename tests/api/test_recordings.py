@@ -13,7 +13,7 @@ from access.households.models import Household, HouseholdMember
 from access.ledger.models import LedgerEntry
 from access.policy.types import Role
 from api.hub import Hub
-from api.recording_watch import RecordingWatch
+from api.recording_watch import SETTLES_S, WITHDRAWN_EVERY_S, RecordingWatch
 from camera_hub.devices.models import Camera, CameraOutage
 from camera_hub.recording.index.models import RecordingLock
 from camera_hub.recording.index.schemas import SegmentIn
@@ -308,6 +308,29 @@ async def test_what_shows_an_incident_is_kept_until_it_is_called_a_false_alarm(
     assert not (of.disk / files[0].path).exists()
     await watch.keep_incidents()
     assert len(await locks_of(hub, incident)) == 1
+
+
+async def test_a_wrong_clock_at_the_start_or_later_ends_no_lock_and_deletes_nothing(
+    hub: Hub, clock: ManualClock
+) -> None:
+    watch, of = RecordingWatch(hub), await place(hub, retention_hours=1)
+    incident = await of.incident(NOW)
+    await watch.keep_incidents()
+    files = await of.record(ago(seconds=10))
+    old = await of.record(ago(hours=3))
+    await watch.look()
+    assert (of.disk / old[0].path).exists()  # the clock may not have been set yet
+    clock.advance(SETTLES_S)
+    await watch.look()
+    assert not (of.disk / old[0].path).exists()
+    clock.jump(timedelta(days=60).total_seconds())
+    clock.advance(WITHDRAWN_EVERY_S)
+    await watch.look()
+    clock.jump(-timedelta(days=60).total_seconds())
+    clock.advance(2 * 3600)
+    await watch.look()
+    assert [active for _, _, active in await locks_of(hub, incident)] == [True]
+    assert (of.disk / files[0].path).exists()
 
 
 async def test_what_a_person_has_unlocked_is_not_locked_again(

@@ -19,7 +19,7 @@ class Keep:
 
     `hours`: when they go; None: only when a disk needs the room. `floor_h`: the law wants them so
     long, whatever a disk needs. `withdrawn`: the camera was removed or its household has moved
-    out; what is not under lock goes now.
+    out; what neither a lock nor the law keeps goes now. The law asks for nothing of a home.
     """
 
     camera_id: UUID
@@ -33,12 +33,12 @@ class Keep:
     def cutoff(self, now: datetime) -> datetime | None:
         """Return the moment before which recordings are no longer kept; None: there is none."""
         if self.withdrawn:
-            return now
+            return now - timedelta(hours=self.floor_h)
         return None if self.hours is None else now - timedelta(hours=self.hours)
 
     def protected_from(self, now: datetime) -> datetime:
         """Return the moment from which on not even a full disk deletes a recording."""
-        return now if self.withdrawn else now - timedelta(hours=self.floor_h)
+        return now - timedelta(hours=self.floor_h)
 
 
 def hours_in_force(

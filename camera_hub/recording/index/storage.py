@@ -254,6 +254,5 @@ def _kept_days(keep: Keep | None) -> float:
     """Return how long recordings must stay; where nothing says, a full disk lets the oldest go."""
     if keep is None:
         return _FOR_EVER_D
-    if keep.withdrawn:
-        return 0.0
-    return (keep.floor_h if keep.hours is None else keep.hours) / 24
+    kept = keep.floor_h if keep.withdrawn or keep.hours is None else keep.hours
+    return kept / 24

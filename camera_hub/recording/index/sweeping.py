@@ -8,7 +8,7 @@ whose file is gone already is what the sweep wanted.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from uuid import UUID
 
@@ -62,7 +62,7 @@ class Sweeper:
         self._disks = disks
         self._law = law
         self._ledger = ledger
-        self._ahead: timedelta | None = None
+        self._ahead = self._trusted = self._wall_ahead()
         self._held_until = float("-inf")
         self.forget: list[Forget] = []
 
@@ -73,7 +73,7 @@ class Sweeper:
         if not there:
             return report
         await self.finish_marked(there, report)
-        if self._clock_jumped():
+        if self.clock_jumped():
             # A clock that has jumped ahead would make a month of recordings look too old.
             report.clock_jumped = True
             _log.error("sweep_waits", why="the clock has jumped")
@@ -113,7 +113,7 @@ class Sweeper:
         async with self._database.read() as session:
             rules = await keeps(session, self._law)
         while report.bytes < size and not report.kept:
-            now = self._clock.now()
+            now = self._sure_now()
             groups: dict[datetime, list[UUID]] = {}
             for keep in rules.values():
                 groups.setdefault(keep.protected_from(now), []).append(keep.camera_id)
@@ -228,15 +228,27 @@ class Sweeper:
             if folders:
                 files.tidy(disk, sorted(folders), today)
 
-    def _clock_jumped(self) -> bool:
+    def clock_jumped(self) -> bool:
         """Say whether the wall clock has left the monotonic one within the last hour."""
-        now = self._clock.monotonic()
-        ahead = self._clock.now() - datetime.min.replace(tzinfo=self._clock.now().tzinfo)
-        ahead -= timedelta(seconds=now)
-        if self._ahead is not None and abs(ahead - self._ahead) > _JUMP:
+        now, ahead = self._clock.monotonic(), self._wall_ahead()
+        if abs(ahead - self._ahead) > _JUMP:
             self._held_until = now + _JUMP.total_seconds()
         self._ahead = ahead
+        if now >= self._held_until:
+            self._trusted = ahead
         return now < self._held_until
+
+    def _sure_now(self) -> datetime:
+        """Return the time, after a jump ahead what it would be without it: locks end by it."""
+        now = self._clock.now()
+        if not self.clock_jumped():
+            return now
+        return min(now, now - (self._wall_ahead() - self._trusted))
+
+    def _wall_ahead(self) -> timedelta:
+        """Return how far the wall clock is ahead of the monotonic one."""
+        now = self._clock.now()
+        return now - datetime.min.replace(tzinfo=UTC) - timedelta(seconds=self._clock.monotonic())
 
 
 def _ranges(rows: Sequence[SegmentRow]) -> list[tuple[datetime, datetime]]:

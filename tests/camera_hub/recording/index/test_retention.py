@@ -142,6 +142,49 @@ async def test_a_clock_that_jumps_ahead_deletes_nothing_for_an_hour(shelf: Shelf
     assert shelf.on_disk(files) == [True]
 
 
+async def test_a_clock_that_jumps_ahead_opens_no_lock_and_no_floor_for_room(
+    database: Database, clock: ManualClock, tmp_path: Path
+) -> None:
+    shelf = Shelf(
+        make_recordings(database, clock, settings_of(tmp_path / "data", quota_gb=0.08), CN),
+        database, clock, make_disk(tmp_path / "disk"),
+    )  # fmt: skip
+    public = await shelf.camera(place_type="street", place_kind="public_space", retention_hours=900)
+    free = await shelf.camera()
+    young = await shelf.record(public, [5], size=35 * MB)
+    evidence = await shelf.record(free, [700], size=35 * MB)
+    await lock(shelf, free, evidence[0], hours=240)
+    shelf.clock.jump(timedelta(days=60).total_seconds())
+    (disk,) = await shelf.recordings.make_room()
+    assert disk.state == "full"
+    assert shelf.on_disk(young + evidence) == [True, True]
+    # An hour later the clock is believed: a machine that was off for long has such a clock.
+    shelf.clock.advance(3601)
+    (disk,) = await shelf.recordings.make_room()
+    assert shelf.on_disk(young + evidence) == [False, False]
+    assert disk.state == "ok"
+
+
+async def test_a_camera_that_is_removed_keeps_what_the_law_wants_kept(
+    database: Database, clock: ManualClock, tmp_path: Path
+) -> None:
+    from camera_hub.devices.models import Camera
+
+    shelf = Shelf(
+        make_recordings(database, clock, settings_of(tmp_path / "data"), CN),
+        database, clock, make_disk(tmp_path / "disk"),
+    )  # fmt: skip
+    public = await shelf.camera(place_type="street", place_kind="public_space", retention_hours=900)
+    files = await shelf.record(public, [850, 719, 1])
+    async with shelf.database.transaction() as session:
+        (await session.get_one(Camera, public)).deleted_at = clock.now()
+    assert (await shelf.recordings.sweep(only_withdrawn=True)).deleted == {"withdrawn": 1}
+    assert shelf.on_disk(files) == [False, True, True]
+    clock.advance(2 * 3600)
+    assert (await shelf.recordings.sweep(only_withdrawn=True)).deleted == {"withdrawn": 1}
+    assert shelf.on_disk(files) == [False, False, True]
+
+
 async def test_a_full_disk_takes_the_oldest_that_law_and_locks_let_go(
     database: Database, clock: ManualClock, tmp_path: Path
 ) -> None:
