@@ -17,6 +17,7 @@ from access.scope import camera_scope
 from api.cameras import visible
 from api.door import permit
 from api.hub import Hub, HubDep
+from api.looking import possible_look
 from api.months import Month
 from camera_hub.devices import outages, repository
 from camera_hub.devices.models import Camera, CameraOutage
@@ -104,16 +105,27 @@ async def read_camera_health(
     """Return how a camera was doing in a month of the site's calendar."""
     async with hub.database.read() as session:
         camera = await visible(hub, session, actor, camera_id)
-        return await health_of(hub, session, camera, month)
+        grants = await hub.consent.live_grants(session, actor, [camera.id])
+        # What of a home is recorded says when somebody was there: as in the list of recordings.
+        listed = camera.place_kind != "home" or (
+            possible_look(hub, actor, camera, grants, "recording.list") is not None
+        )
+        return await health_of(hub, session, camera, month, listed=listed)
 
 
-async def health_of(hub: Hub, session: AsyncSession, camera: Camera, month: str) -> CameraHealthOut:
-    """Return how a camera was doing; raises InvalidInputError for what is no month."""
+async def health_of(
+    hub: Hub, session: AsyncSession, camera: Camera, month: str, *, listed: bool
+) -> CameraHealthOut:
+    """Return how a camera was doing; `listed`: and what of it is recorded.
+
+    Raises:
+        InvalidInputError: this is no month.
+    """
     asked, start, end = _span(hub, month)
     start = max(start, camera.created_at)
     rows = await outages.between(session, [camera.id], start, end) if start < end else []
     missing: list[MissingOut] = []
-    if start < end:
+    if listed and start < end:
         spans = await hub.recordings.spans(session, camera.id, start, end)
         mode = plan_of(camera.recording).mode if camera.enabled else "off"
         past = CameraPast(
@@ -121,7 +133,7 @@ async def health_of(hub: Hub, session: AsyncSession, camera: Camera, month: str)
         )
         found = await hub.recordings.gaps(session, past, spans, (start, end))
         missing = [MissingOut(start=a, end=b, reason=why) for a, b, why in found[:_MOST_GAPS]]
-    shares = await _shares(session, camera, rows, start, end)
+    shares = await _shares(session, camera, rows, start, end, listed=listed)
     return CameraHealthOut(
         month=str(asked),
         availability=shares[0],
@@ -165,7 +177,9 @@ async def read_area_health(
         found: dict[str, list[tuple[int, Shares]]] = {}
         for camera in cameras:
             own = by_camera.get(camera.id, [])
-            shares = await _shares(session, camera, own, max(start, camera.created_at), end)
+            listed = camera.place_kind != "home" or camera.household_id in actor.households
+            begun = max(start, camera.created_at)
+            shares = await _shares(session, camera, own, begun, end, listed=listed)
             found.setdefault(camera.area, []).append((len(own), shares))
     return [
         AreaHealthOut(
@@ -197,10 +211,14 @@ async def _shares(
     rows: Sequence[CameraOutage],
     start: datetime,
     end: datetime,
+    *,
+    listed: bool,
 ) -> Shares:
     total = outages.sum_up(rows, start, end)
     if total is None:
         return None, None, None
+    if not listed:
+        return round(total.available, 6), round(total.usable, 6), None
     seconds, _ = await segments.recorded_between(session, camera.id, start, end)
     return (
         round(total.available, 6),

@@ -12,7 +12,7 @@ from api.door import permit, require
 from api.hub import HubDep
 from api.recording_watch import Faults, tell_of_lost
 from api.storage_checks import StorageCheck
-from camera_hub.devices import repository
+from camera_hub.devices import homes, repository
 from camera_hub.recording.index.checking import CheckReport
 from core.errors import NotFoundError
 
@@ -112,6 +112,10 @@ async def read_storage(hub: HubDep, actor: Annotated[Actor, permit("storage.read
             hub.policy, actor, "camera.list", {grant.camera_id for grant in grants}
         )
         known = await repository.ids_in_scope(session, scope)
+        # What a home's takes grows when something moves there: that is its household's to know.
+        at_home = await homes.at_home(session, known)
+        mine = await homes.of_households(session, actor.households)
+        known -= at_home - {camera.id for camera in mine}
     return StorageOut(
         disks=[DiskOut.model_validate(disk, from_attributes=True) for disk in survey.disks],
         cameras=[

@@ -309,7 +309,8 @@ async def _health(name: str, month: str) -> "CameraHealthOut":
     async with opened_hub() as hub:
         camera = await _camera(hub, name)
         async with hub.database.read() as session:
-            return await health_of(hub, session, camera, month)
+            listed = camera.place_kind != "home"
+            return await health_of(hub, session, camera, month, listed=listed)
 
 
 def print_health(found: "CameraHealthOut", as_json: bool) -> None:

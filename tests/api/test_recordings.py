@@ -345,3 +345,21 @@ async def test_what_a_person_has_unlocked_is_not_locked_again(
     clock.advance(10)
     await watch.keep_incidents()
     assert len(await locks_of(hub, incident)) == 1
+
+
+async def test_what_is_recorded_of_a_home_is_told_to_nobody_by_way_of_its_health_or_the_disks(
+    hub: Hub, sign_in: SignIn, clock: ManualClock
+) -> None:
+    member, admin = await sign_in(Role.RESIDENT, AREA), await sign_in(Role.ADMINISTRATOR)
+    of = await home(hub, member)
+    await of.record(ago(minutes=30))
+    url = f"/api/v1/cameras/{of.camera_id}/health"
+    mine, theirs = (await member.get(url)).json(), (await admin.get(url)).json()
+    assert mine["gaps"]
+    assert mine["recorded"] is not None
+    assert (theirs["gaps"], theirs["recorded"]) == ([], None)
+    assert theirs["availability"] is not None
+    (area,) = (await admin.get("/api/v1/areas/health")).json()
+    assert (area["cameras"], area["recorded"]) == (1, None)
+    assert (await admin.get("/api/v1/storage")).json()["cameras"] == []
+    assert (await admin.get(of.url)).status_code == 403
