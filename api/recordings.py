@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.accounts.schemas import AccountBrief
@@ -30,6 +30,7 @@ from core.errors import ForbiddenError, HubError, InvalidInputError, NotFoundErr
 router = APIRouter(tags=["recordings"])
 
 LONGEST = timedelta(days=32)
+_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 GapReason = Literal[
     "not_yet",
@@ -122,6 +123,13 @@ class LockCreate(_Wire):
     reason: str = Field(min_length=3, max_length=300)
     expires_at: AwareDatetime
 
+    @field_validator("start", "end", "expires_at")
+    @classmethod
+    def _of_our_times(cls, value: datetime) -> datetime:
+        if not _FIRST <= value <= _LAST:
+            raise ValueError("lies between the years 2000 and 2200")
+        return value
+
 
 From = Annotated[
     AwareDatetime | None, Query(alias="from", description="A day before `to` if left out")
@@ -142,7 +150,7 @@ async def read_recordings(
     Incidents are named that the caller may read. No picture leaves here, and no view is recorded.
     """
     until = end or hub.clock.now()
-    start, end = _between(start or until - timedelta(days=1), until)
+    start, end = _between(start or max(until, _FIRST) - timedelta(days=1), until)
     async with hub.database.read() as session:
         camera = await camera_to_look_at(session, camera_id)
         await may_look(hub, session, actor, camera, "recording.list")
@@ -269,7 +277,7 @@ async def unlock_recordings(
 
 
 def _between(start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    if not start < end or end - start > LONGEST:
+    if not start < end or end - start > LONGEST or not _FIRST <= start < end <= _LAST:
         raise InvalidInputError(
             "The span is empty, or longer than 32 days.",
             remedy="Ask for a day or a month: `from` before `to`.",

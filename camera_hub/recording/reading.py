@@ -74,6 +74,8 @@ class SegmentFile:
             whole.
     """
 
+    _file = -1
+
     def __init__(self, path: Path) -> None:
         try:
             self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -100,8 +102,14 @@ class SegmentFile:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._file)
+        """Let go of the file; a second time does nothing."""
+        handle, self._file = self._file, -1
+        if handle >= 0:
+            os.close(handle)
+
+    def __del__(self) -> None:
+        # An answer that nobody waits for any more is dropped before it has begun to be sent.
+        self.close()
 
     def read(self, position: int, size: int) -> bytes:
         """Return these bytes of the file.

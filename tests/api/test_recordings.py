@@ -21,7 +21,8 @@ from core.clock import ManualClock
 from core.ids import new_id
 from governance.incidents.models import Incident
 from governance.incidents.opening import NewIncident
-from tests.support.http import Client, SignIn
+from tests.api.test_workers import beat, report
+from tests.support.http import Client, ServiceClient, SignIn
 from tests.support.recorded import write_segment
 
 BOTH_STORES = pytest.mark.parametrize("hub_url", ["sqlite", "postgresql"], indirect=True)
@@ -348,7 +349,7 @@ async def test_what_a_person_has_unlocked_is_not_locked_again(
 
 
 async def test_what_is_recorded_of_a_home_is_told_to_nobody_by_way_of_its_health_or_the_disks(
-    hub: Hub, sign_in: SignIn, clock: ManualClock
+    hub: Hub, sign_in: SignIn, service_client: ServiceClient, clock: ManualClock
 ) -> None:
     member, admin = await sign_in(Role.RESIDENT, AREA), await sign_in(Role.ADMINISTRATOR)
     of = await home(hub, member)
@@ -363,3 +364,28 @@ async def test_what_is_recorded_of_a_home_is_told_to_nobody_by_way_of_its_health
     assert (area["cameras"], area["recorded"]) == (1, None)
     assert (await admin.get("/api/v1/storage")).json()["cameras"] == []
     assert (await admin.get(of.url)).status_code == 403
+    # Nor by its state of this moment.
+    await beat(
+        await service_client(["worker.heartbeat"]),
+        {
+            **report(clock, str(of.camera_id)),
+            "recording": {"state": "recording", "disk": "main", "bytes": 9},
+        },
+    )
+    camera = f"/api/v1/cameras/{of.camera_id}"
+    told = [(await who.get(camera)).json()["status"] for who in (member, admin)]
+    assert [one["state"] for one in told] == ["online", "online"]
+    assert told[0]["recording"]["state"] == "recording"
+    assert told[1]["recording"] is None
+
+
+async def test_times_beyond_the_calendar_are_refused_and_no_error_of_the_hub(
+    hub: Hub, sign_in: SignIn
+) -> None:
+    boss, of = await sign_in(Role.SUPERVISOR, AREA), await place(hub)
+    edges = {"from": "9999-12-31T23:00:00-12:00", "to": "9999-12-31T23:59:00-12:00"}
+    first = {"from": "0001-01-01T00:00:00+12:00", "to": "0001-01-01T01:00:00+12:00"}
+    for wrong in (edges, first, {"to": first["to"]}, {"to": "0001-01-01T00:00:00Z"}):
+        assert (await boss.get(of.url, params=wrong)).status_code == 422, wrong
+        answer = await boss.post("/api/v1/recordings/locks", json={**lock(of), **wrong})
+        assert answer.status_code == 422, answer.text

@@ -75,6 +75,11 @@ async def test_a_segment_sent_again_is_the_same_row_and_other_content_is_refused
         ({"path": f"{new_id()}/2026-01-01/080100-000001-main.mp4"}, "folder of the camera"),
         ({"role": "sub"}, "name the role"),
         ({"sha256": "nothing"}, "sha256"),
+        (
+            {"started_at": "9999-12-31T23:58:00-12:00", "ends_at": "9999-12-31T23:59:00-12:00"},
+            "2200",
+        ),
+        ({"started_at": "1999-12-31T23:59:59Z", "ends_at": "2000-01-01T00:00:30Z"}, "2000"),
         ({"bytes": 0}, "bytes"),
         ({"started_at": "2026-01-01T08:01:00"}, "started_at"),
         ({"motion": "x"}, "motion"),

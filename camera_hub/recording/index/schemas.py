@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -20,6 +20,8 @@ from pydantic import (
 AT_ONCE = 500
 """Most segments in one message."""
 LONGEST = timedelta(minutes=15)
+_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""No recording is from before or after; each day in between is looked at by a check."""
 PATH = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/\d{4}-\d\d-\d\d/\d{6}-\d{1,12}-(main|sub)\.mp4$"
 """`<camera id>/<YYYY-MM-DD>/<HHMMSS>-<sequence>-<role>.mp4`, below the disk's folder."""
 
@@ -61,6 +63,8 @@ class SegmentIn(BaseModel):
             raise ValueError("ends_at must lie after started_at")
         if self.ends_at - self.started_at > LONGEST:
             raise ValueError("a segment is at most 15 minutes long")
+        if not _FIRST <= self.started_at < self.ends_at <= _LAST:
+            raise ValueError("started_at and ends_at lie between the years 2000 and 2200")
         if not self.path.startswith(f"{self.camera_id}/"):
             raise ValueError("path must lie in the folder of the camera")
         if not self.path.endswith(f"-{self.role}.mp4"):

@@ -1,5 +1,6 @@
 """Recorded files are read a span at a time, and what is whole of a damaged one is given."""
 
+import gc
 import io
 import os
 from datetime import UTC, datetime, timedelta
@@ -44,6 +45,27 @@ def test_a_span_is_the_whole_parts_that_cover_it_and_can_be_decoded_alone(tmp_pa
         assert file.span(after(-2), after(0)) == ()
         assert len(file.span(after(-2), after(0.001))) == 1
         assert len(file.span(after(-2), after(60))) == 6
+
+
+def test_a_file_that_is_dropped_or_closed_twice_leaves_nothing_open(tmp_path: Path) -> None:
+    path = made(tmp_path)
+
+    def held() -> int:
+        links = (os.path.realpath(f"/proc/self/fd/{one}") for one in os.listdir("/proc/self/fd"))
+        return sum(link == str(path.resolve()) for link in links)
+
+    file = SegmentFile(path)
+    assert held() == 1
+    del file
+    gc.collect()
+    assert held() == 0
+    with SegmentFile(path) as other:
+        other.close()
+        handle = os.open(path, os.O_RDONLY)  # the same number
+    assert held() == 1
+    os.close(handle)
+    with pytest.raises(SegmentUnreadableError):
+        SegmentFile(tmp_path / "none.mp4")
 
 
 def test_a_span_begins_where_its_first_picture_can_be_decoded(tmp_path: Path) -> None:
