@@ -60,11 +60,11 @@ def describe(hub: Hub, actor: Actor, camera: Camera, grants: Iterable[LiveGrant]
         else GrantBrief(id=grant.id, kind=grant.kind, ends_at=grant.ends_at),
         rendition="raw" if found is None else found.rendition,
     )
-    if camera.place_kind == "home":
-        # Whether it records just now says whether somebody is there.
-        if possible_look(hub, actor, camera, grants, "recording.list") is None:
-            status = described.status.model_copy(update={"recording": None})
-            described = described.model_copy(update={"status": status})
+    # Whether a home records just now says whether somebody is there.
+    listed = possible_look(hub, actor, camera, grants, "recording.list") is not None
+    if camera.place_kind == "home" and not listed:
+        status = described.status.model_copy(update={"recording": None})
+        described = described.model_copy(update={"status": status})
     if hub.policy.authorize(actor, "camera.read", _by_role(camera)).allowed:
         return described
     return described.model_copy(update={"address": "", "username": "", "device": None})

@@ -51,7 +51,7 @@ def test_a_file_that_is_dropped_or_closed_twice_leaves_nothing_open(tmp_path: Pa
     path = made(tmp_path)
 
     def held() -> int:
-        links = (os.path.realpath(f"/proc/self/fd/{one}") for one in os.listdir("/proc/self/fd"))
+        links = (os.path.realpath(one) for one in Path("/proc/self/fd").iterdir())
         return sum(link == str(path.resolve()) for link in links)
 
     file = SegmentFile(path)
