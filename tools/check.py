@@ -91,6 +91,7 @@ def main() -> int:
         "no addresses in locks": no_registry_hosts,
         "compose": docker_files,
         "console": command(*npm, "run", "check", cwd=web, env=env),
+        "console's tests": command(*npm, "test", cwd=web, env=env),
         "pip-audit": lambda: audit.python_packages([str(BIN / "pip-audit")]),
         "npm audit": lambda: audit.console_packages(npm, env),
     }
