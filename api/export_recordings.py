@@ -25,7 +25,7 @@ from camera_hub.recording.index import deletions
 from camera_hub.recording.index.locks import LockedCamera, LockWanted
 from camera_hub.recording.index.schemas import SegmentRow
 from camera_hub.recording.playback import repository as playbacks
-from camera_hub.streams.painting import read_masks
+from camera_hub.streams.painting import masks_digest, read_masks
 from core.errors import (
     ConflictError,
     InvalidInputError,
@@ -35,7 +35,7 @@ from core.errors import (
 from governance.exports.builder import RECORDINGS, Films
 from governance.exports.models import ExportRequest
 from governance.exports.schemas import ExportCreate
-from governance.exports.service import Recorded, Shown
+from governance.exports.service import ExportExpiredError, Recorded, Shown
 from governance.incidents.models import Incident
 from governance.outbox import service as outbox
 
@@ -189,13 +189,22 @@ async def let_go(hub: Hub, session: AsyncSession, actor: Actor, row: ExportReque
 async def may_still_play(
     hub: Hub, session: AsyncSession, actor: Actor, row: ExportRequest
 ) -> list[Camera]:
-    """Return the cameras whose recordings `actor` gets with the file; raises as `may_look`."""
+    """Return the cameras whose recordings `actor` gets with the file; raises as `may_look`.
+
+    Raises:
+        ExportExpiredError: it was made with other masks than the camera has now.
+    """
     found = []
     for one in row.recordings:
         camera = await camera_to_look_at(session, UUID(one["camera_id"]))
         await may_look(
             hub, session, actor, camera, _ACTION, purpose=row.purpose, reference=row.reference
         )
+        if one.get("masks", _masks_of(camera)) != _masks_of(camera):
+            raise ExportExpiredError(
+                "The privacy masks were changed after this file was made.",
+                remedy="Ask for the recordings again.",
+            )
         found.append(camera)
     return found
 
@@ -233,6 +242,12 @@ def films(hub: Hub) -> Films:
                     code="redaction-away",
                 )
             found.append(await _about(hub, noted, camera, clip, span))
+        async with hub.database.transaction() as session:
+            kept = await hub.exports.locked(session, row.id)
+            kept.recordings = [
+                {**noted, "masks": _masks_of(camera)}
+                for noted, (camera, _) in zip(kept.recordings, plans, strict=True)
+            ]
         return found
 
     return make
@@ -259,6 +274,11 @@ async def _plan(hub: Hub, noted: dict[str, Any]) -> tuple[Camera, list[Source]]:
     # Of equals the main stream: it shows more.
     role = max(sorted({row.role for row in rows}), key=covered)
     return camera, [Source(row, _path(hub, row)) for row in rows if row.role == role]
+
+
+def _masks_of(camera: Camera) -> str:
+    """Return what tells the masks that a camera has now from any others."""
+    return masks_digest(read_masks(camera.masks))
 
 
 def _path(hub: Hub, row: SegmentRow) -> Path:

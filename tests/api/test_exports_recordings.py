@@ -217,6 +217,21 @@ async def test_the_command_line_checks_evidence_without_the_hub(
     assert "recordings/1.mp4 was changed within bytes" in bad.stderr
 
 
+async def test_what_was_made_before_the_masks_is_handed_out_no_more(
+    past: Past, sign_in: SignIn
+) -> None:
+    asker, other = await sign_in("operator", AREA), await sign_in("supervisor", AREA)
+    await built(past.hub, asker, other, span(past.camera_id, 0, 5))
+    (export,) = (await asker.get("/api/v1/exports")).json()["items"]
+    file = f"/api/v1/exports/{export['id']}/file"
+    assert (await asker.get(file)).status_code == 200
+    await past.change(masks=MASKS)
+    refused = await asker.get(file)
+    assert (refused.status_code, refused.json()["code"]) == (410, "export-expired")
+    await past.change(masks=[])
+    assert (await asker.get(file)).status_code == 200
+
+
 async def test_masks_hold_in_what_is_handed_out(
     past: Past, sign_in: SignIn, settings: Settings, tmp_path: Path
 ) -> None:
