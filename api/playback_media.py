@@ -56,11 +56,12 @@ class OpenPlayback:
 async def not_before(hub: Hub, session: AsyncSession, camera: Camera) -> datetime | None:
     """Return since when the home that `camera` shows is that of its household; None: no home.
 
-    What was recorded before was the home of somebody else, even where it is still there.
+    What was recorded before was the home of somebody else, or a gate, even where it is still there.
     """
     if camera.place_kind != "home" or camera.household_id is None:
         return None
-    return (await hub.households.get(session, camera.household_id)).created_at
+    begun = (await hub.households.get(session, camera.household_id)).created_at
+    return begun if camera.home_since is None else max(begun, camera.home_since)
 
 
 async def let_in(hub: Hub, row: Playback, actor: Actor, camera_id: UUID) -> OpenPlayback:

@@ -4,6 +4,7 @@ A home camera belongs to a household and lies where that household lives; every 
 law in force. Cameras that were there before the law was switched on stay, and are findings.
 """
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -62,12 +63,15 @@ def first_plan(camera: Camera, body: CameraCreate, mode: RecordingMode) -> None:
     camera.recording = asked.stored
 
 
-def change_plan(camera: Camera, body: CameraUpdate, before: HomePlace) -> None:
+def change_plan(camera: Camera, body: CameraUpdate, before: HomePlace, at: datetime) -> None:
     """Take over the plan that `body` names. A camera that has become a home's is off without one.
 
-    What was agreed for a gate is not agreed for a home, nor by one household for another.
+    What was agreed for a gate is not agreed for a home, nor by one household for another. What it
+    recorded until then (`at`) is not the home's.
     """
     now = home_place(camera)
+    if now.place_kind == "home" and before.place_kind != "home":
+        camera.home_since = at
     if body.recording is not None:
         camera.recording = body.recording.stored
     elif now.place_kind == "home" and now != before:

@@ -47,6 +47,8 @@ class Camera(Base):
     latitude: Mapped[float | None] = mapped_column(Float, default=None)
     longitude: Mapped[float | None] = mapped_column(Float, default=None)
     heading: Mapped[float | None] = mapped_column(Float, default=None)
+    # Since when a camera that was there before looks into a home; null: as long as it is there.
+    home_since: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     version: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)

@@ -215,7 +215,7 @@ class Devices(Readings):
         if body.household_id is not None:
             camera.household_id = body.household_id
         set_facts(camera, body)
-        change_plan(camera, body, place)
+        change_plan(camera, body, place, self._clock.now())
         if found is not None:
             tokens = {stream.role: stream.profile_token for stream in camera.streams}
             offered = {profile.token for profile in found.profiles}

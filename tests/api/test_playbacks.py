@@ -325,6 +325,24 @@ async def test_a_home_is_played_back_by_its_household_without_a_purpose_and_by_n
         assert (await past.ask(await sign_in(role, AREA))).status_code in {403, 404}
 
 
+async def test_what_a_camera_recorded_as_a_gate_is_not_shown_to_the_home_it_becomes(
+    at_home: tuple[Past, Client], sign_in: SignIn
+) -> None:
+    past, member = at_home
+    async with past.hub.database.read() as session:
+        household = (await past.hub.devices.get(session, past.camera_id)).household_id
+    await past.change(place_kind="public_space", household_id=None)
+    admin, url = await sign_in("administrator"), f"/api/v1/cameras/{past.camera_id}"
+    change = {
+        "version": (await admin.get(url)).json()["version"],
+        "place_kind": "home", "household_id": str(household), "residents_may_watch": False,
+    }  # fmt: skip
+    assert (await admin.patch(url, json=change)).status_code == 200
+    refused = await past.ask(member, purpose="", reference="")
+    assert (refused.status_code, refused.json()["code"]) == (404, "no-recording")
+    assert await past.records() == []
+
+
 @pytest.mark.parametrize(
     "change", ["signed out", "demoted", "camera moved", "masks came", "deleted"]
 )

@@ -151,6 +151,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("latitude", sa.Float(), nullable=True))
         batch_op.add_column(sa.Column("longitude", sa.Float(), nullable=True))
         batch_op.add_column(sa.Column("heading", sa.Float(), nullable=True))
+        batch_op.add_column(sa.Column("home_since", UtcDateTime(), nullable=True))
 
     with op.batch_alter_table("export_request", schema=None) as batch_op:
         batch_op.add_column(
@@ -169,6 +170,7 @@ def downgrade() -> None:
         batch_op.drop_column("recordings")
 
     with op.batch_alter_table("camera", schema=None, recreate="never") as batch_op:
+        batch_op.drop_column("home_since")
         batch_op.drop_column("heading")
         batch_op.drop_column("longitude")
         batch_op.drop_column("latitude")
