@@ -1,4 +1,4 @@
-"""`camera-hub recordings list | check | locks`."""
+"""`camera-hub recordings list | export | check | locks`."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -8,6 +8,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.cli.context import err, opened_hub, out, print_json, print_table, run
+from app.cli.recording_export import export_recordings
+from app.cli.times import moment as _moment
 from core.errors import ForbiddenError, InvalidInputError, NotFoundError
 
 app = typer.Typer(
@@ -120,6 +122,9 @@ def _list_storage(json: bool) -> None:
         ],
         "Nothing is recorded.",
     )
+
+
+app.command("export")(export_recordings)
 
 
 @app.command("check")
@@ -237,19 +242,6 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} {_UNITS[-1]}"
-
-
-def _moment(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidInputError(
-            f"'{text}' is no time.", remedy="Write one such as 2026-01-31T08:00+08:00."
-        ) from None
-    # Without a zone it is this machine's.
-    return found.astimezone(UTC)
 
 
 def _text(at: datetime | None) -> str:

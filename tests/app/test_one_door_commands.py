@@ -113,6 +113,7 @@ ELSEWHERE = {
     "models optimize": "converts a file of the caller",
     "models pull": "fetches a model",
     "asyncapi": "prints the description of the events",
+    "recordings export": "signs in over HTTP with an account's own password",
     "policies check": "checks a file of the caller",
     "openapi": "prints the description of the API",
 }
