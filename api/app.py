@@ -95,6 +95,11 @@ BASE = "/api/v1"
 OPENAPI_URL = f"{BASE}/openapi.json"
 
 ROUTERS = (
+    # They are asked in turn: first what comes often and may not wait.
+    alarms.router,
+    signals.router,
+    workers.router,
+    segments.router,
     asyncapi.router,
     health.router,
     metrics.router,
@@ -135,15 +140,11 @@ ROUTERS = (
     departments.router,
     duty.router,
     dispatch.router,
-    workers.router,
-    segments.router,
     recordings.router,
     storage.router,
-    signals.router,
     incidents.router,
     incident_steps.router,
     incident_photos.router,
-    alarms.router,
     alarm_devices.router,
     events.router,
 )
