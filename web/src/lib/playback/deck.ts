@@ -172,7 +172,9 @@ export class Deck {
       const end = Math.min(this.span.to, hubNow())
       for (let hour = at; hour < end; hour += 3_600_000) {
         await Promise.all(this.tracks.map((track) => track.files.around(hour)))
-        if (this.over || this.tracks.some((track) => track.files.after(at) !== null)) return
+        // Whoever has gone elsewhere meanwhile is not at the end.
+        if (this.over || Math.abs(this.at - at) > 1) return
+        if (this.tracks.some((track) => track.files.goesOn(at))) return
       }
       this.stopAtEnd(performance.now())
     } catch (error) {

@@ -10,6 +10,8 @@ export interface File extends Piece {
 const HOUR = 3_600_000
 /** An hour that is not over gains files: read again so often. */
 const AGAIN_MS = 5000
+/** The last picture of a file may end so much before the file says. */
+const REST_MS = 1000
 /** A file is told of when it is closed, a while after its time. */
 const SETTLED_MS = 20 * 60_000
 
@@ -63,6 +65,11 @@ export class Files {
   /** Leaves a file out that cannot be read. */
   drop(id: string): void {
     this.list = this.list.filter((file) => file.id !== id)
+  }
+
+  /** Whether anything is recorded after `at`, be it in the file that holds it. */
+  goesOn(at: number): boolean {
+    return this.list.some((file) => file.to > at + REST_MS)
   }
 
   /** When something is recorded next after `at`, as far as it is known. */
