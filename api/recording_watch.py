@@ -11,7 +11,8 @@ from camera_hub.devices import homes
 from camera_hub.recording.index.checking import CheckReport
 from camera_hub.recording.index.locks import LockedCamera, LockWanted
 from camera_hub.recording.index.storage import Survey
-from governance.signals.reading import read_signal
+from governance.incidents import repository as incidents
+from governance.signals.reading import ReadSignal, read_signal
 
 SOURCE = "/storage"
 LOOK_EVERY_S = 10.0
@@ -89,7 +90,8 @@ class Faults:
     ) -> None:
         """Report `trouble`, or its end where it is empty; say nothing that was said already.
 
-        What was told before this process began is unknown; an end without a beginning does no harm.
+        What was told before this process began is unknown: the first end is told only where an
+        incident waits for it.
         """
         wanted = severity if trouble else None
         if key in self._told and self._told[key] == wanted:
@@ -108,11 +110,15 @@ class Faults:
             area=self._hub.settings.site.area,
             detail=detail,
         )
-        async with self._hub.database.transaction() as session:
-            await self._hub.governance.signals.intake(
-                session, read_signal(raw, self._hub.clock.now()), camera=None
-            )
+        signal = read_signal(raw, self._hub.clock.now())
+        if trouble or running or await self._is_open(signal):
+            async with self._hub.database.transaction() as session:
+                await self._hub.governance.signals.intake(session, signal, camera=None)
         self._told[key] = wanted
+
+    async def _is_open(self, signal: ReadSignal) -> bool:
+        async with self._hub.database.read() as session:
+            return await incidents.is_open_with_key(session, signal.event.dedup_key)
 
 
 class RecordingWatch:
