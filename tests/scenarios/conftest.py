@@ -65,9 +65,14 @@ async def axe_violations(page: Page) -> list[str]:
     """Return what axe finds wrong with the page as it is shown now."""
     # The content security policy refuses script elements; evaluating is the browser's own.
     await page.evaluate(AXE.read_text(encoding="utf-8"))
+    # A colour that is still on its way to another is not what anybody reads.
+    await page.evaluate(
+        "Promise.allSettled(document.getAnimations()"
+        ".filter((one) => one instanceof CSSTransition).map((one) => one.finished))"
+    )
     found = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
-        f"{violation['id']}: {node['html'][:160]}"
+        f"{violation['id']}: {node['html'][:160]} {(node['any'] or [{}])[0].get('message', '')}"
         for violation in found["violations"]
         for node in violation["nodes"]
     ]
