@@ -40,15 +40,15 @@ class DrillSite:
 
     area: str
     household_id: UUID
-    device_token: str
+    device_tokens: tuple[str, ...]
     account_id: UUID
     session_token: str
     csrf_token: str
 
 
 @asynccontextmanager
-async def drill_site(hub: Hub) -> AsyncIterator[DrillSite]:
-    """Make the place of a drill; close everything that is left of it in the end.
+async def drill_site(hub: Hub, devices: int = 1) -> AsyncIterator[DrillSite]:
+    """Make the place of a drill with so many devices; close what is left of it in the end.
 
     What a drill that was killed has left behind is closed first.
     """
@@ -69,14 +69,19 @@ async def drill_site(hub: Hub) -> AsyncIterator[DrillSite]:
             roles=[RoleBinding(_role(hub), area)],
         )
         household = await hub.households.create(session, None, name=f"Drill {short}", area=area)
-        _, secret = await hub.tokens.issue(
-            session,
-            name=f"Drill {short}",
-            scopes=["alarm.press", "alarm.follow"],
-            household_id=household.id,
-        )
+        pressing = []
+        for number in range(devices):
+            _, secret = await hub.tokens.issue(
+                session,
+                name=f"Drill {short}-{number}",
+                scopes=["alarm.press", "alarm.follow"],
+                household_id=household.id,
+            )
+            pressing.append(secret)
         opened = await hub.sessions.open(session, account.id, address="", user_agent="drill")
-    site = DrillSite(area, household.id, secret, account.id, opened.token, opened.csrf_token)
+    site = DrillSite(
+        area, household.id, tuple(pressing), account.id, opened.token, opened.csrf_token
+    )
     try:
         yield site
     finally:
