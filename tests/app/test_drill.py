@@ -10,16 +10,17 @@ from access.households.models import Household
 from access.sessions.models import Session
 from access.tokens.models import ServiceToken
 from api.hub import Hub
-from app.drill import run_drill
+from app.drill import devices_for, run_drill
 from app.drill_site import LEFT_OVER_AFTER, drill_site
-from core.clock import SystemClock
+from core.clock import ManualClock, SystemClock
 from core.errors import UnavailableError
+from governance.alarms.rates import PRESSES, PressRate, TooManyPressesError
 from governance.deliveries.models import Delivery
 from governance.incidents.models import Incident
 from tests.governance.support import rows
 from tests.support.http import LiveServer
 
-ALARMS = 8  # by two devices
+ALARMS = 6
 
 
 @pytest.fixture
@@ -57,6 +58,19 @@ async def test_a_drill_loses_nothing_tells_nobody_and_leaves_nothing_open(
     assert [account.active for account in accounts] == [False]
     assert all(token.revoked_at is not None for token in tokens if token.household_id)
     assert all(found.ended_at is not None for found in sessions)
+
+
+async def test_no_device_of_a_drill_presses_too_often() -> None:
+    """Two hundred alarms by one device were refused after sixty of a kind."""
+    for alarms in (1, 30, 31, 200, 10_000):
+        rate, devices = PressRate(ManualClock()), devices_for(alarms)
+        for number in range(alarms):
+            rate.press(str(number % devices), "medical")
+    one = PressRate(ManualClock())
+    for _ in range(PRESSES):
+        one.press("0", "medical")
+    with pytest.raises(TooManyPressesError):
+        one.press("0", "medical")
 
 
 async def test_without_a_server_nothing_is_made(hub: Hub) -> None:
