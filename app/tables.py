@@ -21,6 +21,7 @@ TABLE_MODULES = (
     "access.views.models",
     "analytics.zones.models",
     "camera_hub.devices.models",
+    "camera_hub.plans.models",
     "camera_hub.recording.index.models",
     "governance.alarms.models",
     "governance.areas.models",

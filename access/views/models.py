@@ -38,6 +38,8 @@ class ViewRecord(Base):
     reference: Mapped[str] = mapped_column(String(80), default="", server_default="")
     grant_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
     redacted: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # Whether it could be heard as well.
+    sound: Mapped[bool] = mapped_column(default=False, server_default=false())
     # Whose home it was, so that a camera that is gone keeps its history.
     household_id: Mapped[UUID | None] = mapped_column(Uuid, default=None)
     # What the place and the viewer were then; both may be something else by now.

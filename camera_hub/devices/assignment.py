@@ -48,6 +48,8 @@ def assigned(camera: Camera, password: str, zones: list[dict[str, Any]]) -> Assi
         masks_burnt=camera.masks_burnt,
         recording=plan_of(camera.recording),
         transport=transport_of(camera.transport),
+        sound=camera.sound,
+        analysed_by="camera" if camera.analysed_by == "camera" else "hub",
     )
 
 

@@ -43,6 +43,15 @@ class Camera(Base):
     # {mode, role, schedule, pre_s, post_s}: see recording_plan.py
     recording: Mapped[dict[str, Any]] = mapped_column(JsonValue, default=dict)
     transport: Mapped[str] = mapped_column(String(10), default="tcp")
+    # Whether its sound is read, recorded and heard; off unless law and a reason allow it.
+    sound: Mapped[bool] = mapped_column(Boolean, default=False)
+    sound_reason: Mapped[str] = mapped_column(String(300), default="")
+    # `hub`: the hub looks at its pictures; `camera`: the camera says what it sees (ONVIF profile M).
+    analysed_by: Mapped[str] = mapped_column(String(10), default="hub")
+    # Where it stands on a plan: fractions of the drawing's width and height from its upper left.
+    plan_id: Mapped[UUID | None] = mapped_column(Uuid, default=None, index=True)
+    plan_x: Mapped[float | None] = mapped_column(Float, default=None)
+    plan_y: Mapped[float | None] = mapped_column(Float, default=None)
     # Where it stands on the map (WGS 84), and where it looks (degrees clockwise from north).
     latitude: Mapped[float | None] = mapped_column(Float, default=None)
     longitude: Mapped[float | None] = mapped_column(Float, default=None)

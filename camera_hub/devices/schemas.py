@@ -37,6 +37,7 @@ PlaceType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{0,40}$")]
 RetentionHours = Annotated[int, Field(ge=0, le=87_600)]
 Rendition = Literal["raw", "masked", "redacted"]
 Transport = Literal["tcp", "udp", "multicast"]
+AnalysedBy = Literal["hub", "camera"]
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 Heading = Annotated[float, Field(ge=0, lt=360, allow_inf_nan=False)]
@@ -378,6 +379,8 @@ class AssignedCameraOut(BaseModel):
     masks_burnt: bool = False
     recording: RecordingPlan = RecordingPlan()
     transport: Transport = "tcp"
+    sound: bool = False
+    analysed_by: AnalysedBy = "hub"
 
 
 class HeartbeatOut(BaseModel):

@@ -26,6 +26,9 @@ StreamRole = Literal["main", "sub"]
 """`main` is the full picture, read only while watched; `sub` the small one, read always."""
 
 
+AnalysedBy = Literal["hub", "camera"]
+"""Who looks at the pictures: the hub, or the camera itself, which then says what it sees."""
+
 Transport = Literal["tcp", "udp", "multicast"]
 """How the packets come: inside the connection of the conversation, or as datagrams."""
 
@@ -74,6 +77,10 @@ class StreamSource:
     username: str = ""
     password: str = field(default="", repr=False)
     transport: Transport = "tcp"
+    sound: bool = False
+    """Whether its sound is asked for too."""
+    metadata: bool = False
+    """Whether the camera is asked to say what it sees (ONVIF metadata stream)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,8 @@ class AssignedCamera:
     masks_burnt: bool = False
     recording: Mapping[str, Any] = field(default_factory=dict)
     """When it records (`camera_hub/recording/plans.py`); empty: it does not."""
+    sound: bool = False
+    analysed_by: AnalysedBy = "hub"
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AssignedCamera:
@@ -107,6 +116,7 @@ class AssignedCamera:
         camera_id = UUID(data["id"])
         streams: dict[StreamRole, StreamSource] = {}
         roles: tuple[StreamRole, ...] = ("main", "sub")
+        tells = data.get("analysed_by") == "camera"
         for role in roles:
             stream = data["streams"].get(role)
             if stream:
@@ -117,6 +127,8 @@ class AssignedCamera:
                     username=stream.get("username") or "",
                     password=stream.get("password") or "",
                     transport=_transport(data.get("transport")),
+                    sound=bool(data.get("sound")),
+                    metadata=tells and role == ("sub" if "sub" in data["streams"] else "main"),
                 )
         return cls(
             id=camera_id,
@@ -129,6 +141,8 @@ class AssignedCamera:
             masks=read_masks(data.get("masks") or ()),
             masks_burnt=bool(data.get("masks_burnt")),
             recording=data.get("recording") or {},
+            sound=bool(data.get("sound")),
+            analysed_by="camera" if tells else "hub",
         )
 
 
@@ -152,6 +166,41 @@ class StreamInfo:
     extradata: bytes = field(repr=False)
     fps: float = 0.0
     reorder: int = 0
+    sound: SoundInfo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SoundInfo:
+    """The sound that comes with a video, always AAC-LC (ISO/IEC 14496-3).
+
+    `config` is its AudioSpecificConfig; `rate` in samples a second. What a camera sends in
+    another form was encoded anew; video never is.
+    """
+
+    config: bytes
+    rate: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class SoundPacket:
+    """One raw AAC frame without ADTS header.
+
+    `at` is when its first sample was heard, on the timeline of the video's dts and in its
+    `time_base`; never falling. `samples` is its length, in samples of `SoundInfo.rate`.
+    """
+
+    data: bytes
+    at: int
+    samples: int
+
+
+class SoundSink(Protocol):
+    """A `Sink` that takes sound too; it is asked on the reader's thread, between the packets."""
+
+    def sound(self, packet: SoundPacket) -> None:
+        """Take one frame of sound. Must not block; sound never holds the video up."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

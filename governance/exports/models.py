@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     ForeignKey,
     Index,
@@ -55,6 +56,9 @@ class ExportRequest(Base):
     attachment_ids: Mapped[list[str]] = mapped_column(JsonValue)
     # [{camera_id, name, area, place_kind, household_id, from, to, lock_id}], texts
     recordings: Mapped[list[dict[str, Any]]] = mapped_column(JsonValue, default=list)
+    # Whether the recordings go out with their sound, and as they are (`raw`) or `blurred`.
+    sound: Mapped[bool] = mapped_column(Boolean, default=False)
+    rendition: Mapped[str] = mapped_column(String(10), default="raw")
     progress: Mapped[int] = mapped_column(Integer, default=0)  # percent of what is being built
     purpose: Mapped[str] = mapped_column(String(40))
     reference: Mapped[str] = mapped_column(String(80))

@@ -106,7 +106,7 @@ class Playback(Base):
     reference: Mapped[str] = mapped_column(String(200))
     from_at: Mapped[datetime] = mapped_column(UtcDateTime)
     to_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # Each: camera_id, view_id, rendition.
+    # Each: camera_id, view_id, rendition, sound.
     cameras: Mapped[list[dict[str, Any]]] = mapped_column(JsonValue)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -1,0 +1,87 @@
+"""Sound, plans, and what cameras see themselves.
+
+Revision: 6a4aa9b69e96
+After: c00a570c171c
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from core.database import UtcDateTime
+
+revision = "6a4aa9b69e96"
+down_revision = "c00a570c171c"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.create_table(
+        "site_plan",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("area", sa.String(length=255), nullable=False),
+        sa.Column("width", sa.Integer(), nullable=False),
+        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("bytes", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("created_by", sa.Uuid(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_site_plan")),
+    )
+    with op.batch_alter_table("site_plan", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_site_plan_area"), ["area"], unique=False)
+
+    with op.batch_alter_table("camera", schema=None, recreate="never") as batch_op:
+        batch_op.add_column(
+            sa.Column("sound", sa.Boolean(), nullable=False, server_default=sa.false())
+        )
+        batch_op.add_column(
+            sa.Column("sound_reason", sa.String(length=300), nullable=False, server_default="")
+        )
+        batch_op.add_column(
+            sa.Column("analysed_by", sa.String(length=10), nullable=False, server_default="hub")
+        )
+        batch_op.add_column(sa.Column("plan_id", sa.Uuid(), nullable=True))
+        batch_op.add_column(sa.Column("plan_x", sa.Float(), nullable=True))
+        batch_op.add_column(sa.Column("plan_y", sa.Float(), nullable=True))
+        batch_op.create_index(batch_op.f("ix_camera_plan_id"), ["plan_id"], unique=False)
+
+    with op.batch_alter_table("export_request", schema=None, recreate="never") as batch_op:
+        batch_op.add_column(
+            sa.Column("sound", sa.Boolean(), nullable=False, server_default=sa.false())
+        )
+        batch_op.add_column(
+            sa.Column("rendition", sa.String(length=10), nullable=False, server_default="raw")
+        )
+
+    with op.batch_alter_table("view_record", schema=None, recreate="never") as batch_op:
+        batch_op.add_column(
+            sa.Column("sound", sa.Boolean(), server_default=sa.false(), nullable=False)
+        )
+
+
+def downgrade() -> None:
+    """Take back."""
+    with op.batch_alter_table("view_record", schema=None, recreate="never") as batch_op:
+        batch_op.drop_column("sound")
+
+    with op.batch_alter_table("export_request", schema=None, recreate="never") as batch_op:
+        batch_op.drop_column("rendition")
+        batch_op.drop_column("sound")
+
+    with op.batch_alter_table("camera", schema=None, recreate="never") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_camera_plan_id"))
+        batch_op.drop_column("plan_y")
+        batch_op.drop_column("plan_x")
+        batch_op.drop_column("plan_id")
+        batch_op.drop_column("analysed_by")
+        batch_op.drop_column("sound_reason")
+        batch_op.drop_column("sound")
+
+    with op.batch_alter_table("site_plan", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_site_plan_area"))
+
+    op.drop_table("site_plan")

@@ -1,0 +1,1 @@
+"""Drawings of the place, floors and grounds, on which cameras stand."""
