@@ -46,7 +46,7 @@ class Camera(Base):
     # Whether its sound is read, recorded and heard; off unless law and a reason allow it.
     sound: Mapped[bool] = mapped_column(Boolean, default=False)
     sound_reason: Mapped[str] = mapped_column(String(300), default="")
-    # `hub`: the hub looks at its pictures; `camera`: the camera says what it sees (ONVIF profile M).
+    # `hub` looks at its pictures, or the `camera` says what it sees (ONVIF profile M).
     analysed_by: Mapped[str] = mapped_column(String(10), default="hub")
     # Where it stands on a plan: fractions of the drawing's width and height from its upper left.
     plan_id: Mapped[UUID | None] = mapped_column(Uuid, default=None, index=True)
