@@ -87,12 +87,14 @@ class RtspServer:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _send(self, **command: Any) -> None:
+    def _send(self, **command: Any) -> dict[str, Any]:
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
-        assert self._answer()["ok"]
+        answer = self._answer()
+        assert answer["ok"]
+        return answer
 
     def mount(
         self,
@@ -125,6 +127,10 @@ class RtspServer:
     def kick(self) -> None:
         """Close every client's connection."""
         self._send(op="kick")
+
+    def attempts(self) -> list[float]:
+        """Return when somebody connected since the process began (its own monotonic seconds)."""
+        return list(self._send(op="attempts")["attempts"])
 
     def set_password(self, password: str) -> None:
         """Let only this password in from now on."""

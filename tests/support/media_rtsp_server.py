@@ -100,6 +100,11 @@ class Server:
         self.server.set_address("127.0.0.1")
         self.server.set_service(str(port))
         self.mounts = {}
+        self.attempts = []
+        self.server.connect(
+            "client-connected",
+            lambda *_: self.attempts.append(GLib.get_monotonic_time() / 1_000_000),
+        )
         self.auth = None
         if username:
             self.auth = GstRtspServer.RTSPAuth()
@@ -149,6 +154,8 @@ class Server:
         elif op == "set_password":
             self.auth.remove_digest(command["username"])
             self.set_password(command["username"], command["password"])
+        elif op == "attempts":
+            return {"ok": True, "attempts": self.attempts}
         return {"ok": True}
 
 
