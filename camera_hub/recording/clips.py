@@ -1,8 +1,9 @@
 """Clips of recordings for evidence: one MP4 for each unbroken description of a camera's samples.
 
 The samples are copied as they were recorded, part by part, each with its place and hash in the new
-file; of every source the whole file and its media are hashed. Where masks have to hold the frames
-are decoded, painted and encoded instead. `frames.csv` says the wall clock (UTC) of every frame.
+file; of every source the whole file and its media are hashed. Where masks have to hold, or people
+must not be known, the frames are decoded, painted and encoded instead. `frames.csv` says the wall
+clock (UTC) of every frame.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any, Protocol, TextIO
 
 import av.error
 import numpy as np
 
 from camera_hub.live.encoder import Encoder, info_of
 from camera_hub.live.muxer import Muxer
+from camera_hub.live.rendering import Pace
 from camera_hub.recording import mp4
 from camera_hub.recording.format import TIMESCALE, Part
 from camera_hub.recording.reading import SegmentFile, SegmentUnreadableError, wall
@@ -47,12 +49,30 @@ class Source:
     path: Path
 
 
+class Painting(Protocol):
+    """Makes the pictures of a clip fit to leave. One for each camera, used by one thread."""
+
+    longest_side: int
+    """Pictures that are larger are made so small, in pixels."""
+
+    def through(self, shots: Iterator[Shot]) -> Iterator[Shot]:
+        """Yield the pictures of a segment painted, in order, as many as came. May look ahead."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Masking:
-    """The masks that have to hold, and who fills them."""
+    """The masks that have to hold, and who fills them (a `Painting`)."""
 
     masks: tuple[Polygon, ...]
     paint: Paint
+    longest_side: int = 8192
+
+    def through(self, shots: Iterator[Shot]) -> Iterator[Shot]:
+        """Yield the pictures with the masks filled."""
+        for shot in shots:
+            self.paint(shot.picture, self.masks)
+            yield shot
 
 
 @dataclass(slots=True)
@@ -100,7 +120,7 @@ def make_clip(
     sources: Sequence[Source],
     span: tuple[datetime, datetime],
     *,
-    masking: Masking | None = None,
+    masking: Painting | None = None,
     progress: Progress = lambda _: None,
 ) -> Clip:
     """Write `<name>.mp4` and `<name>.frames.csv` (with a number where there are several).
@@ -124,14 +144,16 @@ def make_clip(
         for source in sources:
             with SegmentFile(source.path) as file:
                 parts = file.span(*span)
-                clip.segments.append(_described(source, file, parts, progress))
+                # Painting takes far longer than hashing, so it tells how far it is itself.
+                hashed = progress if masking is None else lambda _: None
+                clip.segments.append(_described(source, file, parts, hashed))
                 if not parts:
                     continue
                 present.append((parts[0].starts_at, parts[-1].ends_at))
                 if masking is None:
                     pieces += _copied(source, file, parts)
                 else:
-                    pieces += _painted(source, file, parts, masking, painted)
+                    pieces += _painted(source, file, parts, masking, painted, progress=progress)
         for number, run in enumerate(_by_description(pieces)):
             title = name if number == 0 else f"{name}-{number + 1}"
             clip.files.append(_write(folder, title, run))
@@ -196,11 +218,40 @@ def _copied(source: Source, file: SegmentFile, parts: Sequence[Part]) -> Iterato
         )
 
 
+def _shots(
+    source: Source,
+    file: SegmentFile,
+    parts: Sequence[Part],
+    size: tuple[int, int],
+    progress: Progress,
+) -> Iterator[Shot]:
+    """Yield the decoded pictures of `parts`, at most 25 a second, scaled to `size`."""
+    width, height = size
+    begin, length = parts[0].starts_at, parts[-1].ends_at - parts[0].starts_at
+    pace, told = Pace(_FPS), 0
+    for picture in file.decoded(parts):
+        seconds = (picture.frame.pts or 0) / TIMESCALE
+        if not pace.takes(seconds):
+            continue
+        small = picture.frame.reformat(width=width, height=height, format="rgb24")
+        yield Shot(np.asarray(small.to_ndarray(), np.uint8), seconds, picture.at)
+        done = int(source.row.bytes * min(1.0, max(0.0, (picture.at - begin) / length)))
+        progress(max(0, done - told))
+        told = max(told, done)
+    progress(source.row.bytes - told)
+
+
 def _painted(
-    source: Source, file: SegmentFile, parts: Sequence[Part], masking: Masking, out: IO[bytes]
+    source: Source,
+    file: SegmentFile,
+    parts: Sequence[Part],
+    painting: Painting,
+    out: IO[bytes],
+    *,
+    progress: Progress,
 ) -> Iterator[_Piece]:
     """Decode, paint and encode; what comes out waits in `out`."""
-    width, height = file.header.width // 2 * 2, file.header.height // 2 * 2
+    width, height = _painted_size(file.header.width, file.header.height, painting.longest_side)
     encoder, init, codec = Encoder(width, height, _FPS), b"", ""
     times: list[datetime] = []
     frames: list[mp4.Frame] = []
@@ -219,12 +270,8 @@ def _painted(
         )  # fmt: skip
 
     try:
-        for picture in file.decoded(parts):
-            small = picture.frame.reformat(width=width, height=height, format="rgb24")
-            pixels = np.asarray(small.to_ndarray(), np.uint8)
-            masking.paint(pixels, masking.masks)
-            seconds = (picture.frame.pts or 0) / TIMESCALE
-            for packet in encoder.encode(Shot(pixels, seconds, picture.at)):
+        for shot in painting.through(_shots(source, file, parts, (width, height), progress)):
+            for packet in encoder.encode(shot):
                 if not init:
                     made = Muxer(info_of(packet), bytes(packet)).init
                     init, codec = made.data, made.codec
@@ -237,12 +284,17 @@ def _painted(
                     frames.clear()
                 out.seek(0, 2)
                 out.write(b"".join(units))
-                times.append(picture.at)
+                times.append(shot.at)
                 frames.append(mp4.Frame(0, size, 0, packet.is_keyframe))
     except av.error.FFmpegError as error:
         raise SegmentUnreadableError("The recorded pictures cannot be painted.") from error
     if frames:
         yield piece()
+
+
+def _painted_size(width: int, height: int, longest_side: int) -> tuple[int, int]:
+    scale = min(1.0, longest_side / max(width, height))
+    return max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2)
 
 
 def _by_description(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
