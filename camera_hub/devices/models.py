@@ -117,6 +117,21 @@ class CameraStatus(Base):
     since: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class PtzLease(Base):
+    """That somebody turns a camera, until when: there while it moves, gone once it was stopped.
+
+    `holder` is the process that sees to the stop, `who` tells one person from another. A row whose
+    time is long over is of a process that died before it could stop the camera.
+    """
+
+    __tablename__ = "ptz_lease"
+
+    camera_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    holder: Mapped[UUID] = mapped_column(Uuid)
+    who: Mapped[str] = mapped_column(String(40))
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class MediaWorker(Base):
     """A media worker that has reported. Its heartbeat is written at most every few seconds."""
 

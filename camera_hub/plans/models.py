@@ -12,7 +12,8 @@ from core.database import Base, UtcDateTime
 class SitePlan(Base):
     """A drawing of a part of the place. Its picture lies in the data directory, named by its hash.
 
-    `width` and `height` are the picture's, in pixels; `sha256` is of the file as it is kept.
+    `width` and `height` are the picture's, in pixels; `sha256` is of the file as it is kept, whose
+    name it is; `suffix` is `png` or `jpg`.
     """
 
     __tablename__ = "site_plan"
@@ -24,6 +25,7 @@ class SitePlan(Base):
     height: Mapped[int] = mapped_column(Integer)
     bytes: Mapped[int] = mapped_column(Integer)
     sha256: Mapped[str] = mapped_column(String(64))
+    suffix: Mapped[str] = mapped_column(String(4))
     version: Mapped[int] = mapped_column(Integer, default=1)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     created_by: Mapped[UUID | None] = mapped_column(Uuid, default=None)

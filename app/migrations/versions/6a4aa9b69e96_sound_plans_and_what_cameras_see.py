@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("height", sa.Integer(), nullable=False),
         sa.Column("bytes", sa.Integer(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("suffix", sa.String(length=4), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
@@ -33,6 +34,15 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("site_plan", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_site_plan_area"), ["area"], unique=False)
+
+    op.create_table(
+        "ptz_lease",
+        sa.Column("camera_id", sa.Uuid(), nullable=False),
+        sa.Column("holder", sa.Uuid(), nullable=False),
+        sa.Column("who", sa.String(length=40), nullable=False),
+        sa.Column("until", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("camera_id", name=op.f("pk_ptz_lease")),
+    )
 
     with op.batch_alter_table("camera", schema=None, recreate="never") as batch_op:
         batch_op.add_column(
@@ -85,3 +95,4 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_site_plan_area"))
 
     op.drop_table("site_plan")
+    op.drop_table("ptz_lease")

@@ -1,0 +1,155 @@
+"""Drawings that people send: checked, then made anew from their pixels alone.
+
+What is kept is a PNG, or a JPEG where that is much smaller, upright, on white, at most 6000 pixels
+long. Where and with what it was made, comments, and whatever else the file held, is gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import threading
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from core.errors import HubError, InvalidInputError
+
+MAX_BYTES = 20 * 1024 * 1024
+MAX_PIXELS = 60_000_000
+LONG_SIDE = 6000
+
+_FORMATS = ("PNG", "JPEG", "WEBP")
+_MOST_SCANS = 100
+"""A progressive JPEG has about ten; each one more is another walk over all pixels."""
+_PNG_MOST = 8 * 1024 * 1024
+_ACCEPTED = "Send a PNG, JPEG or WebP picture of at most 20 MB and 60 million pixels."
+_AS_PNG = (
+    "Export it as PNG: print it, or open it in the program that made it, and choose PNG at 150 to "
+    "300 dots per inch. A screenshot of it serves as well."
+)
+_decoding = threading.BoundedSemaphore(1)
+"""Held while a drawing is decoded: it may take half a gigabyte for a moment."""
+
+
+class DrawingTooLargeError(HubError):
+    """The file has more bytes than are accepted (413)."""
+
+    status = 413
+    code = "plan-too-large"
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A drawing as it is kept. `width` and `height` are in pixels, `suffix` is `png` or `jpg`."""
+
+    sha256: str
+    suffix: str
+    width: int
+    height: int
+    content: bytes
+
+
+def make_drawing(content: bytes) -> Drawing:
+    """Return the drawing in `content` as it is kept. Takes up to seconds; not for the event loop.
+
+    What the file claims of its size is looked at before anything is decoded.
+
+    Raises:
+        DrawingTooLargeError: more than 20 MB.
+        InvalidInputError: `plan-format` (PDF, SVG, CAD), `plan-too-many-pixels` or
+            `plan-not-a-picture` (no PNG, JPEG or WebP; damaged, or moving).
+    """
+    if len(content) > MAX_BYTES:
+        raise too_large()
+    if named := _document(content):
+        raise InvalidInputError(
+            f"This is {named}, which is not taken: it may hold more than a drawing.",
+            remedy=_AS_PNG,
+            code="plan-format",
+        )
+    try:
+        with Image.open(BytesIO(content), formats=_FORMATS) as image:
+            _check_claims(image, content)
+            with _decoding:
+                image.draft("RGB", (LONG_SIDE, LONG_SIDE))
+                image.load()
+                plain = _plain(image)
+                return _encoded(plain)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_many_pixels() from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, MemoryError) as error:
+        raise InvalidInputError(
+            "The file is no picture, or it is damaged.", remedy=_ACCEPTED, code="plan-not-a-picture"
+        ) from error
+
+
+def too_large() -> DrawingTooLargeError:
+    """Return the error of a file with too many bytes."""
+    return DrawingTooLargeError("The file has more than 20 MB.", remedy=_ACCEPTED)
+
+
+def _too_many_pixels() -> InvalidInputError:
+    return InvalidInputError(
+        f"The picture claims more than {MAX_PIXELS // 1_000_000} million pixels.",
+        remedy="Make it smaller: 6000 pixels on its long side are as many as are kept.",
+        code="plan-too-many-pixels",
+    )
+
+
+def _document(content: bytes) -> str:
+    """Return what the file is, if it is one of those that people have plans in; else ""."""
+    head = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if b"%PDF-" in content[:1024]:
+        return "a PDF"
+    if head[:1] == b"<" and (b"<svg" in content[:4096].lower() or head[:5].lower() == b"<?xml"):
+        return "an SVG"
+    if head[:4] == b"AC10" or head[:10].split() == [b"0", b"SECTION"]:
+        return "a CAD drawing"
+    return ""
+
+
+def _check_claims(image: Image.Image, content: bytes) -> None:
+    """Refuse what would take gigabytes or minutes to decode.
+
+    Raises:
+        InvalidInputError: it claims too many pixels, or far too many scans.
+        ValueError: it moves.
+    """
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_many_pixels()
+    if getattr(image, "n_frames", 1) > 1:
+        raise ValueError("it moves")
+    if image.format == "JPEG" and content.count(b"\xff\xda") > _MOST_SCANS:
+        raise ValueError("far more scans than is reasonable")
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Return the pixels upright, on white, in RGB or grey, at most `LONG_SIDE` long."""
+    upright = ImageOps.exif_transpose(image)
+    upright.thumbnail((LONG_SIDE, LONG_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    if upright.mode.startswith("I"):
+        grey = np.asarray(upright).astype(np.uint32) >> 8
+        return Image.fromarray(np.minimum(grey, 255).astype(np.uint8))
+    if upright.mode in ("1", "L") and "transparency" not in upright.info:
+        return upright.convert("L")
+    if upright.has_transparency_data:
+        seen = upright.convert("RGBA")
+        paper = Image.new("RGBA", seen.size, "white")
+        return Image.alpha_composite(paper, seen).convert("RGB")
+    return upright.convert("RGB")
+
+
+def _encoded(image: Image.Image) -> Drawing:
+    # Encoders would copy comments and profiles from here.
+    image.info.clear()
+    out, suffix = BytesIO(), "png"
+    image.save(out, "PNG", compress_level=6)
+    if out.tell() > _PNG_MOST:
+        out, suffix = BytesIO(), "jpg"
+        image.save(out, "JPEG", quality=88)
+    stored = out.getvalue()
+    return Drawing(hashlib.sha256(stored).hexdigest(), suffix, *image.size, stored)
