@@ -10,68 +10,42 @@ from collections import deque
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from analytics.detectors.types import (
     DetectionFailedError,
     DetectionLateError,
     Detector,
     DetectorUnavailableError,
-    Picture,
     Rows,
 )
-from analytics.gate.motion import Grey, MotionDetector, gate_size
 from analytics.pipeline.region import model_scale
 from analytics.redaction.cover import CONFIDENCE, covered_labels
-from analytics.redaction.paint import blur_boxes, blur_whole, mask
+from analytics.redaction.looks import (
+    MOST_BETWEEN_LOOKS_S,
+    TRACK_FROM,
+    Gatherer,
+    Look,
+    Waiting,
+    paint,
+    scaled,
+    seen,
+)
 from analytics.redaction.sights import Sights
 from analytics.tracking.tracker import Tracker
-from analytics.zones.geometry import Box
 from camera_hub.streams.painting import Polygon, Shot
 from core.clock import Clock
+
+__all__ = ["ANSWER_WITHIN_S", "LOOKS_PER_S", "MOST_BETWEEN_LOOKS_S", "PATIENCE_S", "Redactor"]
 
 LOOKS_PER_S = 6.0
 ANSWER_WITHIN_S = 0.4
 """A look not answered by then counts as failed."""
 PATIENCE_S = 0.7
 """A picture that waited so long leaves, blurred as a whole."""
-MOST_BETWEEN_LOOKS_S = 0.5
-"""Between looks further apart anybody may have come and gone."""
-
-MOVING_MARGIN = 0.015
-"""Around what moves, as a share of the picture."""
-
-_TRACK_FROM = 0.25
-# Two pictures are of one scene unless this share of them differs by this much.
-_THUMB = (48, 27)
-_DIFFERS = 28
-_OTHER_SCENE = 0.35
-
-Thumb = NDArray[np.uint8]
-
-
-@dataclass(slots=True)
-class _Waiting:
-    shot: Shot
-    thumb: Thumb
-    since_s: float
-    moving: tuple[Box, ...]
-    turned: bool
-    """Most of the picture changed at once."""
-
-
-@dataclass(slots=True)
-class _Look:
-    at_s: float
-    thumb: Thumb
-    size: tuple[int, int]
 
 
 @dataclass(slots=True)
 class _Asked:
-    look: _Look
+    look: Look
     until_s: float
     answer: "Future[Rows]"
 
@@ -105,14 +79,13 @@ class Redactor:
         self._masks = masks
         self._people_suffice = people_suffice
         self._interval_s = 1 / looks_per_s - 0.02
-        self._tracker = Tracker(_TRACK_FROM)
+        self._tracker = Tracker(TRACK_FROM)
         self._sights = Sights()
-        self._motion = MotionDetector()
-        self._begun = False
-        self._waiting: deque[_Waiting] = deque()
+        self._gatherer = Gatherer()
+        self._waiting: deque[Waiting] = deque()
         self._asked: _Asked | None = None
-        self._before: _Look | None = None
-        self._after: _Look | None = None
+        self._before: Look | None = None
+        self._after: Look | None = None
         self._last_look_s = float("-inf")
         self._blind = False
         self.covered = 0
@@ -123,13 +96,10 @@ class Redactor:
     def put(self, shot: Shot) -> None:
         """Take the next picture; the detector looks at it when it is time (see `Painter`)."""
         now = self._clock.monotonic()
-        thumb = thumbnail(shot.picture)
-        motion = self._motion.update(_grey(shot.picture), shot.at_s)
-        turned = motion.whole_picture and self._begun
-        self._begun = True
-        self._waiting.append(_Waiting(shot, thumb, now, motion.boxes, turned))
+        waiting = self._gatherer.wait(shot, now)
+        self._waiting.append(waiting)
         if self._asked is None and shot.at_s - self._last_look_s >= self._interval_s:
-            self._ask(shot, thumb, now)
+            self._ask(waiting, now)
 
     def take(self) -> list[Shot]:
         """Return the pictures whose covering is decided (see `Painter`)."""
@@ -150,18 +120,17 @@ class Redactor:
         self._waiting.clear()
         self._asked = None
 
-    def _ask(self, shot: Shot, thumb: Thumb, now: float) -> None:
+    def _ask(self, waiting: Waiting, now: float) -> None:
+        shot = waiting.shot
         height, width = shot.picture.shape[:2]
         size = model_scale(width, height)
-        picture: Picture = shot.picture.copy()  # it is painted before the detector may have read it
-        if size != (width, height):
-            scaled = cv2.resize(shot.picture, size, interpolation=cv2.INTER_LINEAR)
-            picture = np.asarray(scaled, np.uint8)
         self._last_look_s = shot.at_s
         answer = self._detector.submit(
-            picture, deadline_ms=int(ANSWER_WITHIN_S * 1000), source=self._source
+            scaled(shot.picture, size),
+            deadline_ms=int(ANSWER_WITHIN_S * 1000),
+            source=self._source,
         )
-        look = _Look(shot.at_s, thumb, size)
+        look = Look(shot.at_s, waiting.thumb, size)
         self._asked = _Asked(look, now + ANSWER_WITHIN_S, answer)
 
     def _hear(self, now: float) -> None:
@@ -188,51 +157,11 @@ class Redactor:
         self._sights.add(look.at_s, tracked)
         self._before, self._after = self._after, look
 
-    def _paint(self, waiting: _Waiting, *, known: bool) -> Shot:
-        shot = waiting.shot
-        if known and self._seen(waiting):
-            height, width = shot.picture.shape[:2]
-            known_boxes = self._sights.at(shot.at_s, width / height)
-            blur_boxes(shot.picture, [*known_boxes, *map(_with_edge, waiting.moving)])
-            self.covered += 1
-        else:
-            blur_whole(shot.picture)
-            self.blurred += 1
-        mask(shot.picture, self._masks)
-        return shot
-
-    def _seen(self, waiting: _Waiting) -> bool:
-        """Return whether the looks around a picture are close to it and of the same scene."""
-        after, before, at_s = self._after, self._before, waiting.shot.at_s
-        assert after is not None
-        if after.at_s == at_s:
-            return True
-        if waiting.turned or before is None or not before.at_s <= at_s:
-            return False
-        if after.at_s - before.at_s > MOST_BETWEEN_LOOKS_S:
-            return False
-        return same_scene(waiting.thumb, after.thumb) or same_scene(waiting.thumb, before.thumb)
-
-
-def thumbnail(picture: Picture) -> Thumb:
-    """Return a small grey picture to compare scenes by."""
-    small = cv2.resize(picture, _THUMB, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
-
-
-def _grey(picture: Picture) -> Grey:
-    height, width = picture.shape[:2]
-    small = cv2.resize(picture, gate_size(width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
-
-
-def _with_edge(box: Box) -> Box:
-    """Return the box of something that moves, enlarged: its still parts are near."""
-    around = MOVING_MARGIN
-    return box[0] - around, box[1] - around, box[2] + around, box[3] + around
-
-
-def same_scene(one: Thumb, other: Thumb) -> bool:
-    """Return whether two thumbnails show the same place in about the same light."""
-    differs = cv2.absdiff(one, other) > _DIFFERS
-    return bool(np.count_nonzero(differs) <= _OTHER_SCENE * one.size)
+    def _paint(self, waiting: Waiting, *, known: bool) -> Shot:
+        after, boxes = self._after, None
+        if known and after is not None and seen(waiting, self._before, after):
+            height, width = waiting.shot.picture.shape[:2]
+            boxes = self._sights.at(waiting.shot.at_s, width / height)
+        self.covered += boxes is not None
+        self.blurred += boxes is None
+        return paint(waiting, boxes, self._masks)

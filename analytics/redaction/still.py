@@ -1,6 +1,7 @@
 """Single pictures for the API: incident pictures, exports, snapshots."""
 
 import asyncio
+import threading
 from collections.abc import Iterable
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -22,7 +23,9 @@ from analytics.detectors.types import (
     Rows,
 )
 from analytics.redaction.cover import CONFIDENCE, covered_labels
+from analytics.redaction.film import FilmRedactor
 from analytics.redaction.paint import blur_boxes, blur_whole, mask
+from analytics.redaction.tiles import tiles
 from analytics.zones.geometry import Box
 from camera_hub.streams.painting import Polygon, read_masks
 from core.clock import Clock
@@ -33,9 +36,6 @@ _MOST_PIXELS = 40_000_000
 _CONNECT_S = 2.0
 _DEADLINE_MS = 5000
 _GRACE_S = 1.0
-# A picture longer than this is looked at in parts too, each a quarter longer than its share.
-_TILE = 800
-_OVERLAP = 1.25
 _MARGIN = 0.12
 _LEAST_MARGIN_PX = 6
 
@@ -76,6 +76,32 @@ class StillRedactor:
         """
         client = self._connect() if redact else None
         return await asyncio.to_thread(self._still, jpeg, read_masks(masks), client)
+
+    async def film(self, masks: Iterable[Any], stopped: threading.Event) -> FilmRedactor:
+        """Return what masks and redacts the recordings of one camera.
+
+        Args:
+            masks: the camera's masks as stored (`camera.masks`).
+            stopped: when it is set, nobody waits for the pictures any more.
+
+        Raises:
+            UnavailableError: code `redaction-away`: nobody can find the people just now.
+        """
+        client = self._connect()
+        if not await asyncio.to_thread(client.wait_connected, _CONNECT_S):
+            raise UnavailableError(
+                "The people in these recordings cannot be covered: the detector is away.",
+                remedy="It is tried again by itself. If that lasts, see whether the detector runs "
+                "(page System).",
+                code="redaction-away",
+            )
+        return FilmRedactor(
+            client,
+            self._clock,
+            masks=read_masks(masks),
+            people_suffice=self._people_suffice,
+            stopped=stopped,
+        )
 
     def close(self) -> None:
         """Hang up."""
@@ -150,28 +176,6 @@ def _covers(
             )
         )
     return boxes
-
-
-def tiles(width: int, height: int) -> list[tuple[int, int, int, int]]:
-    """Return the parts (x, y, width, height) to look at: the whole, and tiles of a large picture.
-
-    The detector scales what it gets to 640 pixels, in which somebody far away may be lost. Tiles
-    overlap, so that whoever one of them cuts is whole in the next or in the picture as a whole.
-    """
-    parts = [(0, 0, width, height)]
-    columns, rows = _cut(width), _cut(height)
-    if len(columns) * len(rows) > 1:
-        parts += [(x, y, across, down) for y, down in rows for x, across in columns]
-    return parts
-
-
-def _cut(length: int) -> list[tuple[int, int]]:
-    """Return start and length of the fewest overlapping parts that are not much scaled down."""
-    count = -(-length // _TILE)
-    if count == 1:
-        return [(0, length)]
-    part = min(length, round(length / count * _OVERLAP))
-    return [(round(i * (length - part) / (count - 1)), part) for i in range(count)]
 
 
 def read_picture(data: bytes) -> Picture:

@@ -13,7 +13,7 @@ from analytics.detectors.types import ModelInfo, Picture
 from analytics.redaction.cover import covered_labels
 from analytics.redaction.paint import BOX_BLOCKS, MASK_COLOUR, blur_boxes, blur_whole, mask
 from analytics.redaction.places import MaskedPlaces
-from analytics.redaction.still import tiles
+from analytics.redaction.tiles import tiles
 from camera_hub.streams.painting import WHOLE_PICTURE, read_masks
 
 unit = st.floats(0, 1, allow_nan=False)
