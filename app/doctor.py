@@ -185,9 +185,34 @@ def _optional(_: Settings) -> Finding:
     return Finding("extras", "ok", detail, remedy)
 
 
+def _clock(settings: Settings) -> Finding:
+    from app.machine_clock import journal_of, read_journal, synchronised
+
+    kept = synchronised()
+    if kept is False:
+        return Finding(
+            "clock",
+            "warning",
+            "not kept by NTP: what is recorded gets wrong times",
+            "Switch a time service on: `timedatectl set-ntp true`.",
+        )
+    if "set" in read_journal(journal_of(settings)):
+        return Finding(
+            "clock",
+            "warning",
+            "was set lately: recordings around it have a gap, or two times",
+            "If nobody meant to: look at the time service, and at the machine's battery.",
+        )
+    if kept is None:
+        detail = "whether NTP keeps it cannot be told here, as in a container"
+        return Finding("clock", "ok", detail, "See that the host's clock is kept by NTP.")
+    return Finding("clock", "ok", "kept by NTP")
+
+
 CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     _python,
     _cores,
+    _clock,
     _data_dir,
     _database,
     _port,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from analytics.rules.signal import fault_signal
+from analytics.rules.signal import Signal, fault_signal
 from analytics.rules.types import Phase
 from analytics.spool.poster import SignalPoster
 from analytics.spool.store import Spool
@@ -41,6 +41,10 @@ class FaultReporter:
             yield
         finally:
             await asyncio.to_thread(self._poster.close)
+
+    def put(self, signal: Signal) -> bool:
+        """Keep a signal of this node durably, to be posted."""
+        return self._spool.put(signal)
 
     def report(self, name: str, what: str, running: bool) -> None:
         """Note that the process `name` died (`what` says how) or is running again."""

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from app.faults import FaultReporter
+from app.machine_clock import ClockWatch, journal_of, watch_clock
 from app.process import stop_on_signals
 from app.supervisor import Supervisor, listen, prepare_directories, write_privately
 from core.clock import Clock, SystemClock
@@ -46,11 +47,14 @@ async def running_node(
         supervisor = Supervisor(settings, clock, faults.report)
         supervisor.run_files["url"] = url
         _add_children(supervisor, settings, listener)
+        watch = ClockWatch(clock, faults.put, journal_of(settings), area=settings.site.area)
         async with faults.posting():
+            watching = asyncio.create_task(watch_clock(watch, clock))
             try:
                 await supervisor.start()
                 yield url, supervisor
             finally:
+                watching.cancel()
                 await supervisor.stop()
                 # Nobody answers on it any more: a post in progress must not wait for one.
                 listener.close()

@@ -33,6 +33,7 @@ FaultKind = Literal[
     "storage.full",
     "storage.full-soon",
     "storage.lost",
+    "machine.clock",
     "process.failed",
     "spool.trouble",
 ]

@@ -32,6 +32,7 @@ Kind = Literal[
     "storage_full",
     "storage_full_soon",
     "footage_lost",
+    "machine_clock",
     "process_failed",
     "spool_trouble",
     "device_silent",

@@ -65,6 +65,7 @@ export const policyKinds = [
   'storage_full_soon',
   'footage_lost',
   'device_silent',
+  'machine_clock',
   'process_failed',
   'spool_trouble',
   'other',
