@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,8 @@ from analytics.health.rates import RateFaults
 from analytics.health.watch import all_over
 from analytics.pipeline.camera import CameraPipeline, OnMotion, PipelineCounters
 from analytics.pipeline.offline import OfflineJournal, OfflineWatch
+from analytics.pipeline.silence import SilenceFaults
+from analytics.pipeline.told import TakePicture, ToldCameras, ToldPipeline
 from analytics.rules.signal import Signal
 from analytics.rules.types import CameraRef
 from analytics.zones.schemas import Zone
@@ -76,21 +78,36 @@ class AnalyticsHost:
         self._rates = RateFaults(
             clock, source=self._source, state=settings.data_dir / "state" / f"{worker}-rates.json"
         )
+        self._silences = SilenceFaults(
+            clock, source=self._source, state=settings.data_dir / "state" / f"{worker}-silent.json"
+        )
+        # As often as a camera of which the hub looks at the pictures is looked at.
+        self._told = ToldCameras(1 / settings.analytics.max_fps)
         self._health = HealthMemory(settings.data_dir / "state" / "health")
         self._lock = threading.Lock()
         self._pipelines: dict[UUID, CameraPipeline] = {}
         self._watches: dict[UUID, OfflineWatch] = {}
 
-    def add(self, camera: AssignedCamera, frames: FrameSource | None) -> None:
-        """Begin with a camera; without `frames` only its being offline is watched.
+    def add(
+        self,
+        camera: AssignedCamera,
+        frames: FrameSource | None,
+        picture: TakePicture | None = None,
+    ) -> None:
+        """Begin with a camera; without `frames` and `picture` only its being offline is watched.
 
-        A camera that is there already is taken anew: its running events end.
+        One that says itself what it sees is given `picture` instead of `frames`, and what it says
+        with `told`. A camera that is there already is taken anew: its running events end.
         """
         self._stop_pipeline(camera.id)
         ref = CameraRef(camera.id, camera.name, camera.area)
-        looked_at = frames is not None and camera.analyse and self._settings.analytics.enabled
+        wanted = camera.analyse and self._settings.analytics.enabled
+        looked_at = frames is not None and wanted
         if not looked_at:
             self._forget_pictures(ref)
+        if picture is not None and wanted:
+            self._told.add(camera.id, self._telling(camera, ref, picture))
+        self._watch_silence(ref, tells=picture is not None and wanted)
         with self._lock:
             old = self._watches.get(camera.id)
             self._watches[camera.id] = OfflineWatch(
@@ -119,17 +136,51 @@ class AnalyticsHost:
             )
         pipeline.start()
 
+    def _telling(
+        self, camera: AssignedCamera, ref: CameraRef, picture: TakePicture
+    ) -> ToldPipeline:
+        return ToldPipeline(
+            ref,
+            picture,
+            self._emit,
+            clock=self._clock,
+            settings=self._settings.analytics,
+            time_zone=self._time_zone,
+            source=self._source,
+            zones=parse_zones(camera.zones),
+            masks=camera.masks,
+            on_motion=self._on_motion,
+        )
+
+    def _watch_silence(self, ref: CameraRef, *, tells: bool) -> None:
+        signal = None
+        with self._lock:
+            if tells:
+                self._silences.add(ref)
+            else:
+                signal = self._silences.remove(ref)
+        if signal is not None:
+            self._emit(signal)
+
+    def told(
+        self, camera_id: UUID, document: bytes, arrived_monotonic: float, arrived_at: datetime
+    ) -> None:
+        """Take what a camera says that it sees; blocks nobody, ignored of any other camera."""
+        pipeline = self._told.get(camera_id)
+        if pipeline is not None:
+            pipeline.take(document, arrived_monotonic, arrived_at)
+
     def set_zones(self, camera_id: UUID, zones: Sequence[Mapping[str, Any]]) -> None:
         """Give a running pipeline new zones, as they come in an assignment."""
         with self._lock:
-            pipeline = self._pipelines.get(camera_id)
+            pipeline = self._pipelines.get(camera_id) or self._told.get(camera_id)
         if pipeline is not None:
             pipeline.set_zones(parse_zones(zones))
 
     def set_masks(self, camera_id: UUID, masks: tuple[Polygon, ...]) -> None:
         """Give a running pipeline new masks."""
         with self._lock:
-            pipeline = self._pipelines.get(camera_id)
+            pipeline = self._pipelines.get(camera_id) or self._told.get(camera_id)
         if pipeline is not None:
             pipeline.set_masks(masks)
 
@@ -148,6 +199,7 @@ class AnalyticsHost:
             signal = self._rates.remove(camera_id)
         if watch is not None:
             self._forget_pictures(watch.camera)
+            self._watch_silence(watch.camera, tells=False)
         if signal is not None:
             self._emit(signal)
         ended = watch.finish() if watch else None
@@ -159,6 +211,7 @@ class AnalyticsHost:
             pipeline = self._pipelines.pop(camera_id, None)
         if pipeline is not None:
             pipeline.close()
+        self._told.remove(camera_id)
 
     def observe(self, camera_id: UUID, status: StreamStatus) -> None:
         """Take a camera's stream status; call it at least every second."""
@@ -167,10 +220,20 @@ class AnalyticsHost:
             signal = watch.update(status) if watch else None
             event_key = watch.event_key if watch else ""
             rate = self._rates.update(camera_id, status) if watch else None
-        if rate is not None:
-            self._emit(rate)
+            silence = self._silence(camera_id, status)
+        for fault in (rate, silence):
+            if fault is not None:
+                self._emit(fault)
         if signal is not None:
             self._emit_offline(camera_id, signal, event_key)
+
+    def _silence(self, camera_id: UUID, status: StreamStatus) -> Signal | None:
+        telling = self._told.get(camera_id)
+        if telling is None:
+            return None
+        if status.width and status.height:
+            telling.aspect = status.width / status.height
+        return self._silences.update(camera_id, status, telling.told_s, telling.why_unread)
 
     def _forget_pictures(self, camera: CameraRef) -> None:
         """End what was said of a camera's pictures, which nobody looks at any more."""
@@ -188,7 +251,7 @@ class AnalyticsHost:
     def counters(self, camera_id: UUID) -> PipelineCounters:
         """Return a camera's counters; all zero when it is not analysed."""
         with self._lock:
-            pipeline = self._pipelines.get(camera_id)
+            pipeline = self._pipelines.get(camera_id) or self._told.get(camera_id)
         return pipeline.counters if pipeline else PipelineCounters(0, 0, 0, 0, 0)
 
     def close(self) -> None:
@@ -199,3 +262,4 @@ class AnalyticsHost:
             self._watches.clear()
         for pipeline in pipelines:
             pipeline.close()
+        self._told.close()

@@ -29,6 +29,7 @@ FaultKind = Literal[
     "camera.clock",
     "camera.low_rate",
     "camera.not_recording",
+    "camera.not_analysed",
     "storage.disk_failed",
     "storage.full",
     "storage.full-soon",

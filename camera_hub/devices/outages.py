@@ -29,6 +29,7 @@ OutageKind = Literal[
     "clock",
     "low_rate",
     "not_recording",
+    "not_analysed",
 ]
 
 AWAY: frozenset[OutageKind] = frozenset({"offline", "stalled"})

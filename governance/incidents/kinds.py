@@ -15,6 +15,7 @@ KINDS = {
     "org.camerahub.camera.clock": "camera_clock",
     "org.camerahub.camera.low_rate": "camera_low_rate",
     "org.camerahub.camera.not_recording": "camera_not_recording",
+    "org.camerahub.camera.not_analysed": "camera_not_analysed",
     "org.camerahub.storage.disk_failed": "disk_failed",
     "org.camerahub.storage.full": "storage_full",
     "org.camerahub.storage.full-soon": "storage_full_soon",
@@ -42,6 +43,7 @@ CAMERA_FAULTS = frozenset(
         "camera_clock",
         "camera_low_rate",
         "camera_not_recording",
+        "camera_not_analysed",
     }
 )
 """What can be wrong with a camera; each ends when the camera is well again."""

@@ -28,6 +28,7 @@ Kind = Literal[
     "camera_clock",
     "camera_low_rate",
     "camera_not_recording",
+    "camera_not_analysed",
     "disk_failed",
     "storage_full",
     "storage_full_soon",

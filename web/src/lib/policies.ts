@@ -60,6 +60,7 @@ export const policyKinds = [
   'camera_clock',
   'camera_low_rate',
   'camera_not_recording',
+  'camera_not_analysed',
   'disk_failed',
   'storage_full',
   'storage_full_soon',
