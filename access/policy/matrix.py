@@ -4,7 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from access.policy.actions import ACTIONS, CEDAR_TYPE, KIND_OF_ACTION, PLACES, WITH_PLACE
-from access.policy.service import WIDEST, Policy
+from access.policy.service import Policy, widest_for
 from access.policy.types import Actor, Resource, Role, RoleBinding
 
 _HOUSEHOLD = UUID(int=1)
@@ -33,21 +33,21 @@ def _row(policy: Policy, action: str) -> dict[str, str]:
 
 
 def _cell(policy: Policy, action: str, actor: Actor) -> str:
-    kind = KIND_OF_ACTION[action]
+    kind, most = KIND_OF_ACTION[action], widest_for(action)
     household = str(_HOUSEHOLD) if actor.households else ""
     thing = Resource(kind, id="thing", household=household, residents_may_watch=True)
     if CEDAR_TYPE[kind] not in WITH_PLACE:
-        return "yes" if policy.authorize(actor, action, thing, WIDEST).allowed else ""
+        return "yes" if policy.authorize(actor, action, thing, most).allowed else ""
     open_places = []
     for place in PLACES:
         here = replace(thing, place_kind=place)
-        if policy.authorize(actor, action, here, WIDEST).allowed:
+        if policy.authorize(actor, action, here, most).allowed:
             open_places.append(_SHORT[place])
         elif place == "home":
             open_places += [
                 grant
                 for grant in ("share", "alarm")
-                if policy.authorize(actor, action, here, replace(WIDEST, grant=grant)).allowed
+                if policy.authorize(actor, action, here, replace(most, grant=grant)).allowed
             ]
     everywhere = open_places == list(_SHORT.values())
     return "yes" if everywhere else ", ".join(open_places)

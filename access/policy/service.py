@@ -58,8 +58,7 @@ SCHEMA_FILE = Path(__file__).with_name("access.cedarschema")
 # What an area's work may ask for at most: a purpose, somebody else's approval, a blurred picture.
 # Consent is not among it: it opens one home, and no area.
 WIDEST = Circumstances(purpose="incident", reference=True, redacted=True, second_person=True)
-_SHARED = replace(WIDEST, grant="share")
-_ALARMED = replace(WIDEST, grant="alarm")
+_LISTENING = frozenset({"camera.listen", "recording.listen"})
 _PROBE_HOUSEHOLD = UUID(int=0)
 _CACHED_ANSWERS = 4096
 
@@ -216,11 +215,12 @@ class Policy:
     ) -> tuple[str, ...]:
         actor = Actor(kind=kind, bindings=bindings, scopes=scopes)
         probes = _probes(action) if probe is None else (probe,)
+        most = widest_for(action)
         found = [
             area
             for area in {"", *(binding.area for binding in bindings)}
             if any(
-                self.authorize(actor, action, replace(probe, id="probe", area=area), WIDEST).allowed
+                self.authorize(actor, action, replace(probe, id="probe", area=area), most).allowed
                 for probe in probes
             )
         ]
@@ -239,11 +239,19 @@ class Policy:
         home = str(_PROBE_HOUSEHOLD)
         kind = KIND_OF_ACTION[action]
         thing = Resource(kind, id=home, place_kind="home", household=home)
+        most = widest_for(action)
         return any(
-            self.authorize(actor, action, replace(thing, area=area), circumstances).allowed
+            self.authorize(
+                actor, action, replace(thing, area=area), replace(most, grant=grant)
+            ).allowed
             for area in {"", *(binding.area for binding in bindings)}
-            for circumstances in (_SHARED, _ALARMED)
+            for grant in ("share", "alarm")
         )
+
+
+def widest_for(action: str) -> Circumstances:
+    """Return the widest circumstances for an action: blurred pictures open most, and are silent."""
+    return replace(WIDEST, redacted=False) if action in _LISTENING else WIDEST
 
 
 def _checked(text: str, schema_text: str, source: str) -> list[PolicyText]:

@@ -48,21 +48,22 @@ STAFF = "event.stream system.read"
 # named. Video, consent and second persons have tables and tests of their own.
 TABLE: dict[Role, str] = {
     Role.RESIDENT: f"{OWN} home.read viewing.read",
-    Role.DUTY_STAFF: f"{OWN} {LOOK} {FIELD} {EXPORT} {DESK} {STAFF}",
+    Role.DUTY_STAFF: f"{OWN} {LOOK} {FIELD} {EXPORT} {DESK} plan.read {STAFF}",
     Role.OPERATOR: f"{OWN} {LOOK} {READ} {EXPORT} incident.image incident.note "
-    f"incident.whistle incident.deliveries area.list duty.read {STAFF}",
+    f"incident.whistle incident.deliveries area.list duty.read plan.read {STAFF}",
     Role.SUPERVISOR: f"{OWN} {LOOK} {FIELD} {EXPORT} {SEAL} {DESK} duty.write export.approve "
-    f"zone.write camera.mask storage.read {STAFF}",
+    f"zone.write camera.mask storage.read plan.read {STAFF}",
     Role.PATROL: f"{OWN} {FIELD} event.stream",
     Role.DEPARTMENT: f"{OWN} {FIELD} event.stream",
     Role.AUDITOR: f"{OWN} view.list {READ} camera.list camera.read ledger.read ledger.verify "
-    f"export.list seal.list seal.approve access.explain incident.deliveries storage.read {SETS_UP}",
+    f"export.list seal.list seal.approve access.explain incident.deliveries storage.read "
+    f"plan.read {SETS_UP}",
     Role.ADMINISTRATOR: f"{OWN} {LOOK} {STAFF} zone.write camera.probe camera.create camera.update "
     "camera.switch camera.switch_on camera.delete account.list account.create account.update "
     "account.grant account.reset "
     "household.list household.create household.update household.close "
     "token.list token.create token.delete access.explain "
-    f"camera.configure camera.discover storage.read storage.check "
+    f"camera.configure camera.discover storage.read storage.check plan.read plan.write "
     f"{SETS_UP} area.write duty.write dispatch.write gateway.write webhook.write device.write",
 }
 
@@ -74,9 +75,11 @@ VIDEO: dict[Role, set[str]] = {
 VIDEO_ACTIONS = {
     "camera.live",
     "camera.snapshot",
+    "camera.listen",
     "camera.ptz",
     "recording.list",
     "recording.play",
+    "recording.listen",
     "recording.lock",
 }
 BY_CONSENT = {"grant.list", "grant.give", "grant.withdraw"}

@@ -24,6 +24,7 @@ from access.policy import (
     RoleBinding,
 )
 from access.policy.actions import CEDAR_TYPE, CEDAR_TYPE_OF_ACTION
+from access.policy.areas import covers
 from access.policy.service import INVIOLABLE_FILE, POLICY_FILE, SCHEMA_FILE
 from access.policy.text import policies_in
 from core.ids import new_id
@@ -31,7 +32,15 @@ from core.ids import new_id
 HERE = "demo/here"
 HOUSEHOLD = UUID(int=7)
 PEOPLE = [role for role in Role if role is not Role.SERVICE]
-PICTURES = ("camera.live", "camera.snapshot", "recording.play", "incident.image", "export.download")
+SOUNDS = ("camera.listen", "recording.listen")
+PICTURES = (
+    "camera.live",
+    "camera.snapshot",
+    "recording.play",
+    "incident.image",
+    "export.download",
+    *SOUNDS,
+)
 NAMED = Circumstances(purpose="case", reference=True)
 SHARE, ALARM = replace(NAMED, grant="share"), replace(NAMED, grant="alarm")
 # Permits everything to everybody, in the words of the schema.
@@ -170,6 +179,57 @@ def test_residents_watch_shared_places_that_are_open_to_them_and_only_blurred(
         assert not policy.authorize(resident, action, hall, replace(NAMED, redacted=True)).allowed
 
 
+def test_neighbours_see_a_shared_place_and_do_not_hear_it(policy: Policy) -> None:
+    resident = person((Role.RESIDENT, HERE))
+    hall = Resource("camera", "1", HERE, "shared_space", residents_may_watch=True)
+    for action, redacted in product(SOUNDS, (False, True)):
+        asked = replace(NAMED, redacted=redacted)
+        assert not policy.authorize(resident, action, hall, asked).allowed
+        assert not policy.somewhere(person((Role.PATROL, HERE)), "recording.listen")
+    assert not policy.areas(resident, "camera.listen")
+
+
+def test_who_works_with_a_camera_hears_it_for_a_reason(policy: Policy) -> None:
+    hall = Resource("camera", "1", HERE, "shared_space")
+    street = Resource("camera", "1", HERE, "public_space")
+    duty, operator = person((Role.DUTY_STAFF, HERE)), person((Role.OPERATOR, HERE))
+    supervisor = person((Role.SUPERVISOR, HERE))
+    for action in SOUNDS:
+        assert policy.areas(duty, action) == [HERE]
+        for actor, place in ((duty, hall), (operator, street), (supervisor, hall)):
+            assert policy.authorize(actor, action, place, NAMED).allowed
+            for short in (ORDINARY, Circumstances(purpose="case"), Circumstances(reference=True)):
+                refused = policy.authorize(actor, action, place, short)
+                assert "sound-only-for-work-or-in-a-home" in refused.policies
+        assert not policy.authorize(duty, action, street, NAMED).allowed
+        assert not policy.authorize(operator, action, hall, NAMED).allowed
+        for role in (Role.ADMINISTRATOR, Role.AUDITOR, Role.PATROL, Role.DEPARTMENT):
+            assert not policy.authorize(person((role, HERE)), action, hall, NAMED).allowed
+
+
+def test_a_home_is_heard_by_its_household_and_by_whom_it_shows_itself_as_it_is(
+    policy: Policy,
+) -> None:
+    member = person((Role.RESIDENT, HERE), lives=HOUSEHOLD)
+    duty, guest = person((Role.DUTY_STAFF, HERE)), person()
+    for action in SOUNDS:
+        assert policy.authorize(member, action, home()).allowed
+        assert not policy.authorize(duty, action, home(), NAMED).allowed
+        assert not policy.authorize(member, action, home(household=UUID(int=9))).allowed
+    shown = Circumstances(grant="share")
+    assert policy.authorize(guest, "camera.listen", home(), shown).allowed
+    assert not policy.authorize(
+        guest, "camera.listen", home(), replace(shown, redacted=True)
+    ).allowed
+    assert policy.authorize(duty, "camera.listen", home(), Circumstances(grant="alarm")).allowed
+    assert not policy.authorize(
+        guest, "camera.listen", home(), Circumstances(grant="alarm")
+    ).allowed
+    for grant in ("share", "alarm"):
+        asked = replace(NAMED, grant=grant)
+        assert not policy.authorize(duty, "recording.listen", home(), asked).allowed
+
+
 def test_what_consent_opens_widens_no_list(policy: Policy) -> None:
     """`areas` filters queries: the own household or a grant must not make it the whole site."""
     member = person((Role.RESIDENT, HERE), lives=HOUSEHOLD)
@@ -273,7 +333,17 @@ def done_wrongly(
     if action == "export.download" and not given_.second_person:
         yield "an export was handed out by one person"
     reasoned = (own and is_home) or (given_.purpose and given_.reference)
-    if action in {"camera.snapshot", "recording.play", "export.request"} and not reasoned:
+    if action in SOUNDS and given_.redacted:
+        yield "somebody was heard who may be seen blurred only"
+    if action in SOUNDS and actor.kind == "service":
+        yield "a program listened"
+    works = {Role.DUTY_STAFF, Role.OPERATOR, Role.SUPERVISOR}
+    if action in SOUNDS and not (is_home and (own or given_.grant)):
+        held = {b.role for b in actor.bindings if covers(b.area, resource.area)}
+        if not (works & held and given_.purpose and given_.reference):
+            yield "somebody listened without working there and a reason"
+    retrieved = {"camera.snapshot", "recording.play", "recording.listen", "export.request"}
+    if action in retrieved and not reasoned:
         yield "something was retrieved without purpose and reference"
 
 
