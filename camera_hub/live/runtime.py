@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from camera_hub.live.channel import Listener, LiveChannel, Snapshot
@@ -29,6 +31,8 @@ LINGER_S = 10.0
 _TICK_S = 0.25
 
 OnChange = Callable[[UUID, StreamStatus], None]
+OnMetadata = Callable[[UUID, bytes, float, datetime], None]
+"""Camera, XML document, when it arrived: monotonic seconds, and aware in UTC."""
 
 
 class _Camera:
@@ -68,6 +72,7 @@ class MediaRuntime:
         on_change: OnChange | None = None,
         painters: PainterFactory | None = None,
         reach: Reach = ANYWHERE,
+        on_metadata: OnMetadata | None = None,
     ) -> None:
         """Begin without cameras.
 
@@ -77,6 +82,7 @@ class MediaRuntime:
             on_change: see the class.
             painters: makes the pictures of renditions; without it there are only raw streams.
             reach: where this site's cameras may be.
+            on_metadata: takes what cameras say they see, on the poller's thread; must not block.
         """
         self._clock = clock
         self._painters = painters
@@ -87,6 +93,7 @@ class MediaRuntime:
             reach=reach,
         )
         self._on_change = on_change
+        self._on_metadata = on_metadata
         self._lock = threading.RLock()
         self._cameras: dict[UUID, _Camera] = {}
         self._stopped = threading.Event()
@@ -328,8 +335,13 @@ class MediaRuntime:
                 def on_change(status: StreamStatus) -> None:
                     tell(camera_id, status)
 
+            tell_seen = self._on_metadata
             stream = camera.streams[role] = Stream(
-                camera.assigned.streams[role], self._clock, self._options, on_change
+                camera.assigned.streams[role],
+                self._clock,
+                self._options,
+                on_change,
+                partial(tell_seen, camera_id) if tell_seen is not None else None,
             )
         return stream
 

@@ -11,6 +11,7 @@ from camera_hub.streams.reader import ReaderOptions, StreamReader
 if TYPE_CHECKING:
     from camera_hub.live.rendering import Rendering
     from camera_hub.streams.painting import Rendition
+    from camera_hub.streams.reader import OnMetadata
     from camera_hub.streams.types import Sink, StreamSource, StreamStatus
     from core.clock import Clock
 
@@ -35,6 +36,7 @@ class Stream:
         clock: Clock,
         options: ReaderOptions,
         on_change: Callable[[StreamStatus], None] | None,
+        on_metadata: OnMetadata | None = None,
     ) -> None:
         self.channel = LiveChannel()
         self.renderings: dict[Rendition, Rendering] = {}
@@ -42,7 +44,13 @@ class Stream:
         self.users = 0
         self.idle_since: float | None = None
         self._on_change = on_change
-        self.reader = StreamReader(source, clock=clock, options=options, on_change=self._changed)
+        self.reader = StreamReader(
+            source,
+            clock=clock,
+            options=options,
+            on_change=self._changed,
+            on_metadata=on_metadata,
+        )
         self.reader.add_sink(self.channel)
         self.reader.start()
 

@@ -55,6 +55,23 @@ NOT_VIDEO = Failure(
     patient=True,
 )
 
+NO_METADATA = (
+    "Pictures are arriving, but the camera offers no metadata stream here, so it does not say what "
+    "it sees. Switch its analytics and metadata on, or let Camera Hub look at the pictures."
+)
+NO_METADATA_PACKED = (
+    "Pictures are arriving, but the camera packs its metadata (gzip or EXI), which is not read. "
+    "Set its metadata stream to plain XML, or let Camera Hub look at the pictures."
+)
+NO_METADATA_TRANSPORT = (
+    "Pictures are arriving, but what the camera says it sees is read only over RTSP in TCP without "
+    "TLS. Change the camera's transport and address, or let Camera Hub look at the pictures."
+)
+NO_METADATA_REFUSED = (
+    "Pictures are arriving, but the camera refuses its metadata stream, so it does not say what it "
+    "sees. Restart it if this lasts, or let Camera Hub look at the pictures."
+)
+
 
 def unsupported_codec(name: str) -> Failure:
     """Return the failure of a stream whose video is neither H.264 nor H.265."""

@@ -19,7 +19,14 @@ import av.error
 
 from camera_hub.streams.address import AddressError, endpoint, parse
 from camera_hub.streams.backoff import Backoff
-from camera_hub.streams.diagnosis import CLOSED, Failure, StreamFailure, explain, unreachable
+from camera_hub.streams.diagnosis import (
+    CLOSED,
+    NO_METADATA_TRANSPORT,
+    Failure,
+    StreamFailure,
+    explain,
+    unreachable,
+)
 from camera_hub.streams.feed import Feed
 from camera_hub.streams.health import Health
 from camera_hub.streams.library import LibraryStream
@@ -30,8 +37,9 @@ from camera_hub.streams.rtsp.client import (
     Playing,
     RtspClient,
 )
-from camera_hub.streams.rtsp.connection import Connection
+from camera_hub.streams.rtsp.connection import Connection, Side
 from camera_hub.streams.rtsp.depacketizer import AccessUnit
+from camera_hub.streams.rtsp.metadata import MetadataSide
 from camera_hub.streams.rtsp.poller import Poller, shared_poller
 from camera_hub.streams.types import (
     ReasonCode,
@@ -53,6 +61,9 @@ CRASHES = counter("stream_reader_errors", "Errors inside a stream reader that no
 _Library = Transport | Literal["datagrams"]
 _HEALTHY_S = 10.0
 """A connection that held this long was healthy: the next failure starts with short delays."""
+_ALONE_S = 600.0
+"""How long a camera that fails when asked for more is asked for its video alone."""
+OnMetadata = Callable[[bytes, float, datetime], None]
 _OVER_UDP = "Pictures are arriving over UDP, because the camera refuses TCP."
 
 
@@ -72,7 +83,10 @@ class StreamReader:
     """Reads one stream of one camera until it is stopped.
 
     `on_change` is called with each new state, on a thread of the reader's or of whoever calls
-    `check()` or `update()`; it must neither block nor call the reader.
+    `check()` or `update()`; it must neither block nor call the reader. `on_metadata` is given each
+    XML document in which the camera says what it sees (`StreamSource.metadata`), with when it
+    arrived (monotonic; aware, UTC), on the poller's thread: it must not block. What it raises ends
+    the connection, as with a sink.
     """
 
     def __init__(
@@ -83,6 +97,7 @@ class StreamReader:
         options: ReaderOptions | None = None,
         on_change: Callable[[StreamStatus], None] | None = None,
         poller: Poller | None = None,
+        on_metadata: OnMetadata | None = None,
     ) -> None:
         self._source = source
         self._clock = clock
@@ -100,6 +115,8 @@ class StreamReader:
         self._client: RtspClient | None = None
         self._connection: Connection | None = None
         self._use_library: _Library | None = None
+        self._on_metadata = on_metadata
+        self._alone_until = 0.0
 
     @property
     def source(self) -> StreamSource:
@@ -196,6 +213,7 @@ class StreamReader:
         self._abandon()
         self._backoff = self._new_backoff()
         self._use_library = None
+        self._alone_until = 0.0
         self._launch(self._generation)
 
     def _launch(self, generation: int) -> None:
@@ -291,16 +309,15 @@ class StreamReader:
         return self._use_library
 
     def _play(self, generation: int, source: StreamSource, started: float) -> None:
-        client = RtspClient(source, self._clock, timeout_s=self._options.open_timeout_s)
-        with self._lock:
-            if not self._current(generation):
-                return
-            self._client = client
-        playing = client.open()
+        playing = self._open(generation, source)
+        if playing is None:
+            return
+        receiver = _Receiver(self, generation, started, beside=bool(playing.beside))
         connection = Connection(
             playing,
-            _Receiver(self, generation, started),
+            receiver,
             silence_s=2 * self._options.read_timeout_s,
+            sides=self._sides(playing, receiver),
         )
         with self._feed.lock:
             if self._current(generation):
@@ -314,10 +331,45 @@ class StreamReader:
             self._attempting = False
         self._poller.add(connection)
 
+    def _open(self, generation: int, source: StreamSource) -> Playing | None:
+        """Open the stream; if it fails when asked for more than its video, for that alone.
+
+        Return None when this attempt is no longer the newest. Raises as `RtspClient.open`.
+        """
+        alone = self._clock.monotonic() < self._alone_until
+        while True:
+            client = RtspClient(
+                source,
+                self._clock,
+                timeout_s=self._options.open_timeout_s,
+                beside=not alone,
+            )
+            with self._lock:
+                if not self._current(generation):
+                    return None
+                self._client = client
+            try:
+                playing = client.open()
+            except StreamFailure:
+                if not client.asked_beside:
+                    raise
+                alone = True
+            else:
+                if alone:
+                    self._alone_until = self._clock.monotonic() + _ALONE_S
+                return playing
+
+    def _sides(self, playing: Playing, receiver: _Receiver) -> list[Side]:
+        return [
+            MetadataSide(beside, receiver.metadata)
+            for beside in playing.beside
+            if beside.kind == "metadata"
+        ]
+
     def _start_feed(self, playing: Playing) -> None:
         track = playing.track
         assert track.codec is not None
-        self._health.connected()
+        self._health.connected(playing.no_metadata)
         self._feed.begin(track.codec, Fraction(1, track.clock_rate), track.parameter_sets)
 
     def _deliver(self, generation: int, units: list[AccessUnit], arrived: float) -> None:
@@ -325,11 +377,22 @@ class StreamReader:
             if self._current(generation):
                 self._feed.units(units, arrived, self._clock.now())
 
+    def _document(self, generation: int, document: bytes, arrived: float) -> None:
+        if self._on_metadata is not None and self._current(generation):
+            self._on_metadata(document, arrived, self._clock.now())
+
+    def _video_alone(self, generation: int) -> None:
+        """Ask for the video alone next: with more beside it not one picture came."""
+        with self._lock:
+            if self._current(generation):
+                self._alone_until = self._clock.monotonic() + _ALONE_S
+
     def _read_library(self, generation: int, source: StreamSource, transport: _Library) -> Failure:
         """Read through the media library until it ends; return why it ended."""
         options = self._options
         opening = True
         note = _OVER_UDP if transport == "datagrams" else ""
+        note = NO_METADATA_TRANSPORT if source.metadata else note
         try:
             with LibraryStream(
                 source, transport, open_s=options.open_timeout_s, read_s=options.read_timeout_s
@@ -355,15 +418,24 @@ class StreamReader:
 class _Receiver:
     """Takes what a connection of one attempt gives."""
 
-    def __init__(self, reader: StreamReader, generation: int, started: float) -> None:
+    def __init__(
+        self, reader: StreamReader, generation: int, started: float, *, beside: bool
+    ) -> None:
         self._reader = reader
         self._generation = generation
         self._started = started
+        self._fruitless = beside
 
     def units(self, units: list[AccessUnit], arrived_monotonic: float) -> None:
+        self._fruitless = False
         self._reader._deliver(self._generation, units, arrived_monotonic)
 
+    def metadata(self, document: bytes, arrived_monotonic: float) -> None:
+        self._reader._document(self._generation, document, arrived_monotonic)
+
     def ended(self, failure: Failure) -> None:
+        if self._fruitless:
+            self._reader._video_alone(self._generation)
         self._reader._failed(self._generation, failure, self._started)
 
 

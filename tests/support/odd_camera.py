@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from camera_hub.simulator.digest import DigestGuard
 from camera_hub.simulator.rtp import interleaved
@@ -44,6 +45,31 @@ def _fragments(codec: Codec, nal: bytes) -> Iterator[bytes]:
         yield head + nal[at : at + MTU]
 
 
+class Piece(NamedTuple):
+    """One packet of a track beside the video; without a payload it is lost on its way."""
+
+    payload: bytes | None
+    ticks: int
+    marker: bool = False
+
+
+@dataclass
+class Extra:
+    """A track beside the video.
+
+    `lines` are its lines of the description, `send` gives what it sends beside each picture,
+    `reports` what is sent on its second channel then. `answer` replaces that to its SETUP; "" sends
+    no answer at all. `channels` are what the camera answers; empty: those that it was asked for.
+    """
+
+    lines: str
+    control: str
+    send: Callable[[int], Sequence[Piece]] = lambda _number: ()
+    reports: Callable[[int], bytes] = lambda _number: b""
+    answer: str | None = None
+    channels: str = ""
+
+
 @dataclass
 class Oddities:
     """What is unusual about a camera.
@@ -68,6 +94,8 @@ class Oddities:
     early: bool = False
     pace_s: float = 0.008
     before: Callable[["OddCamera", str], None] | None = None
+    extras: Sequence[Extra] = ()
+    reports: Callable[[int], bytes] = lambda _number: b""
 
 
 class OddCamera:
@@ -91,6 +119,8 @@ class OddCamera:
         self._closed = threading.Event()
         self._sockets: list[socket.socket] = []
         self._counters: dict[socket.socket, int] = {}
+        self._set_up: dict[str, int] = {}
+        self._beside: dict[str, int] = {}
         threading.Thread(target=self._run, daemon=True).start()
 
     def renew_nonce(self, *, stale: bool) -> None:
@@ -155,7 +185,7 @@ class OddCamera:
         self.requests.append((method, uri, headers))
         if self.odd.before is not None:
             self.odd.before(self, method)
-        text = self._text(method, headers)
+        text = self._text(method, uri, headers)
         if method == "PLAY" and self.odd.early and " 200 " in text:
             with lock:
                 self._send_picture(sock, 0)
@@ -166,7 +196,10 @@ class OddCamera:
         if method == "TEARDOWN":
             sock.shutdown(socket.SHUT_RDWR)
 
-    def _text(self, method: str, headers: dict[str, str]) -> str:
+    def _text(self, method: str, uri: str, headers: dict[str, str]) -> str:
+        extra = next((e for e in self.odd.extras if uri.endswith("/" + e.control)), None)
+        if method == "SETUP" and extra is not None and extra.answer is not None:
+            return extra.answer.replace("{cseq}", headers.get("cseq", ""))
         if method in self.odd.answers:
             return self.odd.answers[method].replace("{cseq}", headers.get("cseq", ""))
         more, body, status = "", "", "200 OK"
@@ -185,7 +218,11 @@ class OddCamera:
             more = "Content-Type: application/sdp\r\n"
             more += f"Content-Base: {self.odd.base}\r\n" if self.odd.base else ""
         elif method == "SETUP":
-            more = f"Transport: RTP/AVP/TCP;unicast;interleaved={self.odd.channels}\r\n"
+            channels = self.odd.channels
+            if extra is not None:
+                channels = extra.channels or headers["transport"].partition("interleaved=")[2]
+                self._set_up[extra.control] = int(channels.partition("-")[0])
+            more = f"Transport: RTP/AVP/TCP;unicast;interleaved={channels}\r\n"
             more += f"Session: 12345{self.odd.timeout}\r\n"
         length = f"Content-Length: {len(body)}\r\n" if body else ""
         cseq = headers.get("cseq", "0")
@@ -205,7 +242,7 @@ class OddCamera:
             "m=audio 0 RTP/AVP 8\r\na=control:track0\r\n"
             f"m=video 0 RTP/AVP 96\r\na=rtpmap:96 {name}/90000\r\na=fmtp:96 {parameters}\r\n"
             f"a=control:{self.odd.control}\r\n"
-        )
+        ) + "".join(f"{e.lines}a=control:{e.control}\r\n" for e in self.odd.extras)
 
     def _play(self, sock: socket.socket, lock: threading.Lock, heard: threading.Event) -> None:
         quiet = 0.0
@@ -213,6 +250,7 @@ class OddCamera:
             for number in itertools.count(1 if self.odd.early else 0):
                 with lock:
                     self._send_picture(sock, number)
+                    self._send_beside(sock, number)
                     if number % 10 == 9:
                         sock.sendall(self.odd.between)
                 if self._closed.wait(self.odd.pace_s):
@@ -238,6 +276,27 @@ class OddCamera:
                 ssrc=7,
             )
             out += interleaved(channel, data)
+        sock.sendall(out)
+
+    def _send_beside(self, sock: socket.socket, number: int) -> None:
+        out = b""
+        if report := self.odd.reports(number):
+            out += interleaved(int(self.odd.channels.partition("-")[2]), report)
+        for extra in self.odd.extras:
+            channel = self._set_up.get(extra.control)
+            if channel is None or channel > 254:
+                continue
+            kind = int(extra.lines.split()[3])
+            for piece in extra.send(number):
+                sequence = self._beside[extra.control] = self._beside.get(extra.control, 0) + 1
+                if piece.payload is None:
+                    continue
+                data = rtp_packet(
+                    piece.payload, marker=piece.marker, sequence=sequence, ticks=piece.ticks, ssrc=9
+                )
+                out += interleaved(channel, data[:1] + bytes((data[1] & 128 | kind,)) + data[2:])
+            if report := extra.reports(number):
+                out += interleaved(channel + 1, report)
         sock.sendall(out)
 
     def _next(self, sock: socket.socket) -> int:

@@ -1,5 +1,6 @@
-"""Opening a stream: OPTIONS, DESCRIBE, SETUP of the video alone, PLAY (RFC 2326 section 10).
+"""Opening a stream: OPTIONS, DESCRIBE, SETUP, PLAY (RFC 2326 section 10).
 
+Beside the video only what `StreamSource` asks for is set up; if that is refused, the video goes on.
 Blocks, on a short-lived thread of its own. Redirects are not followed, and an address that the
 camera names is asked on the host that the person entered.
 """
@@ -11,6 +12,7 @@ import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlsplit
 
 from camera_hub.streams import diagnosis
@@ -25,7 +27,13 @@ from camera_hub.streams.rtsp.messages import (
     read_message,
     write_request,
 )
-from camera_hub.streams.rtsp.sdp import VideoTrack, read_description, resolve
+from camera_hub.streams.rtsp.sdp import (
+    Description,
+    SideTrack,
+    VideoTrack,
+    read_description,
+    resolve,
+)
 from camera_hub.streams.types import StreamSource
 from core.clock import Clock
 
@@ -44,12 +52,23 @@ class LeaveToLibraryError(Exception):
     """The stream is packed in a way that only the media library reads."""
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A track beside the video that was set up."""
+
+    kind: Literal["sound", "metadata"]
+    track: SideTrack
+    channel: int
+    rtcp_channel: int
+
+
 @dataclass(slots=True)
 class Playing:
     """A connection on which packets come, not blocking; `early` is what was read beyond the answer.
 
     `uri` is the address of the whole stream, `method` what keeps the session, every
-    `keep_alive_s` seconds.
+    `keep_alive_s` seconds. `beside` are the other tracks that come; `no_metadata` says in words
+    why the camera does not say what it sees, if it was asked to.
     """
 
     sock: socket.socket
@@ -63,10 +82,15 @@ class Playing:
     authorizer: Authorizer
     sequence: int
     early: bytes
+    beside: tuple[Beside, ...] = ()
+    no_metadata: str = ""
 
 
 class RtspClient:
-    """Opens one stream once. `abort` may be called from any thread and ends it at once."""
+    """Opens one stream once. `abort` may be called from any thread and ends it at once.
+
+    `asked_beside`: a camera was asked for more than its video. If it then failed, that may be why.
+    """
 
     def __init__(
         self,
@@ -75,6 +99,7 @@ class RtspClient:
         *,
         timeout_s: float,
         total_s: float | None = None,
+        beside: bool = True,
     ) -> None:
         """Prepare.
 
@@ -83,7 +108,10 @@ class RtspClient:
             clock: measures the timeouts.
             timeout_s: for connecting and for each answer.
             total_s: for everything; twice `timeout_s` if not given.
+            beside: False: ask for the video alone, whatever `source` says.
         """
+        self.asked_beside = False
+        self._beside = beside
         self._source = source
         self._clock = clock
         self._timeout_s = timeout_s
@@ -180,6 +208,8 @@ class RtspClient:
         session, timeout_s = _session(setup)
         if not session:
             raise ProtocolError("no session")
+        sides = _Sides(base, session, {channel, rtcp_channel})
+        no_metadata = self._set_up_metadata(description, sides)
         self._must("PLAY", whole, ("Session", session), ("Range", "npt=0.000-"))
         sock.setblocking(False)
         return Playing(
@@ -194,7 +224,48 @@ class RtspClient:
             authorizer=self._authorizer,
             sequence=self._sequence,
             early=self._early + self._data,
+            beside=tuple(sides.found),
+            no_metadata=no_metadata,
         )
+
+    def _set_up_metadata(self, description: Description, sides: _Sides) -> str:
+        """Set up what the camera says it sees; return why not in words, "" if it is not wanted."""
+        if not self._source.metadata:
+            return ""
+        if not self._beside:
+            return diagnosis.NO_METADATA_REFUSED
+        if not description.metadata:
+            return diagnosis.NO_METADATA
+        plain = [t for t in description.metadata if t.encoding == "VND.ONVIF.METADATA"]
+        if not plain:
+            return diagnosis.NO_METADATA_PACKED
+        return "" if self._set_up(sides, "metadata", plain[0]) else diagnosis.NO_METADATA_REFUSED
+
+    def _set_up(self, sides: _Sides, kind: Literal["sound", "metadata"], track: SideTrack) -> bool:
+        """Set up a track beside the video on channels of its own; False if the camera will not."""
+        try:
+            uri = resolve(sides.base, track.control) if track.control else ""
+        except ValueError:
+            return False
+        if not uri:
+            return False
+        self.asked_beside = True
+        first = max(sides.taken) + 1
+        transport = f"RTP/AVP/TCP;unicast;interleaved={first}-{first + 1}"
+        try:
+            answer = self._ask("SETUP", uri, ("Transport", transport), ("Session", sides.session))
+        except StreamFailure:
+            return False
+        if not 200 <= answer.status < 300:
+            return False
+        given = answer.get("transport")
+        channels = _channels(given) if _CHANNELS.search(given) else (first, first + 1)
+        # A camera that puts two tracks on one channel is not told apart.
+        if sides.taken & set(channels):
+            return False
+        sides.taken.update(channels)
+        sides.found.append(Beside(kind, track, *channels))
+        return True
 
     def _must(self, method: str, uri: str, *headers: tuple[str, str]) -> Message:
         """Ask and return the answer if it is a good one.
@@ -276,6 +347,14 @@ class RtspClient:
         if left <= 0:
             raise TimeoutError
         return left
+
+
+class _Sides:
+    """The tracks beside the video: what has been set up, which channels are taken."""
+
+    def __init__(self, base: str, session: str, taken: set[int]) -> None:
+        self.base, self.session, self.taken = base, session, taken
+        self.found: list[Beside] = []
 
 
 def _base(described: Message, uri: str) -> str:

@@ -5,9 +5,8 @@ Everything here runs on the poller's thread and never blocks.
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
 
 from camera_hub.streams import diagnosis
@@ -16,22 +15,18 @@ from camera_hub.streams.rtsp.auth import UnknownDigestError, read_challenges
 from camera_hub.streams.rtsp.client import Playing
 from camera_hub.streams.rtsp.depacketizer import AccessUnit, depacketizer_for
 from camera_hub.streams.rtsp.messages import Message, ProtocolError, read_message, write_request
+from camera_hub.streams.rtsp.rtp import RtpTrack, SenderReport
 from core.metrics import counter
 
 LOST = counter("stream_packets_lost", "RTP packets that cameras sent and that did not arrive")
 DROPPED = counter("stream_pictures_dropped", "Pictures left out because a part of them was lost")
 
-_RTP = struct.Struct(">BBHII")
-_SENDER_REPORT = struct.Struct(">BBHIIII")
-_RECEIVER_REPORT = struct.Struct(">cBHBBHIIIIIII")
-_NTP_TO_UNIX = 2_208_988_800
 _MOST_AT_ONCE = 2 << 20
 _GARBAGE_LIMIT = 1 << 20
 _OUT_LIMIT = 1 << 16
 _UNUSABLE_LIMIT = 200
 _LONGEST_SILENCE_S = 30.0
 _FAREWELL_S = 1.0
-_RESTART = 1000
 
 
 class Receiver(Protocol):
@@ -46,13 +41,20 @@ class Receiver(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class SenderReport:
-    """What the camera's clock showed (Unix seconds) at an RTP time (RFC 3550 section 6.4.1)."""
+class Side(Protocol):
+    """A track beside the video, on channels of its own; whatever it sends, the video goes on."""
 
-    unix_s: float
-    ticks: int
-    arrived_monotonic: float
+    channel: int
+    rtcp_channel: int
+    track: RtpTrack
+
+    def payload(self, data: bytes, arrived: float) -> None:
+        """Take the packet that `track` has just read from `data`."""
+        ...
+
+    def hand_on(self, arrived: float) -> None:
+        """Hand on what has become whole; called after each reading, behind the pictures."""
+        ...
 
 
 class Connection:
@@ -61,39 +63,54 @@ class Connection:
     `lost` counts RTP packets missing by their numbers, `dropped` pictures left out for it.
     """
 
-    def __init__(self, playing: Playing, receiver: Receiver, *, silence_s: float) -> None:
+    def __init__(
+        self,
+        playing: Playing,
+        receiver: Receiver,
+        *,
+        silence_s: float,
+        sides: Sequence[Side] = (),
+    ) -> None:
         """Take over a stream.
 
         Args:
             playing: the stream; its socket belongs to this from now on.
             receiver: takes what comes.
-            silence_s: without packets for so long the connection is given up.
+            silence_s: without packets of the video for so long the connection is given up.
+            sides: take what comes on the channels of `playing.beside`.
         """
         self.playing = playing
         self.sock = playing.sock
-        self.report: SenderReport | None = None
-        self.lost = 0
         self.alive = True
         self._leaving_until: float | None = None
         self._receiver = receiver
         track = playing.track
         assert track.codec is not None
         self._depacketizer = depacketizer_for(track.codec, track.parameter_sets)
-        self._payload_type = track.payload_type
+        self._video = RtpTrack(track.payload_type)
         self._channel, self._rtcp_channel = playing.channel, playing.rtcp_channel
+        self._sides = tuple(sides)
+        self._side_of = {side.channel: side for side in sides}
+        self._reports_of = {side.rtcp_channel: side for side in sides}
         self._rest = playing.early
         self._out = b""
         self._dropped_told = self._garbage = 0
-        self._next: int | None = None
-        self._highest = self._ssrc = 0
-        self._stamp: int | None = None
-        self._ticks = 0
         self._arrived = self._last_video = self._keep_alive_at = 0.0
         self._video_seen = False
         self._silence_s = silence_s
         self._longest_gap = 0.0
         self._asked = False
         self._asked_again = False
+
+    @property
+    def report(self) -> SenderReport | None:
+        """What the camera's clock showed, as it last said so."""
+        return self._video.report
+
+    @property
+    def lost(self) -> int:
+        """RTP packets of the video that did not come."""
+        return self._video.lost
 
     @property
     def dropped(self) -> int:
@@ -177,13 +194,16 @@ class Connection:
         if units and self._leaving_until is None:
             self._depacketizer.units = []
             self._receiver.units(units, self._arrived)
+        if self._leaving_until is None:
+            for side in self._sides:
+                side.hand_on(self._arrived)
         if self._depacketizer.unusable > _UNUSABLE_LIMIT:
             self.end(diagnosis.garbled())
 
     def _take(self, data: bytes) -> None:
         """Take whole frames and messages from `data`; keep what is not whole yet."""
         at, end = 0, len(data)
-        channel = self._channel
+        video = self._channel
         while end - at >= 4:
             if data[at] != 0x24:
                 following = self._between(data, at)
@@ -194,81 +214,55 @@ class Connection:
             stop = at + 4 + (data[at + 2] << 8 | data[at + 3])
             if stop > end:
                 break
-            if data[at + 1] == channel:
+            channel = data[at + 1]
+            if channel == video:
                 self._packet(data, at + 4, stop)
-            elif data[at + 1] == self._rtcp_channel:
+            elif channel == self._rtcp_channel:
                 self._reports(data, at + 4, stop)
+            elif self._sides:
+                self._beside(channel, data, at + 4, stop)
             at = stop
         self._rest = data[at:]
 
     def _packet(self, data: bytes, at: int, stop: int) -> None:
-        """Take one RTP packet (RFC 3550 section 5.1)."""
-        if stop - at < 12:
+        """Take one RTP packet of the video."""
+        video = self._video
+        if not video.read(data, at, stop):
             return
-        flags, kind, sequence, stamp, ssrc = _RTP.unpack_from(data, at)
-        if kind & 0x7F != self._payload_type or flags >> 6 != 2:
-            return
-        start = at + 12
-        if flags != 0x80:
-            start += 4 * (flags & 0x0F)
-            if flags & 0x10 and start + 4 <= stop:
-                start += 4 + 4 * (data[start + 2] << 8 | data[start + 3])
-            if flags & 0x20:
-                stop -= data[stop - 1]
-            if start > stop:
-                return
-        if sequence != self._next or ssrc != self._ssrc:
-            self._gap(sequence, ssrc)
-        self._next = sequence + 1 & 0xFFFF
-        self._highest = sequence
-        if stamp != self._stamp:
-            if self._stamp is None:
-                self._ticks = stamp
-            else:
-                step = stamp - self._stamp & 0xFFFFFFFF
-                self._ticks += step - (1 << 32) if step & 0x80000000 else step
-            self._stamp = stamp
-        self._video_seen = True
-        self._depacketizer.packet(data, start, stop, self._ticks, marker=kind >= 0x80)
-
-    def _gap(self, sequence: int, ssrc: int) -> None:
-        if self._next is not None:
-            missing = sequence - self._next & 0xFFFF
-            # A camera that counts anew has lost nothing that could be numbered.
-            missing = missing if ssrc == self._ssrc and missing < _RESTART else 1
-            self.lost += missing
-            LOST.inc(missing)
+        if video.missing:
+            LOST.inc(video.missing)
             self._depacketizer.lost()
-        self._ssrc = ssrc
+        self._video_seen = True
+        self._depacketizer.packet(data, video.start, video.stop, video.ticks, marker=video.marker)
+
+    def _beside(self, channel: int, data: bytes, at: int, stop: int) -> None:
+        side = self._side_of.get(channel)
+        if side is not None:
+            if side.track.read(data, at, stop):
+                side.payload(data, self._arrived)
+            return
+        side = self._reports_of.get(channel)
+        if side is not None:
+            # Its farewell says nothing about the video.
+            self._take_reports(side.track, channel, data, at, stop)
 
     def _reports(self, data: bytes, at: int, stop: int) -> None:
-        """Take a compound RTCP packet (RFC 3550 section 6.1)."""
+        if self._take_reports(self._video, self._rtcp_channel, data, at, stop):
+            self.end(diagnosis.CLOSED)
+
+    def _take_reports(self, track: RtpTrack, channel: int, data: bytes, at: int, stop: int) -> bool:
+        """Take a compound RTCP packet (RFC 3550 section 6.1); say whether it is a farewell."""
         while stop - at >= 8:
             kind = data[at + 1]
             size = 4 + 4 * (data[at + 2] << 8 | data[at + 3])
             if at + size > stop or data[at] >> 6 != 2:
-                return
+                return False
             if kind == 200 and size >= 28:
-                self._sender_report(data, at)
-            elif kind == 203 and self._stamp is not None:
-                self.end(diagnosis.CLOSED)
-                return
+                self._send(track.take_sender_report(data, at, self._arrived, channel))
+            elif kind == 203 and track.begun:
+                return True
             at += size
-
-    def _sender_report(self, data: bytes, at: int) -> None:
-        _, _, _, ssrc, seconds, fraction, stamp = _SENDER_REPORT.unpack_from(data, at)
-        if self._stamp is not None and ssrc == self._ssrc and seconds:
-            step = stamp - self._stamp & 0xFFFFFFFF
-            ticks = self._ticks + (step - (1 << 32) if step & 0x80000000 else step)
-            # Seconds since 1900 begin anew in 2036 (RFC 5905 section 6).
-            era = seconds if seconds >= 1 << 31 else seconds + (1 << 32)
-            unix_s = era - _NTP_TO_UNIX + fraction / (1 << 32)
-            self.report = SenderReport(unix_s, ticks, self._arrived)
-        # Some cameras take a viewer for gone who never reports.
-        middle = (seconds & 0xFFFF) << 16 | fraction >> 16
-        block = (ssrc, 0, self._highest, 0, middle, 0)
-        head = (b"$", self._rtcp_channel, 32, 0x81, 201, 7)
-        self._send(_RECEIVER_REPORT.pack(*head, ssrc ^ 0xFFFFFFFF, *block))
+        return False
 
     def _between(self, data: bytes, at: int) -> int:
         """Take what lies between the frames; return where to go on, `at` if more must come."""
@@ -290,7 +284,7 @@ class Connection:
             head = data[found : found + 6]
             if len(head) < 6:
                 break
-            right_kind = head[4] >> 6 == 2 and head[5] & 0x7F == self._payload_type
+            right_kind = head[4] >> 6 == 2 and head[5] & 0x7F == self._video.payload_type
             if head[1] == self._channel and right_kind:
                 break
         following = len(data) if found < 0 else found

@@ -1,4 +1,4 @@
-"""What a camera's description (SDP, RFC 8866) says about its video."""
+"""What a camera's description (SDP, RFC 8866) says about its tracks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from urllib.parse import urlsplit
 
 from camera_hub.streams.parameters import Codec
 
-_STATIC = {"26": "JPEG", "28": "nv", "31": "H261", "32": "MPEG-1/2 video", "33": "MPEG-2 TS"}
+_STATIC = {
+    **{"0": "PCMU/8000", "2": "G721/8000", "4": "G723/8000", "8": "PCMA/8000", "9": "G722/8000"},
+    **{"14": "MPA/90000", "18": "G729/8000"},
+    **{"26": "JPEG", "28": "NV", "31": "H261", "32": "MPEG-1/2 video", "33": "MPEG-2 TS"},
+}
 _CODECS: dict[str, Codec] = {"H264": "h264", "H265": "hevc"}
 _NAMES = {"MP4V-ES": "MPEG-4", "JPEG": "Motion JPEG"}
 _MAX_SETS = 64
@@ -35,12 +39,30 @@ class VideoTrack:
     interleaved_units: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SideTrack:
+    """A track beside the video: sound, or what the camera says it sees.
+
+    `encoding` is in upper case; `channels` as the rtpmap names them (1 if it does not);
+    `parameters` are those of its fmtp, names in lower case.
+    """
+
+    encoding: str
+    payload_type: int
+    clock_rate: int
+    channels: int
+    control: str
+    parameters: dict[str, str] = field(default_factory=dict, hash=False)
+
+
 @dataclass(slots=True)
 class Description:
-    """A whole description: its own control address and its video, None if it has none."""
+    """A whole description: its own control address, its video (None if it has none), the rest."""
 
     control: str = ""
     video: VideoTrack | None = None
+    sounds: tuple[SideTrack, ...] = ()
+    metadata: tuple[SideTrack, ...] = ()
 
 
 @dataclass(slots=True)
@@ -74,32 +96,58 @@ def read_description(body: bytes) -> Description:
     videos = [track for m in media if m.kind == "video" for track in _tracks(m)]
     usable = [track for track in videos if track.codec]
     description.video = next(iter(usable or videos), None)
+    description.sounds = tuple(t for m in media if m.kind == "audio" for t in _formats(m))
+    description.metadata = tuple(
+        track
+        for m in media
+        if m.kind == "application"
+        for track in _formats(m)
+        if track.encoding.startswith("VND.ONVIF.METADATA")
+    )
     return description
 
 
-def _tracks(media: _Media) -> list[VideoTrack]:
+def _formats(media: _Media) -> list[SideTrack]:
     tracks = []
     for number in media.formats:
-        encoding, _, rate = media.rtpmap.get(number, _STATIC.get(number, "")).partition("/")
+        name, _, rest = media.rtpmap.get(number, _STATIC.get(number, "")).partition("/")
         if not number.isascii() or not number.isdigit() or int(number) > 127:
             continue
-        rate = rate.partition("/")[0]
-        fmtp = _parameters(media.fmtp.get(number, ""))
-        codec = _CODECS.get(encoding.upper())
-        valid_rate = rate.isascii() and rate.isdigit() and 0 < int(rate[:12]) <= 10_000_000
+        rate, _, channels = rest.partition("/")
         tracks.append(
-            VideoTrack(
-                codec=codec,
-                encoding=_NAMES.get(encoding.upper(), encoding[:40]),
+            SideTrack(
+                encoding=name[:40].upper(),
                 payload_type=int(number),
-                clock_rate=int(rate) if valid_rate else 90000,
+                clock_rate=_number(rate, 90000, 10_000_000),
+                channels=_number(channels, 1, 255),
                 control=media.control,
-                parameter_sets=_sets(codec, fmtp),
-                interleaved_units=fmtp.get("packetization-mode") == "2"
-                or fmtp.get("sprop-max-don-diff", "0").lstrip("0") != "",
+                parameters=_parameters(media.fmtp.get(number, "")),
             )
         )
     return tracks
+
+
+def _number(text: str, otherwise: int, most: int) -> int:
+    valid = text.isascii() and text.isdigit() and 0 < int(text[:12]) <= most
+    return int(text) if valid else otherwise
+
+
+def _tracks(media: _Media) -> list[VideoTrack]:
+    return [_video(track) for track in _formats(media)]
+
+
+def _video(track: SideTrack) -> VideoTrack:
+    codec, fmtp = _CODECS.get(track.encoding), track.parameters
+    return VideoTrack(
+        codec=codec,
+        encoding=_NAMES.get(track.encoding, track.encoding),
+        payload_type=track.payload_type,
+        clock_rate=track.clock_rate,
+        control=track.control,
+        parameter_sets=_sets(codec, fmtp),
+        interleaved_units=fmtp.get("packetization-mode") == "2"
+        or fmtp.get("sprop-max-don-diff", "0").lstrip("0") != "",
+    )
 
 
 def _parameters(text: str) -> dict[str, str]:
