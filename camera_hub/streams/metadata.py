@@ -103,10 +103,10 @@ class MetadataReader:
 
     `refused` counts documents that were not used, by reason: `too-large`, `not-gzip`, `not-xml`
     (malformed or cut off), `document-type` (entities come with one), `too-deep`, `not-metadata`.
-    `odd` counts what was tolerated or left out: `wrong-namespace`, `clock-off`, `local-time`, `no-time-zone`,
-    `no-time`, `frames-left-out`, `objects-left-out`, `unread-class`, `unknown-class`,
-    `not-a-number`, `outside`, `clipped`, `turned-box`, `no-area`, `no-transformation`, `point`,
-    `percent`, `no-number`, `no-scale`.
+    `odd` counts what was tolerated or left out: `wrong-namespace`, `clock-off`, `local-time`,
+    `no-time-zone`, `no-time`, `frames-left-out`, `objects-left-out`, `unread-class`,
+    `unknown-class`, `not-a-number`, `outside`, `clipped`, `turned-box`, `no-area`, `point`,
+    `no-transformation`, `percent`, `no-number`, `no-scale`.
     """
 
     def __init__(self) -> None:
