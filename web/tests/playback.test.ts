@@ -7,6 +7,7 @@ import { around, follow, LEAST, place, shown, ticks, zoom } from '../src/lib/pla
 import { clockText, dayBounds, dayOf, exactly, fromInput, shiftDay, toInput, zoneOffset } from '../src/lib/playback/zone'
 import { sortedUse } from '../src/lib/storage'
 import { bytesText } from '../src/lib/bytes'
+import { part } from './support/cinema'
 
 const T = Date.parse('2026-11-22T04:00:00Z')
 const MINUTE = 60_000
@@ -130,44 +131,6 @@ describe('what is fetched', () => {
     expect(frameBeside(frames, 1.09, 1)).toBeNull()
   })
 })
-
-/** A part as the recorder writes it: prft, moof with one run, mdat. */
-function part(decoded: number, samples: readonly [duration: number, keyframe: boolean, later: number][]): Uint8Array {
-  const trun = 20 + 16 * samples.length
-  const traf = 8 + 16 + 20 + trun
-  const moof = 8 + 16 + traf
-  const bytes = new DataView(new ArrayBuffer(32 + moof + 8))
-  let at = 0
-  const put = (value: number): void => bytes.setUint32((at += 4) - 4, value >>> 0)
-  const head = (size: number, kind: string): void => {
-    put(size)
-    for (const letter of kind) bytes.setUint8(at++, letter.charCodeAt(0))
-  }
-  head(32, 'prft')
-  at = 32
-  head(moof, 'moof')
-  head(16, 'mfhd')
-  at += 8
-  head(traf, 'traf')
-  head(16, 'tfhd')
-  at += 8
-  head(20, 'tfdt')
-  put(0x01000000)
-  put(0)
-  put(decoded)
-  head(trun, 'trun')
-  put(0x01000f01)
-  put(samples.length)
-  put(moof + 8)
-  for (const [duration, keyframe, later] of samples) {
-    put(duration)
-    put(100)
-    put(keyframe ? 0x02000000 : 0x01010000)
-    put(later)
-  }
-  head(8, 'mdat')
-  return new Uint8Array(bytes.buffer)
-}
 
 it('times of frames are read out of parts, in the order in which they are shown', () => {
   const bytes = new Uint8Array([...part(90_000, [[3600, true, 3600], [3600, false, 10_800], [3600, false, 0]]), ...part(100_800, [[3600, true, 0]])])

@@ -13,7 +13,7 @@ export interface DeckView {
   waiting: boolean
   tracks: Record<string, TrackView>
   /** What was passed over for want of a recording. */
-  skipped: { from: number; to: number } | null
+  skipped: { from: number; to: number; damaged: boolean } | null
   /** There is nothing more to play. */
   ended: boolean
   /** Why all of it is over. */
@@ -29,6 +29,10 @@ const PATIENCE_MS = 5000
 const IDLE_MS = 9 * 60_000
 /** So long it stands that something was passed over. */
 const NOTICE_MS = 8000
+/** A shorter gap is passed over without a word. */
+const WORTH_TELLING_MS = 2000
+/** The hub did not answer: so long until it is asked again. */
+const REST_MS = 1000
 const OVER = new Set([401, 403, 404, 410])
 
 export class Deck {
@@ -45,7 +49,9 @@ export class Deck {
   private over = false
   private touched = performance.now()
   private asking = false
-  private looking = false
+  private stepping = false
+  /** The look for what is recorded next that is under way; null: none, or whoever played has gone elsewhere. */
+  private looking: symbol | null = null
 
   constructor(
     readonly playback: Playback,
@@ -57,7 +63,7 @@ export class Deck {
     this.clock = new PlayClock(this.bounded(at))
     this.tracks = playback.cameras.flatMap(({ camera_id }) => {
       const video = videos.get(camera_id)
-      return video ? [new Track(playback.id, camera_id, this.span, video, hubNow, this.step)] : []
+      return video ? [new Track(playback.id, camera_id, this.span, video, hubNow, this.told)] : []
     })
     this.ticker = setInterval(this.step, TICK_MS)
     this.beater = setInterval(() => void this.beat(), BEAT_MS)
@@ -98,6 +104,7 @@ export class Deck {
     this.touched = performance.now()
     this.ended = false
     this.skipped = null
+    this.looking = null
     this.heldSince = 0
     this.clock.seek(this.bounded(at), performance.now())
     this.step()
@@ -127,61 +134,70 @@ export class Deck {
     return this.tracks.find((track) => track.view.state === 'ready')
   }
 
+  /** What a track tells within a step is seen at the end of that step: states belong to the time they were asked for. */
+  private told = (): void => {
+    if (!this.stepping) this.step()
+  }
+
   private step = (): void => {
-    if (this.over) return
-    const now = performance.now()
-    if (this.clock.playing && this.at >= Math.min(this.span.to, hubNow()) - 50) this.stopAtEnd(now)
-    for (const track of this.tracks) track.step(this.at, this.clock.running, this.clock.rate)
+    if (this.over || this.stepping) return
+    this.stepping = true
+    try {
+      this.onward(performance.now())
+    } finally {
+      this.stepping = false
+    }
+    this.say()
+  }
+
+  private onward(now: number): void {
+    const at = this.clock.at(now)
+    if (this.clock.playing && at >= Math.min(this.span.to, hubNow()) - 50) this.stopAtEnd(now)
+    for (const track of this.tracks) track.step(at, this.clock.running, this.clock.rate)
     const waiting = this.tracks.some((track) => track.view.state === 'waiting')
     if (waiting) this.heldSince ||= now
     else this.heldSince = 0
     const others = this.tracks.some((track) => track.view.state === 'ready')
-    this.clock.hold(this.looking || (waiting && (!others || now - this.heldSince < PATIENCE_MS)), now)
-    if (this.clock.playing && !waiting && !others) this.skip(now)
+    const nothing = !waiting && !others && this.tracks.some((track) => track.view.state === 'gap')
+    if (this.clock.playing && nothing && !this.looking) void this.lookAhead(at)
+    this.clock.hold(this.looking !== null || (waiting && (!others || now - this.heldSince < PATIENCE_MS)), now)
     if (this.skipped && now - this.skippedAt > NOTICE_MS) this.skipped = null
-    this.say()
   }
 
+  /** The last picture stays. */
   private stopAtEnd(now: number): void {
     this.clock.pause(now)
+    const at = this.clock.at(now)
+    const last = this.tracks.map((track) => track.lastBefore(at)).filter((time) => time !== null)
+    if (last.length > 0) this.clock.seek(Math.max(...last), now)
     this.ended = true
   }
 
-  /** Nothing is recorded here: on to where something is. */
-  private skip(now: number): void {
-    const at = this.at
-    const known = this.tracks.filter(({ view }) => view.state === 'gap')
-    if (known.length === 0) return
-    const next = known.map(({ files }) => files.after(at)).filter((time) => time !== null)
-    if (next.length === 0) {
-      void this.lookAhead(at)
-      return
-    }
-    const to = Math.min(...next)
-    if (to - at > 2000) {
-      this.skipped = { from: at, to }
-      this.skippedAt = now
-    }
-    this.clock.seek(to + 1, now)
-  }
-
+  /** Nothing is recorded at `at`: on to where something is, or the end. Time stands still meanwhile. */
   private async lookAhead(at: number): Promise<void> {
-    if (this.looking) return
-    this.looking = true
+    const mine = (this.looking = Symbol())
     try {
       const end = Math.min(this.span.to, hubNow())
-      for (let hour = at; hour < end; hour += 3_600_000) {
-        await Promise.all(this.tracks.map((track) => track.files.around(hour)))
-        // Whoever has gone elsewhere meanwhile is not at the end.
-        if (this.over || Math.abs(this.at - at) > 1) return
-        if (this.tracks.some((track) => track.files.goesOn(at))) return
-      }
-      this.stopAtEnd(performance.now())
-    } catch (error) {
-      this.fail(asProblem(error))
-    } finally {
-      this.looking = false
+      const asked = this.tracks.filter((track) => track.view.state !== 'refused')
+      const next = (await Promise.all(asked.map(({ files }) => files.next(at, end)))).filter((time) => time !== null)
+      if (this.looking !== mine || this.over) return
+      if (next.length === 0) this.stopAtEnd(performance.now())
+      else this.pass(at, Math.min(...next))
+    } catch {
+      // Whether it may go on at all is the beat's to say; everything else may pass.
+      await new Promise((done) => setTimeout(done, REST_MS))
     }
+    if (this.looking !== mine) return
+    this.looking = null
+    this.step()
+  }
+
+  private pass(from: number, to: number): void {
+    if (to - from > WORTH_TELLING_MS) {
+      this.skipped = { from, to, damaged: this.tracks.some(({ view }) => view.damaged) }
+      this.skippedAt = performance.now()
+    }
+    this.clock.seek(to + 1, performance.now())
   }
 
   private async beat(): Promise<void> {

@@ -8,7 +8,7 @@ import { playbacks } from '@/api/playback'
 import { asProblem, type Problem } from '@/api/problem'
 import { Files } from './files'
 import { framesOf } from './parts'
-import { frameBeside, nextFetch, pieceAfter, pieceAt, reaches, TOUCH, type Chunk } from './plan'
+import { frameBeside, nextFetch, pieceAfter, pieceAt, reaches, TOUCH, type Chunk, type Wanted } from './plan'
 import { exactly } from './zone'
 
 export type TrackState = 'waiting' | 'ready' | 'gap' | 'codec' | 'refused'
@@ -17,6 +17,8 @@ export interface TrackView {
   state: TrackState
   codec: string
   problem: Problem | null
+  /** There was a recording here, but it cannot be read. */
+  damaged: boolean
 }
 
 const AHEAD = 10_000
@@ -30,9 +32,22 @@ const NEAR = 0.03
 /** The position is in the chunks, but the browser has nothing there: it has thrown it away. */
 const LOST_MS = 1500
 const NEARLY = 700
+/** After an answer that failed nothing is asked for so long, unless the hub says how long. */
+const REST_MS = 1000
+/** What a browser could not decode is tried once more; the second time the file ends there. */
+const TRIES = 2
+
+const playable = new Map<string, boolean>()
+
+/** Whether this browser plays `codec` (RFC 6381). */
+function plays(codec: string): boolean {
+  const known = playable.get(codec) ?? MediaSource.isTypeSupported(`video/mp4; codecs="${codec}"`)
+  playable.set(codec, known)
+  return known
+}
 
 export class Track {
-  view: TrackView = { state: 'waiting', codec: '', problem: null }
+  view: TrackView = { state: 'waiting', codec: '', problem: null, damaged: false }
   readonly files: Files
   private media: MediaSource | null = null
   private buffer: SourceBuffer | null = null
@@ -48,6 +63,11 @@ export class Track {
   private lostSince = 0
   private over = false
   private tightened = false
+  private restUntil = 0
+  private at = 0
+  /** What is on its way into the browser, and how often a file could not be decoded. */
+  private appending: { piece: string; from: number } | null = null
+  private readonly broken = new Map<string, number>()
 
   constructor(
     private readonly playback: string,
@@ -63,9 +83,10 @@ export class Track {
   }
 
   private say(state: TrackState, more: Partial<TrackView> = {}): void {
-    const same = this.view.state === state && Object.keys(more).length === 0
+    const damaged = state === 'gap' && this.files.damagedAt(this.at)
+    const same = this.view.state === state && this.view.damaged === damaged && Object.keys(more).length === 0
     if (same && (state !== 'ready' || !this.view.problem)) return
-    this.view = { ...this.view, problem: null, ...more, state }
+    this.view = { ...this.view, problem: null, ...more, state, damaged }
     this.tell()
   }
 
@@ -97,16 +118,30 @@ export class Track {
   }
 
   private onError = (): void => {
+    if (this.over || !this.media) return
+    const here = pieceAt(this.files.list, this.at)
+    const bad = this.appending ?? (here ? { piece: here.id, from: this.at } : null)
     // What cannot be decoded is gone with its media source; the next step begins anew.
-    if (!this.over && this.media) {
-      this.fetching?.abort()
-      this.close()
-    }
+    this.fetching?.abort()
+    this.fetching = null
+    this.appending = null
+    this.close()
+    if (!bad) return
+    const tries = (this.broken.get(bad.piece) ?? 0) + 1
+    this.broken.set(bad.piece, tries)
+    if (tries >= TRIES) this.files.endsAt(bad.piece, bad.from, true)
   }
 
   /** What the picture on screen was taken at; null without one. */
   get position(): number | null {
     return this.buffered(this.video.currentTime) ? this.span.from + this.video.currentTime * 1000 : null
+  }
+
+  /** When the last picture before `at` was taken, a little into it; null where the buffer has none close by. */
+  lastBefore(at: number): number | null {
+    const time = this.shown.findLast((one) => one <= this.seconds(at))
+    const taken = time === undefined ? null : this.span.from + (time + 0.001) * 1000
+    return taken !== null && at - taken < TOUCH ? taken : null
   }
 
   private seconds(at: number): number {
@@ -130,13 +165,19 @@ export class Track {
    */
   step(at: number, running: boolean, rate: number): void {
     if (this.over) return
+    this.at = at
     void this.files.around(at).catch((error: unknown) => this.failed(error))
     if (!pieceAt(this.files.list, at) && !this.bridged(at)) {
       this.video.pause()
       this.say(this.files.knows(at) ? 'gap' : 'waiting')
       return
     }
-    if (this.view.state === 'codec' && pieceAt(this.files.list, at)?.codec === this.view.codec) return
+    const codec = pieceAt(this.files.list, at)?.codec
+    if (codec !== undefined && !plays(codec)) {
+      this.video.pause()
+      if (this.view.state !== 'codec' || this.view.codec !== codec) this.say('codec', { codec })
+      return
+    }
     if (this.chunks.length > 0 && !reaches(this.chunks, at)) this.reset()
     void this.fill(at, Math.min(MOST_AHEAD, AHEAD * Math.max(1, rate)))
     this.follow(at, running, rate)
@@ -201,9 +242,9 @@ export class Track {
   }
 
   private async fill(at: number, ahead: number): Promise<void> {
-    if (this.fetching || this.over) return
+    if (this.fetching || this.over || performance.now() < this.restUntil) return
     const wanted = nextFetch(this.files.list, this.chunks, at, this.tightened ? 5000 : ahead, this.span.to)
-    if (!wanted) return
+    if (!wanted || !plays(this.files.list.find((file) => file.id === wanted.piece)?.codec ?? '')) return
     const control = new AbortController()
     this.fetching = control
     try {
@@ -212,35 +253,35 @@ export class Track {
         playbacks.media(this.playback, wanted.piece, wanted, control.signal),
       ])
       if (control.signal.aborted) return
-      if (!MediaSource.isTypeSupported(init.mime)) {
-        this.say('codec', { codec: this.files.list.find((file) => file.id === wanted.piece)?.codec ?? init.mime })
-        return
-      }
       await this.append(wanted.piece, init, media, control.signal)
     } catch (error) {
       if (control.signal.aborted) return
-      this.lost(wanted.piece, error)
+      this.lost(wanted, error)
     } finally {
       if (this.fetching === control) this.fetching = null
     }
   }
 
-  /** A file that cannot be read is left out; what is over is over. */
-  private lost(piece: string, error: unknown): void {
+  /** A file ends where nothing more of it can be read; what is over is over. */
+  private lost(wanted: Wanted, error: unknown): void {
     const problem = asProblem(error)
-    if (problem.code === 'no-recording') {
-      const last = this.chunks.at(-1)
-      if (last?.piece === piece) last.last = true
-      else this.files.drop(piece)
-    } else if (problem.code === 'segment-damaged' || problem.code === 'segment-missing') {
-      this.files.drop(piece)
-      this.say('waiting', { problem })
-    } else this.failed(error)
+    const damaged = problem.code === 'segment-damaged' || problem.code === 'segment-missing'
+    if (!damaged && problem.code !== 'no-recording') {
+      this.failed(error)
+      return
+    }
+    const last = this.chunks.at(-1)
+    const known = last?.piece === wanted.piece
+    if (known) last.last = true
+    const begins = this.files.list.find((file) => file.id === wanted.piece)?.from ?? 0
+    this.files.endsAt(wanted.piece, known ? last.to : problem.code === 'segment-missing' ? begins : exactly(wanted.from), damaged)
+    this.tell()
   }
 
   private failed(error: unknown): void {
     const problem = asProblem(error)
     if (this.over || problem.away || problem.status >= 500 || problem.status === 429) {
+      this.restUntil = performance.now() + (problem.retryAfter !== null ? problem.retryAfter * 1000 : REST_MS)
       if (!this.over) this.say(this.view.state, { problem })
       return
     }
@@ -299,15 +340,19 @@ export class Track {
     this.current = piece
     if (signal.aborted) return
     buffer.timestampOffset = offset
+    this.appending = { piece, from: Math.max(from, this.chunks.at(-1)?.to ?? this.at) }
     try {
       await put(buffer, media.data)
       this.tightened = false
     } catch (error) {
-      if (!(error instanceof DOMException) || error.name !== 'QuotaExceededError') throw error
+      // What cannot be decoded is the element's error as well: `onError` goes on from there.
+      if (!(error instanceof DOMException) || error.name !== 'QuotaExceededError') return
       // Less at a time, and less of the past.
       this.tightened = true
       this.cut(buffer, this.video.currentTime - 5)
       return
+    } finally {
+      if (!signal.aborted) this.appending = null
     }
     if (signal.aborted) return
     const frames = framesOf(media.data)
@@ -351,8 +396,14 @@ function settled(buffer: SourceBuffer): Promise<void> {
 }
 
 async function put(buffer: SourceBuffer, data: ArrayBuffer): Promise<void> {
-  const failure = new Promise<never>((_, reject) => buffer.addEventListener('error', () => reject(new Error('append')), { once: true }))
-  failure.catch(() => undefined)
-  buffer.appendBuffer(data)
-  await Promise.race([settled(buffer), failure])
+  const over = new AbortController()
+  try {
+    await new Promise<void>((done, fail) => {
+      buffer.addEventListener('error', () => fail(new Error('append')), { signal: over.signal })
+      buffer.addEventListener('updateend', () => done(), { signal: over.signal })
+      buffer.appendBuffer(data)
+    })
+  } finally {
+    over.abort()
+  }
 }
