@@ -57,6 +57,7 @@ from api import (
     metrics,
     oidc,
     own_account,
+    plans,
     playbacks,
     ptz,
     purposes,
@@ -118,6 +119,7 @@ ROUTERS = (
     camera_health.router,
     camera_discoveries.router,
     camera_imports.router,
+    plans.router,
     ptz.router,
     live.router,
     playbacks.router,
@@ -154,6 +156,8 @@ BODY_LIMITS = {
     f"{BASE}/signals": 8 * 1024 * 1024 + 64 * 1024,
     f"{BASE}/alarms": 64 * 1024,
     f"{BASE}/incidents/*/photos": 10 * 1024 * 1024 + 64 * 1024,
+    f"{BASE}/plans": 20 * 1024 * 1024 + 64 * 1024,
+    f"{BASE}/plans/*/image": 20 * 1024 * 1024 + 64 * 1024,
 }
 """Largest body in bytes, by path; signals carry pictures, alarms nothing."""
 
@@ -235,6 +239,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             # With SQLite this is the only API process: what is still open was cut by a kill.
             await hub.views.close_abandoned(session)
         await hub.governance.policies.load(session)
+    await hub.plans.forget_drawings(hub.database)
     if hub.database.is_sqlite:
         await end_left_open(hub.database, hub.playbacks, hub.views)
     async with (

@@ -33,7 +33,8 @@ from camera_hub.devices.schemas import (
 )
 from camera_hub.devices.service import resource_of
 from camera_hub.devices.types import ProbeResult
-from core.errors import ForbiddenError, NotFoundError
+from camera_hub.plans import repository as plan_rows
+from core.errors import ForbiddenError, InvalidInputError, NotFoundError
 from governance.areas.service import check as check_area
 from governance.outbox import service as outbox
 
@@ -52,9 +53,12 @@ def describe(hub: Hub, actor: Actor, camera: Camera, grants: Iterable[LiveGrant]
     looks = {a: possible_look(hub, actor, camera, grants, a) for a in VIEW_ACTIONS}
     found = next((look for look in looks.values() if look is not None), None)
     grant = None if found is None else found.grant
+    permitted = [action for action, look in looks.items() if look is not None]
+    if camera.source_kind == "onvif" and possible_look(hub, actor, camera, grants, "camera.ptz"):
+        permitted.append("camera.ptz")
     described = hub.devices.describe(
         camera,
-        [action for action, look in looks.items() if look is not None],
+        permitted,
         grant=None
         if grant is None
         else GrantBrief(id=grant.id, kind=grant.kind, ends_at=grant.ends_at),
@@ -67,7 +71,9 @@ def describe(hub: Hub, actor: Actor, camera: Camera, grants: Iterable[LiveGrant]
         described = described.model_copy(update={"status": status})
     if hub.policy.authorize(actor, "camera.read", _by_role(camera)).allowed:
         return described
-    return described.model_copy(update={"address": "", "username": "", "device": None})
+    unsaid = {"address": "", "username": "", "device": None}
+    unsaid |= {"plan_id": None, "plan_x": None, "plan_y": None}
+    return described.model_copy(update=unsaid)
 
 
 def _by_role(camera: Camera) -> Resource:
@@ -207,11 +213,34 @@ async def create(
         ConflictError, InvalidInputError: as `Devices.add`, the law and the areas say.
     """
     await check_area(session, body.area)
+    await check_plan(hub, session, actor, body.plan_id)
     camera = await hub.devices.add(session, body, found)
     await hub.places.check(session, camera, body)
     await tell(hub, session, camera)
     await hub.places.note(session, "camera.created", actor, camera)
     return camera
+
+
+async def check_plan(
+    hub: Hub, session: AsyncSession, actor: Actor | None, plan_id: UUID | None
+) -> None:
+    """Refuse a plan that is not there, or that `actor` (None: the command line) may not see.
+
+    Raises:
+        InvalidInputError: code `unknown-plan`.
+    """
+    if plan_id is None:
+        return
+    plan = await plan_rows.by_id(session, plan_id)
+    if plan is not None:
+        thing = Resource("plan", id=str(plan.id), area=plan.area)
+        if actor is None or hub.policy.authorize(actor, "plan.read", thing).allowed:
+            return
+    raise InvalidInputError(
+        "There is no such plan.",
+        remedy="Load the plans again and choose one of them.",
+        code="unknown-plan",
+    )
 
 
 def _changed(hub: Hub, actor: Actor, camera: Camera) -> CameraOut:
@@ -272,6 +301,7 @@ async def change(hub: Hub, actor: Actor | None, camera_id: UUID, body: CameraUpd
         left, address = camera.area, camera.address
         if body.area is not None and body.area != left:
             await check_area(session, body.area)
+        await check_plan(hub, session, actor, body.plan_id)
         await hub.devices.change(session, camera, body, found)
         await hub.places.check(session, camera, body, place)
         await tell(hub, session, camera, left)

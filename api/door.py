@@ -75,6 +75,7 @@ _READ_ACTION = {
     "gateway": "gateway.list",
     "webhook": "webhook.list",
     "device": "device.list",
+    "plan": "plan.read",
 }
 
 _REFUSED = counter("door_refused", "Requests refused at the door", ("reason",))

@@ -39,6 +39,7 @@ from camera_hub.devices.probing import Prober
 from camera_hub.devices.remote import Remote
 from camera_hub.devices.service import Devices
 from camera_hub.live.hub import LiveHub
+from camera_hub.plans.service import Plans
 from camera_hub.recording.index.service import Recordings
 from camera_hub.recording.playback.service import Playbacks
 from camera_hub.recording.playback.thumbnails import Thumbnails
@@ -90,6 +91,7 @@ class Hub:
     devices: Devices
     law: Law
     places: Places
+    plans: Plans = field(init=False)
     live: LiveHub
     redactor: StillRedactor
     remote: Remote = field(init=False)
@@ -125,6 +127,7 @@ class Hub:
         self.token_lookup = TokenLookup(self.database, self.tokens)
         self.guards = Guards(self.live)
         self.remote = Remote(self.clock, self.devices.prober.reach)
+        self.plans = Plans(self.clock, self.settings.data_dir)
         self.discoveries = Discoveries(self.clock, self.devices.prober.reach)
         self.playbacks = Playbacks(self.clock, self.recordings)
         self.playback_guard = PlaybackGuard(self.database, self.playbacks, self.views)

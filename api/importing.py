@@ -16,12 +16,14 @@ from access.policy.types import Actor
 from api.cameras import allow_create, create
 from api.door import actor_now
 from api.hub import Hub
+from api.plans import plans_of, stand
 from camera_hub.devices import repository
 from camera_hub.devices.address import parse_address
 from camera_hub.devices.found import unprobed
 from camera_hub.devices.import_schemas import ImportOut, ImportRowOut
 from camera_hub.devices.importing import Row
 from camera_hub.devices.schemas import CameraCreate
+from camera_hub.devices.spots import NamedSpot
 from camera_hub.devices.types import ProbeResult
 from core.errors import ConflictError, HubError, NotFoundError, UnauthenticatedError
 from core.ids import new_id
@@ -46,6 +48,7 @@ class _Job:
     done: int = 0
     task: asyncio.Task[None] | None = None
     found: dict[int, ProbeResult] = field(default_factory=dict)
+    spots: dict[int, NamedSpot] = field(default_factory=dict)
 
 
 class _Undone(Exception):  # noqa: N818 - no error: it takes a trial back
@@ -103,6 +106,7 @@ class Imports:
                 for row in rows
             ],
             bodies={at: row.body for at, row in enumerate(rows) if row.body is not None},
+            spots={at: row.spot for at, row in enumerate(rows) if row.spot is not None},
         )
         self._jobs[job.id] = job
         while len(self._jobs) > _MOST_KEPT:
@@ -162,13 +166,16 @@ class Imports:
         """Say of each row whether it could be added, without asking the camera."""
         async with self._hub.database.read() as session:
             there = {(row.name, row.area) for row in await repository.all_bare(session)}
+            plans = await plans_of(self._hub, session, job.actor) if job.spots else []
         for at, body in list(job.bodies.items()):
             if (body.name, body.area) in there:
                 message = "There is a camera of this name here; it stays as it is."
                 self._say(job, at, "exists", message=message)
                 continue
             try:
-                await self._try(job.actor, body)
+                if at in job.spots:
+                    job.bodies[at] = stand(body, job.spots[at], plans)
+                await self._try(job.actor, job.bodies[at])
             except HubError as error:
                 self._refuse(job, at, "invalid", error)
 

@@ -18,6 +18,7 @@ from camera_hub.devices import repository
 from camera_hub.devices.models import Camera
 from camera_hub.devices.recording_plan import RecordingMode, RecordingPlan, plan_of
 from camera_hub.devices.schemas import CameraCreate, CameraUpdate, WarningOut
+from camera_hub.devices.spots import SPOT
 from core.errors import InvalidInputError
 from core.settings import SiteSettings
 
@@ -49,6 +50,9 @@ def set_facts(camera: Camera, body: CameraCreate | CameraUpdate) -> None:
             setattr(camera, name, value)
     for name in ("retention_hours", *PLACED):
         if name in body.model_fields_set:
+            setattr(camera, name, getattr(body, name))
+    if body.model_fields_set & set(SPOT):
+        for name in SPOT:
             setattr(camera, name, getattr(body, name))
     if body.transport is not None:
         camera.transport = body.transport
@@ -102,7 +106,7 @@ def facts_out(camera: Camera, law: Law) -> dict[str, Any]:
         "masks": camera.masks,
         "masks_burnt": camera.masks_burnt,
         "recording": plan_of(camera.recording),
-        **{name: getattr(camera, name) for name in PLACED},
+        **{name: getattr(camera, name) for name in (*PLACED, *SPOT)},
     }
 
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from camera_hub.devices.recording_plan import RecordingPlan
 from camera_hub.devices.schemas import CameraCreate
+from camera_hub.devices.spots import NamedSpot
 from core.errors import InvalidInputError
 
 MOST_ROWS = 2000
@@ -25,7 +26,7 @@ COLUMNS = (
     "name", "area", "place_kind", "place_type", "household_id", "source_kind", "address",
     "username", "password", "purpose", "owner", "contact", "retention_hours", "retention_reason",
     "signage", "residents_may_watch", "analyse", "recording", "transport", "latitude", "longitude",
-    "heading", "main_profile", "sub_profile", "probe",
+    "heading", "plan", "plan_x", "plan_y", "main_profile", "sub_profile", "probe",
 )  # fmt: skip
 """What a list may have; `name` and `address` it must have."""
 _SAID_OTHERWISE = {
@@ -34,25 +35,31 @@ _SAID_OTHERWISE = {
     "密码": "password", "用途": "purpose", "责任单位": "owner", "联系方式": "contact",
     "保存小时": "retention_hours", "录像": "recording", "纬度": "latitude", "经度": "longitude",
     "朝向": "heading", "rtsp": "address", "user": "username", "lat": "latitude",
-    "lon": "longitude", "lng": "longitude",
+    "lon": "longitude", "lng": "longitude", "平面图": "plan", "图上横坐标": "plan_x",
+    "图上纵坐标": "plan_y",
 }  # fmt: skip
 _TRUTHS = {
     "true": True, "yes": True, "1": True, "y": True, "是": True,
     "false": False, "no": False, "0": False, "n": False, "否": False,
 }  # fmt: skip
 _FLAGS = {"signage", "residents_may_watch", "analyse", "probe"}
-_NUMBERS = {"retention_hours", "latitude", "longitude", "heading"}
+_NUMBERS = {"retention_hours", "latitude", "longitude", "heading", "plan_x", "plan_y"}
+_SPOT: dict[str, Any] = {"plan": "", "plan_x": None, "plan_y": None}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a list: what is to be added, or why it cannot be; `line` is the file's line."""
+    """A row of a list: what is to be added, or why it cannot be; `line` is the file's line.
+
+    `spot` names the plan that it stands on; which one that is, is found with the others.
+    """
 
     line: int
     name: str
     area: str = ""
     body: CameraCreate | None = None
     message: str = ""
+    spot: NamedSpot | None = None
 
 
 def read_list(data: bytes) -> list[Row]:
@@ -136,14 +143,16 @@ def _row(line: int, columns: list[str], cells: list[str], seen: dict[tuple[str, 
         if (before := seen.setdefault(key, line)) != line:
             return Row(line, name, area, message=f"Line {before} has the same camera.")
     try:
-        body = CameraCreate.model_validate(_typed(said))
+        values = _typed(said)
+        spot = NamedSpot.of(*(values.pop(key, other) for key, other in _SPOT.items()))
+        body = CameraCreate.model_validate(values)
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False)[0]
-        where = str(wrong["loc"][0]) if wrong["loc"] else "row"
+        where = str(wrong["loc"][0]) if wrong["loc"] else "plan"
         return Row(line, name, area, message=f"{where}: {wrong['msg']}.")
     except ValueError as error:
         return Row(line, name, area, message=str(error))
-    return Row(line, body.name, body.area, body=body)
+    return Row(line, body.name, body.area, body=body, spot=spot)
 
 
 def _typed(said: dict[str, str]) -> dict[str, Any]:

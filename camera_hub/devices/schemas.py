@@ -15,6 +15,7 @@ from pydantic import (
 
 from access.jurisdictions.schemas import Text
 from camera_hub.devices.recording_plan import RecordingPlan
+from camera_hub.devices.spots import SpotOnPlan
 from camera_hub.streams.types import ReasonCode, StreamState
 from core.text import Cleaned, Normalised, Printable, no_longer_than, printable
 
@@ -85,7 +86,7 @@ class ProbeRequest(_Body):
     password: Password = SecretStr("")
 
 
-class CameraCreate(ProbeRequest):
+class CameraCreate(ProbeRequest, SpotOnPlan):
     """A camera to add. Profiles left out are chosen as the probe suggests.
 
     `probe: false` (RTSP only) adds a camera that cannot be reached yet. `place_type` is one of the
@@ -117,7 +118,7 @@ class CameraCreate(ProbeRequest):
     probe: bool = True
 
 
-class CameraUpdate(_Body):
+class CameraUpdate(_Body, SpotOnPlan):
     """What to change; `version` is the one that was read.
 
     A new address or account is tried first, unless `probe` is false. `retention_hours: null`
@@ -269,6 +270,9 @@ class CameraFactsOut(BaseModel):
     latitude: float | None
     longitude: float | None
     heading: float | None
+    plan_id: UUID | None
+    plan_x: float | None
+    plan_y: float | None
 
 
 class CameraOut(CameraFactsOut):

@@ -128,6 +128,14 @@ class Plans:
 
         return await self.files.remove_unnamed(named, only)
 
+    async def drawing_of(self, plan: SitePlan) -> bytes:
+        """Return the bytes of a plan's drawing.
+
+        Raises:
+            UnavailableError: code `plan-missing`.
+        """
+        return await asyncio.to_thread(self.files.read, plan.sha256, plan.suffix)
+
     async def describe(
         self, session: AsyncSession, plans: Sequence[SitePlan], scope: CameraScope
     ) -> list[PlanOut]:

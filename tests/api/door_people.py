@@ -19,6 +19,8 @@ from access.seals.models import Seal
 from api.door import COOKIE, CSRF_HEADER
 from api.hub import Hub
 from camera_hub.devices.models import Camera
+from camera_hub.plans.drawing import make_drawing
+from camera_hub.plans.models import SitePlan
 from camera_hub.recording.index.models import RecordingLock
 from core.ids import new_id
 from governance.alarms.models import AlarmDevice
@@ -168,6 +170,8 @@ async def make_things(
         device = _device(hub, household)
         session.add(device)
         session.add(export)
+        plan = _plan(hub, area, number)
+        session.add(plan)
         gateway, _ = await hub.gateways.create(session, None, _gateway(area, number))
         contact = _contact(hub, household, number)
         session.add(contact)
@@ -190,9 +194,31 @@ async def make_things(
             "seal_id": seal.id,
             "export_id": export.id,
             "lock_id": lock.id,
+            "plan_id": plan.id,
             **standing_by,
             "device_id": device.id,
         }
+    )
+
+
+def _plan(hub: Hub, area: str, number: str) -> SitePlan:
+    """Return a plan whose drawing is on the disk."""
+    content = BytesIO()
+    Image.new("RGB", (64, 48), (250, 250, 250)).save(content, "PNG")
+    drawing = make_drawing(content.getvalue())
+    path = hub.plans.files.path(drawing.sha256, drawing.suffix)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(drawing.content)
+    return SitePlan(
+        id=new_id(),
+        name=f"Ground floor {number}",
+        area=area,
+        width=drawing.width,
+        height=drawing.height,
+        bytes=len(drawing.content),
+        sha256=drawing.sha256,
+        suffix=drawing.suffix,
+        created_at=hub.clock.now(),
     )
 
 

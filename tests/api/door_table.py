@@ -302,6 +302,14 @@ TABLE = [
     Row("GET", "/api/v1/storage", "supervisor auditor administrator"),
     Row("POST", "/api/v1/storage/checks", "administrator", body={}),
     Row("GET", "/api/v1/storage/checks/{check_id}", "administrator"),
+    # Plans: a home on one is told by the camera itself, to whom may know of it.
+    Row("GET", "/api/v1/plans", SEES_CAMERA),
+    Row("POST", "/api/v1/plans", ADMIN),
+    Row("GET", "/api/v1/plans/{plan_id}", SEES_CAMERA, things=True),
+    Row("PATCH", "/api/v1/plans/{plan_id}", ADMIN, things=True, body={"version": 1}),
+    Row("GET", "/api/v1/plans/{plan_id}/image", SEES_CAMERA, things=True),
+    Row("PUT", "/api/v1/plans/{plan_id}/image", ADMIN, things=True),
+    Row("DELETE", "/api/v1/plans/{plan_id}", ADMIN, things=True),
     # Recordings played back: a playback belongs to one sign-in, and to nobody by a role.
     Row(
         "POST",
