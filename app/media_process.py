@@ -6,6 +6,7 @@ of its spool. Without the api it goes on with its last assignment.
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -244,7 +245,8 @@ class MediaWorker:
                 if not camera.analyse:
                     self._runtime.release_frames(camera.id)
                 frames = self._runtime.frames(camera.id) if camera.analyse else None
-                self._host.add(camera, frames)
+                keyframe = functools.partial(self._runtime.keyframe, camera.id)
+                self._host.add(camera, frames, keyframe=keyframe)
                 continue
             if before.zones != camera.zones:
                 self._host.set_zones(camera.id, camera.zones)

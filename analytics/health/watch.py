@@ -60,7 +60,7 @@ class HealthWatch:
         *,
         source: str,
         memory: HealthMemory,
-        picture: TakePicture,
+        picture: TakePicture | None,
     ) -> None:
         """Make a watch that goes on where the one of an earlier process ended.
 
@@ -69,7 +69,8 @@ class HealthWatch:
             clock: dates the signals.
             source: CloudEvents source, as `/workers/media-0`.
             memory: what was learned of this camera, and what was said of it.
-            picture: makes a JPEG with the masks that hold at the moment.
+            picture: makes a JPEG with the masks that hold at the moment; None: no picture goes
+                with what is said.
         """
         self._camera = camera
         self._clock = clock
@@ -96,7 +97,8 @@ class HealthWatch:
         signals = [self._signal(change, frame) for change in changes]
         before = self._before
         well = not self._checker.faults and not self._checker.suspects
-        if well and (before is None or at_s - before[1] >= BEFORE_EVERY_S):
+        due = before is None or at_s - before[1] >= BEFORE_EVERY_S
+        if well and due and self._picture is not None:
             self._before = (self._picture(frame), at_s)
         if changes or at_s - self._remembered_s >= REMEMBER_EVERY_S:
             self._remembered_s = at_s
@@ -131,6 +133,8 @@ class HealthWatch:
         )
 
     def _pictures(self, frame: Frame) -> list[dict[str, Any]]:
+        if self._picture is None:
+            return []
         taken = [("after.jpg", self._picture(frame))]
         if self._before is not None:
             taken.insert(0, ("before.jpg", self._before[0]))

@@ -11,16 +11,18 @@ from pydantic import ValidationError
 from analytics.detectors.types import Detector
 from analytics.health.memory import HealthMemory
 from analytics.health.rates import RateFaults
+from analytics.health.stills import StillCamera, StillCameras, TakeKeyframe
 from analytics.health.watch import all_over
+from analytics.pipeline.analysis import snapshot
 from analytics.pipeline.camera import CameraPipeline, OnMotion, PipelineCounters
 from analytics.pipeline.offline import OfflineJournal, OfflineWatch
 from analytics.pipeline.silence import SilenceFaults
 from analytics.pipeline.told import TakePicture, ToldCameras, ToldPipeline
-from analytics.rules.signal import Signal
+from analytics.rules.signal import Signal, Snapshot
 from analytics.rules.types import CameraRef
 from analytics.zones.schemas import Zone
 from camera_hub.streams.painting import Polygon
-from camera_hub.streams.types import AssignedCamera, FrameSource, StreamStatus
+from camera_hub.streams.types import AssignedCamera, Frame, FrameSource, StreamStatus
 from core.clock import Clock
 from core.logging import get_logger
 from core.settings import Settings
@@ -84,6 +86,7 @@ class AnalyticsHost:
         # As often as a camera of which the hub looks at the pictures is looked at.
         self._told = ToldCameras(1 / settings.analytics.max_fps)
         self._health = HealthMemory(settings.data_dir / "state" / "health")
+        self._stills = StillCameras()
         self._lock = threading.Lock()
         self._pipelines: dict[UUID, CameraPipeline] = {}
         self._watches: dict[UUID, OfflineWatch] = {}
@@ -93,17 +96,22 @@ class AnalyticsHost:
         camera: AssignedCamera,
         frames: FrameSource | None,
         picture: TakePicture | None = None,
+        keyframe: TakeKeyframe | None = None,
     ) -> None:
-        """Begin with a camera; without `frames` and `picture` only its being offline is watched.
+        """Begin with a camera; without `frames` and `picture` only whether it is well is watched.
 
         One that says itself what it sees is given `picture` instead of `frames`, and what it says
-        with `told`. A camera that is there already is taken anew: its running events end.
+        with `told`. Where no pictures are decoded, `keyframe` gives single ones: whether they are
+        well is looked at, and nothing in them. A camera that is there already is taken anew: its
+        running events end.
         """
         self._stop_pipeline(camera.id)
         ref = CameraRef(camera.id, camera.name, camera.area)
         wanted = camera.analyse and self._settings.analytics.enabled
         looked_at = frames is not None and wanted
-        if not looked_at:
+        if not looked_at and keyframe is not None:
+            self._look_now_and_then(camera, ref, keyframe)
+        elif not looked_at:
             self._forget_pictures(ref)
         if picture is not None and wanted:
             self._told.add(camera.id, self._telling(camera, ref, picture))
@@ -135,6 +143,27 @@ class AnalyticsHost:
                 health=self._health,
             )
         pipeline.start()
+
+    def _look_now_and_then(
+        self, camera: AssignedCamera, ref: CameraRef, keyframe: TakeKeyframe
+    ) -> None:
+        def picture(frame: Frame) -> Snapshot:
+            still = self._stills.get(camera.id)
+            return snapshot(frame, still.masks if still is not None else camera.masks)
+
+        self._stills.add(
+            StillCamera(
+                ref,
+                keyframe,
+                self._emit,
+                clock=self._clock,
+                source=self._source,
+                memory=self._health,
+                # Of a camera that nobody is to look at no picture leaves the worker by itself.
+                picture=picture if camera.analyse else None,
+                masks=camera.masks,
+            )
+        )
 
     def _telling(
         self, camera: AssignedCamera, ref: CameraRef, picture: TakePicture
@@ -183,6 +212,9 @@ class AnalyticsHost:
             pipeline = self._pipelines.get(camera_id) or self._told.get(camera_id)
         if pipeline is not None:
             pipeline.set_masks(masks)
+        still = self._stills.get(camera_id)
+        if still is not None:
+            still.set_masks(masks)
 
     def turned(self, camera_id: UUID) -> None:
         """A camera was turned on purpose: its view is learned anew."""
@@ -190,6 +222,9 @@ class AnalyticsHost:
             pipeline = self._pipelines.get(camera_id)
         if pipeline is not None:
             pipeline.turned()
+        still = self._stills.get(camera_id)
+        if still is not None:
+            still.turned()
 
     def remove(self, camera_id: UUID) -> None:
         """End a camera's events and stop its pipeline; nothing happens for an unknown one."""
@@ -211,6 +246,7 @@ class AnalyticsHost:
             pipeline = self._pipelines.pop(camera_id, None)
         if pipeline is not None:
             pipeline.close()
+        self._stills.remove(camera_id)
         self._told.remove(camera_id)
 
     def observe(self, camera_id: UUID, status: StreamStatus) -> None:
@@ -262,4 +298,5 @@ class AnalyticsHost:
             self._watches.clear()
         for pipeline in pipelines:
             pipeline.close()
+        self._stills.close()
         self._told.close()

@@ -151,6 +151,22 @@ class LiveChannel:
             return None
         return Snapshot(newest.arrived_at, newest.width, newest.height, newest.jpeg())
 
+    def keyframe(self, since_s: float) -> Frame | None:
+        """Decode the newest keyframe if it arrived at `since_s` (monotonic) or later, else None."""
+        with self._lock:
+            info, kept = self._info, self._group[0] if self._group else None
+        if info is None or kept is None or kept[1] < since_s:
+            return None
+        packet, arrived, arrived_at = kept
+        decoder = open_decoder(info)
+        try:
+            pictures = [*decoder.decode(packet), *decoder.decode(None)]
+        except av.error.FFmpegError:
+            return None
+        if not pictures:
+            return None
+        return Frame(pictures[0], arrived_at=arrived_at, arrived_monotonic=arrived)
+
     def opened(self, info: StreamInfo) -> None:
         """Begin a stream (see `Sink`)."""
         with self._lock:

@@ -18,6 +18,7 @@ from camera_hub.streams.reach import ANYWHERE, Reach
 from camera_hub.streams.reader import ReaderOptions
 from camera_hub.streams.types import (
     AssignedCamera,
+    Frame,
     Sink,
     StreamRole,
     StreamStatus,
@@ -210,6 +211,16 @@ class MediaRuntime:
                 if rendering is not None:
                     rendering.holders -= 1
                 self._release(stream)
+
+    def keyframe(self, camera_id: UUID, since_s: float) -> Frame | None:
+        """Decode the newest keyframe of the always-read stream, as the camera sent it.
+
+        None if none arrived at `since_s` (monotonic) or later, or the camera is unknown.
+        """
+        with self._lock:
+            camera = self._cameras.get(camera_id)
+            stream = camera.streams.get(camera.primary) if camera is not None else None
+        return stream.channel.keyframe(since_s) if stream is not None else None
 
     def record(self, camera_id: UUID, role: StreamRole, sink: Sink) -> bool:
         """Give a recorder what may be recorded, until `stop_recording`; False if unknown.
