@@ -45,10 +45,11 @@ async def main(folder: Path, seconds: float, warm_up_s: float, live: bool, urls:
     """Record, measure, print."""
     clock = SystemClock()
     runtime = MediaRuntime(clock=clock, settings=MediaSettings())
-    taken: list[dict[str, Any]] = []
+    taken = 0  # a list of them would be memory that a worker does not keep
 
     async def post(segments: list[dict[str, Any]]) -> tuple[set[UUID], dict[UUID, str]]:
-        taken.extend(segments)
+        nonlocal taken
+        taken += len(segments)
         return {UUID(segment["id"]) for segment in segments}, {}
 
     recordings = Recordings(
@@ -99,7 +100,7 @@ async def main(folder: Path, seconds: float, warm_up_s: float, live: bool, urls:
                 "memory_first_mb": round(memory[0], 1),
                 "memory_last_mb": round(memory[-1], 1),
                 "memory_most_mb": round(max(memory), 1),
-                "segments": len(taken),
+                "segments": taken,
                 "disk_slow": lost,
                 "shown": shown[0],
             }
