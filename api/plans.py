@@ -38,7 +38,8 @@ _TYPES = {"png": "image/png", "jpg": "image/jpeg"}
 def _form(**fields: dict[str, Any]) -> dict[str, Any]:
     """Return how a form with a file is described."""
     properties = {"file": {"type": "string", "format": "binary"}, **fields}
-    schema = {"type": "object", "required": ["file", *fields], "properties": properties}
+    needed = ["file", *(name for name, said in fields.items() if "default" not in said)]
+    schema = {"type": "object", "required": needed, "properties": properties}
     content = {"multipart/form-data": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}
 
@@ -54,17 +55,19 @@ async def list_plans(hub: HubDep, actor: Reads) -> PlansOut:
 @router.post(
     "/plans",
     status_code=201,
-    openapi_extra=_form(name={"type": "string"}, area={"type": "string"}),
+    openapi_extra=_form(
+        name={"type": "string"}, area={"type": "string"}, north={"type": "number", "default": 0}
+    ),
 )
 async def create_plan(request: Request, hub: HubDep, actor: Writes) -> PlanOut:
     """Add a plan: a form with `file` (PNG, JPEG, WebP; at most 20 MB), `name` and `area`."""
     content, form = await _sent(request)
     try:
-        body = PlanFields(name=form.get("name", ""), area=form.get("area", ""))
+        body = PlanFields.model_validate(form)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         raise InvalidInputError(
-            f"{first['loc'][0]}: {first['msg']}.",
+            f"{str(first['loc'][0])[:40]}: {first['msg']}.",
             remedy="Name the plan (at most 120 characters) and the area that it shows.",
             code="plan-fields",
         ) from None
@@ -172,7 +175,7 @@ async def replace_drawing(
 
 @router.patch("/plans/{plan_id}")
 async def update_plan(plan_id: UUID, body: PlanUpdate, hub: HubDep, actor: Writes) -> PlanOut:
-    """Rename a plan, or file it under another area."""
+    """Rename a plan, turn its north, or file it under another area."""
     async with hub.database.transaction() as session:
         plan = await _changeable(hub, session, actor, plan_id)
         if body.area is not None and body.area != plan.area:

@@ -5,12 +5,13 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from camera_hub.devices.schemas import Area, Name
+from camera_hub.devices.schemas import Area, Heading, Name
 
 
 class PlanOut(BaseModel):
     """A plan. `width` and `height` are the drawing's, in pixels, `bytes` those of its file.
 
+    `north` is where north is on the drawing, in degrees clockwise from its upper side.
     `cameras` counts those that stand on it and that the reader may know of. `version` counts
     changes of the plan and of its drawing.
     """
@@ -21,6 +22,7 @@ class PlanOut(BaseModel):
     width: int
     height: int
     bytes: int
+    north: float
     version: int
     created_at: AwareDatetime
     cameras: int
@@ -40,6 +42,7 @@ class PlanFields(BaseModel):
 
     name: Name
     area: Area = ""
+    north: Heading = 0.0
 
 
 class PlanUpdate(BaseModel):
@@ -50,3 +53,4 @@ class PlanUpdate(BaseModel):
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
     name: Name | None = None
     area: Area | None = None
+    north: Heading | None = None

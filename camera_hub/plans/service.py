@@ -73,6 +73,7 @@ class Plans:
             id=new_id(),
             name=body.name,
             area=area,
+            north=body.north,
             version=1,
             created_at=self._clock.now(),
             created_by=by,
@@ -82,7 +83,7 @@ class Plans:
         return plan
 
     async def change(self, session: AsyncSession, plan: SitePlan, body: PlanUpdate) -> None:
-        """Rename a plan, or file it under another area.
+        """Rename a plan, turn its north, or file it under another area.
 
         Raises:
             ConflictError: `version-conflict` or `plan-name-taken`.
@@ -94,6 +95,8 @@ class Plans:
             await self._check_name(session, name, area)
         await self._take(session, plan, body.version)
         plan.name, plan.area = name, area
+        if body.north is not None:
+            plan.north = body.north
         await session.flush()
 
     async def redraw(
@@ -149,6 +152,7 @@ class Plans:
                 width=plan.width,
                 height=plan.height,
                 bytes=plan.bytes,
+                north=plan.north,
                 version=plan.version,
                 created_at=plan.created_at,
                 cameras=counted.get(plan.id, 0),

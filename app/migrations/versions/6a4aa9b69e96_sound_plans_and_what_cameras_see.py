@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("bytes", sa.Integer(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("suffix", sa.String(length=4), nullable=False),
+        sa.Column("north", sa.Float(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
@@ -72,9 +73,14 @@ def upgrade() -> None:
             sa.Column("sound", sa.Boolean(), server_default=sa.false(), nullable=False)
         )
 
+    _codecs_of(40, before=20)
+
 
 def downgrade() -> None:
     """Take back."""
+    op.execute("UPDATE segment SET codec = substr(codec, 1, 20) WHERE length(codec) > 20")
+    _codecs_of(20, before=40)
+
     with op.batch_alter_table("view_record", schema=None, recreate="never") as batch_op:
         batch_op.drop_column("sound")
 
@@ -96,3 +102,25 @@ def downgrade() -> None:
 
     op.drop_table("site_plan")
     op.drop_table("ptz_lease")
+
+
+def _codecs_of(length: int, *, before: int) -> None:
+    """Let codecs of segments be so long. There may be millions: no row is touched.
+
+    SQLite keeps no lengths; there the text of the table is changed, as its page on ALTER TABLE
+    describes for changes that leave what is stored as it is.
+    """
+    connection = op.get_bind()
+    if connection.dialect.name != "sqlite":
+        op.alter_column("segment", "codec", type_=sa.String(length), existing_nullable=False)
+        return
+    version = connection.execute(sa.text("PRAGMA schema_version")).scalar_one()
+    op.execute("PRAGMA writable_schema = ON")
+    change = sa.text(
+        "UPDATE sqlite_master SET sql = replace(sql, :before, :after) "
+        "WHERE type = 'table' AND name = 'segment'"
+    )
+    names = {"before": f"codec VARCHAR({before})", "after": f"codec VARCHAR({length})"}
+    connection.execute(change, names)
+    op.execute(f"PRAGMA schema_version = {version + 1}")
+    op.execute("PRAGMA writable_schema = OFF")
