@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
-    from camera_hub.streams.types import Packet
+    from camera_hub.streams.types import Packet, SoundInfo, SoundPacket
 
 QUEUE_BYTES = 16 * 1024 * 1024
 """What may wait for the disk per camera."""
-_LONGEST_CODEC = 20
+_LONGEST_CODEC = 40
 
 LOST = counter("recording_parts_lost", "Parts of recordings that a disk did not keep up with")
 
@@ -53,7 +53,7 @@ class CutPart:
     """A part that is still packets. `wall_us`: of its first packet, microseconds since 1970.
 
     `end_dts` is that of the packet after it; `new_run`: the wall clock does not follow on;
-    `written`: a disk took it.
+    `sound` is what was heard by then; `bytes` of all of it; `written`: a disk took it.
     """
 
     packets: Sequence[Packet]
@@ -63,6 +63,7 @@ class CutPart:
     bytes: int
     keyframe: bool
     new_run: bool
+    sound: Sequence[SoundPacket] = ()
     file: SegmentFile | None = None
     written: bool = False
 
@@ -135,12 +136,18 @@ def record_of(
     return SegmentRecord(
         header.segment_id, header.camera_id, header.role, header.started_at, ends_at, size, sha256,
         disk, path, header.sequence,
-        # Only what says which constraints are kept can be so long; it may be left out.
-        header.codec[:_LONGEST_CODEC].rpartition(".")[0]
-        if len(header.codec) > _LONGEST_CODEC
-        else header.codec,
+        _short(header.codec),
         header.width, header.height, header.cause, header.clock, motion,
     )  # fmt: skip
+
+
+def _short(codec: str) -> str:
+    """Return a codec string that the index takes; only constraints can be so long."""
+    video, comma, sound = codec.partition(",")
+    most = _LONGEST_CODEC - len(comma + sound)
+    if len(video) > most:
+        video = video[:most].rpartition(".")[0]
+    return video + comma + sound
 
 
 def folder_of(camera_id: UUID, at: datetime) -> str:
@@ -176,6 +183,7 @@ class SegmentFile:
         time_base: Fraction,
         origin_dts: int,
         *,
+        sound: SoundInfo | None = None,
         motion: Callable[[], str],
         on_closed: Callable[[SegmentRecord], None],
         on_written: Callable[[], None],
@@ -188,6 +196,7 @@ class SegmentFile:
             init: `ftyp moov`.
             time_base: of the packets.
             origin_dts: dts of the first packet.
+            sound: of the track of sound in `init`, if it has one.
             motion: gives, when the file is closed, the seconds with motion as in `Scan`.
             on_closed: told, on the disk's thread, when the file has its name for good.
             on_written: told, on the disk's thread, of each part that was written.
@@ -197,7 +206,7 @@ class SegmentFile:
         self.failed = False
         self.lost = 0
         self.bytes = 0
-        self._writer = SegmentWriter(init, time_base, origin_dts)
+        self._writer = SegmentWriter(init, time_base, origin_dts, sound)
         self._on_closed = on_closed
         self._on_written = on_written
         self._put_bytes = self._done_bytes = 0
@@ -225,8 +234,10 @@ class SegmentFile:
         self.disk.put(lambda: self._write(part))
         return True
 
-    def close(self) -> None:
-        """Have the file closed."""
+    def close(self, late: Sequence[SoundPacket] = ()) -> None:
+        """Have the file closed; `late` is sound of its last part that came after that part."""
+        if late and not self._skipping:
+            self.disk.put(lambda: self._write_late(late))
         self.disk.put(self._close)
 
     def sync(self) -> None:
@@ -263,7 +274,7 @@ class SegmentFile:
             self.failed = True
             return
         head = b"" if self._writer.parts else self._writer.begin(self.header)
-        data = head + self._writer.part(part.packets, part.end_dts, part.wall_us)
+        data = head + self._writer.part(part.packets, part.end_dts, part.wall_us, part.sound)
         try:
             if self._descriptor is None:
                 self._descriptor = self._create()
@@ -277,6 +288,19 @@ class SegmentFile:
         part.written = True
         self.bytes = self._writer.written
         self._on_written()
+
+    def _write_late(self, late: Sequence[SoundPacket]) -> None:
+        if self.failed or self._descriptor is None:
+            return
+        data = self._writer.more_sound(late)
+        try:
+            write_all(self._descriptor, data)
+        except OSError:
+            self.failed = True
+            self._writer.forget_last()
+            raise
+        self._sha.update(data)
+        self.bytes = self._writer.written
 
     def _create(self) -> int:
         """Make the file and lock it: whoever mends what was left behind leaves a locked one alone.

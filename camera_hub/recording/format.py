@@ -1,9 +1,10 @@
 """The file of a segment: what its boxes hold, reading them, and mending a file that was cut off.
 
 Fragmented MP4 (ISO/IEC 14496-12): `ftyp moov`, a `uuid` box with the JSON header, then for each
-part `prft moof mdat`; a closed file ends in `mfra`, which besides the keyframes (`tfra`) holds a
-`uuid` box with a JSON list of the parts, so that a closed file is read in two short reads.
-All times of media are in ticks of 90 kHz from the segment's first sample.
+part `prft moof mdat`, and where there is sound `moof mdat` of it (`sound.py`); a closed file ends
+in `mfra`, which besides the keyframes (`tfra`) holds a `uuid` box with a JSON list of the parts,
+so that a closed file is read in two short reads. Files of version 1 know of no sound.
+All times of pictures are in ticks of 90 kHz from the segment's first sample.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,10 +20,11 @@ from uuid import UUID
 
 import orjson
 
-VERSION = 1
+VERSION = 2
 TIMESCALE = 90_000
 HEADER_UUID = UUID("63616d65-7261-6875-6276-303100000001")
 INDEX_UUID = UUID("63616d65-7261-6875-6276-303100000002")
+SOUND_TRACK = 2
 PART_SUFFIX = ".part"
 """Of a file that is being written."""
 CLOSED_SUFFIX = ".mp4"
@@ -40,6 +42,7 @@ PRFT_BYTES = _PRFT.size
 _TFRA = struct.Struct(">I4sIIII")
 _TFRA_ENTRY = struct.Struct(">QQIII")
 _MFRO = struct.Struct(">I4sII")
+_SOUND_HEAD = struct.Struct(">I4s 4x4s8x 4x4s 4x4s4xI")
 _NOT_SYNC = 0x00010000
 _HEAD_BYTES = 4096
 _TAIL_BYTES = 8192
@@ -123,8 +126,8 @@ class SegmentHeader:
 class Part:
     """A part: where its bytes are, and when its first sample was (`starts_at`, UTC).
 
-    `offset` and `size` cover `prft moof mdat`; `decode_time` and `duration` in ticks of 90 kHz.
-    `keyframe`: it begins with one.
+    `offset` and `size` cover all of it; the last `sound` bytes are those of the sound.
+    `decode_time` and `duration` in ticks of 90 kHz. `keyframe`: it begins with one.
     """
 
     offset: int
@@ -133,6 +136,12 @@ class Part:
     decode_time: int
     duration: int
     keyframe: bool
+    sound: int = 0
+
+    @property
+    def silent(self) -> int:
+        """Bytes of it without the sound."""
+        return self.size - self.sound
 
     @property
     def ends_at(self) -> datetime:
@@ -200,7 +209,10 @@ def closing(parts: list[Part], keyframes: list[Keyframe], *, motion: str, lost: 
     # The low six bits say that the numbers of fragment, run and sample take four bytes each.
     tfra = _TFRA.pack(tfra_size, b"tfra", 0x01000000, 1, 0x3F, len(keyframes)) + entries
     listed = [
-        [p.offset, p.size, microseconds(p.starts_at), p.decode_time, p.duration, int(p.keyframe)]
+        [
+            *(p.offset, p.size, microseconds(p.starts_at), p.decode_time, p.duration),
+            *(int(p.keyframe), p.sound),
+        ]
         for p in parts
     ]
     index = box(
@@ -342,9 +354,12 @@ def _read_mfra(
         return None
     content = orjson.loads(body[16:])
     parts = tuple(
-        Part(offset, size, from_microseconds(at), decode, duration, bool(key))
-        for offset, size, at, decode, duration, key in content["parts"]
+        # Lists of version 1 have no sound at their end.
+        Part(offset, size, from_microseconds(at), decode, duration, bool(key), *map(int, sound))
+        for offset, size, at, decode, duration, key, *sound in content["parts"]
     )
+    if any(not 0 <= part.sound < part.size for part in parts):
+        return None
     if not parts or parts[-1].offset + parts[-1].size != end:
         return None
     keyframes = []
@@ -378,7 +393,9 @@ def _walked(
     parts: list[Part] = []
     keyframes: list[Keyframe] = []
     boxes = _boxes(file, offset, size)
-    for kind, start, length in boxes:
+    following = next(boxes, None)
+    while following is not None:
+        kind, start, length = following
         moof = next(boxes, None)
         mdat = next(boxes, None)
         if kind != b"prft" or length != _PRFT.size or moof is None or mdat is None:
@@ -391,9 +408,27 @@ def _walked(
             part, found = _read_part(data, start, mdat[1] + mdat[2] - start, mdat[2])
         except (struct.error, FormatError, OverflowError):
             break
-        parts.append(part)
+        sound, following = _walked_sound(file, boxes)
+        parts.append(replace(part, size=part.size + sound, sound=sound))
         keyframes.extend(found)
     return tuple(parts), tuple(keyframes)
+
+
+def _walked_sound(
+    file: BinaryIO, boxes: Iterator[tuple[bytes, int, int]]
+) -> tuple[int, tuple[bytes, int, int] | None]:
+    """Return how many bytes of whole sound come next, and the box after them."""
+    sound = 0
+    while (moof := next(boxes, None)) is not None and moof[0] == b"moof":
+        mdat = next(boxes, None)
+        file.seek(moof[1])
+        head = file.read(_SOUND_HEAD.size) if mdat is not None and mdat[0] == b"mdat" else b""
+        if mdat is None or len(head) < _SOUND_HEAD.size:
+            return sound, None
+        if _SOUND_HEAD.unpack(head)[1:] != (b"moof", b"mfhd", b"traf", b"tfhd", SOUND_TRACK):
+            return sound, None
+        sound += moof[2] + mdat[2]
+    return sound, moof
 
 
 def _read_part(data: bytes, offset: int, size: int, mdat_size: int) -> tuple[Part, list[Keyframe]]:

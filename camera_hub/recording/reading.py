@@ -19,6 +19,7 @@ import av
 import av.error
 
 from camera_hub.recording.format import TIMESCALE, FormatError, Keyframe, Part, scan
+from camera_hub.recording.sound import SoundSample, has_sound, read_sound, without_sound
 from core.errors import HubError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class SegmentFile:
     """One recorded file, open for reading in one thread; use it in a `with` block.
 
     `parts` are the whole ones; `closed` is False where the end was cut off. `init` is the init
-    segment.
+    segment, `silent_init` the same without a track of sound; `sounds` says whether it has one.
 
     Raises:
         SegmentUnreadableError: `segment-missing`, or `segment-damaged` where nothing of it is
@@ -88,7 +89,9 @@ class SegmentFile:
             self.keyframes: tuple[Keyframe, ...] = found.keyframes
             self.closed = found.closed
             self.init = self.read(0, found.init_bytes)
-        except (FormatError, OSError, ValueError, TypeError, OverflowError) as error:
+            self.sounds = has_sound(self.header.codec)
+            self.silent_init = without_sound(self.init) if self.sounds else self.init
+        except (struct.error, OSError, ValueError, TypeError, OverflowError) as error:
             self.close()
             raise _damaged("The recorded file has no beginning that can be read.") from error
         except BaseException:
@@ -163,7 +166,7 @@ class SegmentFile:
         part = next((p for p in self.parts if p.offset <= nearest.offset < p.offset + p.size), None)
         if part is None:
             raise _damaged("The recorded picture is not where the file says.")
-        content = self.init + self.read(part.offset, part.size)
+        content = self.silent_init + self.read(part.offset, part.silent)
         try:
             with _opened(content) as container:
                 context = container.streams.video[0].codec_context
@@ -183,8 +186,8 @@ class SegmentFile:
         """
         if not parts:
             return
-        begin, end = parts[0].offset, parts[-1].offset + parts[-1].size
-        content = self.init + self.read(begin, end - begin)
+        pieces = (self.read(*where) for where in ranges(parts, sound=False))
+        content = b"".join((self.silent_init, *pieces))
         following = iter(parts)
         part = next(following)
         until = part.decode_time + part.duration
@@ -213,7 +216,7 @@ class SegmentFile:
             if kind != b"trun" or length != 20 + 16 * count:
                 raise ValueError(kind)
             found, time = [], part.decode_time
-            position, end = part.offset + _PRFT_BYTES + data_offset, part.offset + part.size
+            position, end = part.offset + _PRFT_BYTES + data_offset, part.offset + part.silent
             body = head[_TRUN_AT + 20 : _TRUN_AT + length]
             for duration, size, flags, later in _SAMPLE.iter_unpack(body):
                 found.append(Sample(time, duration, later, not flags & _NOT_SYNC, position, size))
@@ -224,6 +227,18 @@ class SegmentFile:
             raise _damaged("A part of the recorded file is not as it was written.") from error
         return found
 
+    def heard(self, part: Part) -> list[SoundSample]:
+        """Return the frames of sound of a part, by time; none where there is no sound.
+
+        Raises:
+            SegmentUnreadableError: they are not as they were written.
+        """
+        begin = part.offset + part.silent
+        try:
+            return list(read_sound(self.read(begin, part.sound), begin))
+        except FormatError as error:
+            raise _damaged("The sound of the recorded file is not as it was written.") from error
+
     def _decodable(self, first: int, start: datetime) -> int:
         """Return the part from which on the picture at `start` can be decoded."""
         before = [one.offset for one in self.keyframes if one.at <= start]
@@ -232,6 +247,14 @@ class SegmentFile:
         while first > 0 and self.parts[first].offset > before[-1]:
             first -= 1
         return first
+
+
+def ranges(parts: Sequence[Part], *, sound: bool) -> list[tuple[int, int]]:
+    """Return where the bytes of neighbouring parts lie, offset and size, without sound or with."""
+    if sound or not any(part.sound for part in parts):
+        begin = parts[0].offset
+        return [(begin, parts[-1].offset + parts[-1].size - begin)]
+    return [(part.offset, part.silent) for part in parts]
 
 
 def wall(part: Part, ticks: int) -> datetime:

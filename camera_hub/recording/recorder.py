@@ -7,8 +7,8 @@ disk's own thread.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -21,22 +21,28 @@ from camera_hub.recording.disks import Disk, Disks
 from camera_hub.recording.files import CutPart, SegmentFile, SegmentRecord
 from camera_hub.recording.format import SegmentHeader, from_microseconds
 from camera_hub.recording.ring import Ring
+from camera_hub.recording.sound import with_codec, with_sound
 from core.clock import Clock
 from core.ids import new_id
 from core.metrics import counter
 
 if TYPE_CHECKING:
     from camera_hub.recording.plans import Cause
-    from camera_hub.streams.types import Packet, StreamInfo, StreamRole
+    from camera_hub.streams.types import Packet, SoundPacket, StreamInfo, StreamRole
 
 LONGEST_S = 780.0
 """A file is ended then even without a keyframe; the index takes none of 15 minutes."""
 _MOTION_BITS = 64
 _MOTION_KEPT_S = 1200
+SOUND_LATE_S = 2.0
+"""Sound that comes later than this after its pictures, or earlier before them, is left out."""
+SOUND_BYTES = 1 << 20
+"""Of sound that waits for the end of its part."""
 
 UNRECORDED = counter(
     "recording_parts_unrecorded", "Parts that should have been recorded, and are not"
 )
+UNHEARD = counter("recording_sound_dropped", "Frames of sound that came too late or too early")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +196,17 @@ class Recorder:
             self._flowing_since = arrived_monotonic
         self._wall.observe(dts * self._tick_s, arrived_at.timestamp(), arrived_monotonic)
 
+    def sound(self, packet: SoundPacket) -> None:
+        """Take one frame of sound (see `SoundSink`); it never holds the video up."""
+        if self._info is None or self._info.sound is None or not self._packets:
+            return
+        early, late = packet.at - self._last_dts, self._start_dts - packet.at
+        if max(early, late) > self._far or self._sound_bytes > SOUND_BYTES:
+            UNHEARD.inc()
+            return
+        self._sound.append(packet)
+        self._sound_bytes += len(packet.data)
+
     def closed(self) -> None:
         """End the stream (see `Sink`): what is there is written, the file is closed."""
         if self._packets:
@@ -208,6 +225,9 @@ class Recorder:
         self._limit = self._part_ticks
         self._packets: list[Packet] = []
         self._bytes = 0
+        self._sound: list[SoundPacket] = []
+        self._sound_bytes = 0
+        self._far = round(SOUND_LATE_S * per_second)
         self._start_dts = self._last_dts = 0
         self._key_dts: float = float("-inf")
         self._group: float = 0
@@ -233,6 +253,10 @@ class Recorder:
         """End the part in hand: `end_dts` is that of the packet that comes after it."""
         packets, self._packets = self._packets, []
         size, self._bytes = self._bytes, 0
+        heard = [one for one in self._sound if one.at < end_dts]
+        self._sound = [one for one in self._sound if one.at >= end_dts]
+        self._sound_bytes = sum(len(one.data) for one in self._sound)
+        size += sum(len(one.data) for one in heard)
         if len(packets) > 1:
             self._step = max(1, (self._last_dts - self._start_dts) // (len(packets) - 1))
         wall = self._wall.place(self._start_dts * self._tick_s)
@@ -244,6 +268,7 @@ class Recorder:
             size,
             self._keyframe,
             self._new_run,
+            heard,
         )
         self._deliver(part)
 
@@ -256,7 +281,7 @@ class Recorder:
         keep_s = 0.0 if self._file is not None and cause != "event" else self._pre_s
         self._ring.add(part, round(keep_s / self._tick_s))
         if self._file is not None and self._is_over(self._file, part, cause):
-            self._end_file()
+            self._end_file([one for one in part.sound if one.at < part.start_dts])
         if cause is None:
             return
         if self._file is not None:
@@ -315,6 +340,7 @@ class Recorder:
             init.data,
             self._info.time_base,
             first.start_dts,
+            sound=self._info.sound,
             motion=lambda: self._motion_since(header.started_at),
             on_closed=self._on_closed,
             on_written=self._on_written,
@@ -323,16 +349,16 @@ class Recorder:
     def _init_segment(self, keyframe: Packet) -> Init | None:
         if self._init is None and self._info is not None:
             try:
-                self._init = Muxer(self._info, bytes(keyframe)).init
+                self._init = _init_of(self._info, keyframe)
             except av.error.FFmpegError:
                 return None  # a damaged keyframe: the next one will do
         return self._init
 
-    def _end_file(self) -> None:
+    def _end_file(self, late: Sequence[SoundPacket] = ()) -> None:
         file, self._file = self._file, None
         if file is not None:
             self._closed_bytes += file.bytes
-            file.close()
+            file.close(late)
 
     def _motion_since(self, started_at: datetime) -> str:
         start = int(started_at.timestamp())
@@ -347,3 +373,12 @@ class Recorder:
     def _on_closed(self, record: SegmentRecord) -> None:
         self._last_segment_at = record.ends_at
         self._tell_closed(record)
+
+
+def _init_of(info: StreamInfo, keyframe: Packet) -> Init:
+    """Return the init segment of a file, with a track of sound where there is sound."""
+    init = Muxer(replace(info, sound=None), bytes(keyframe)).init
+    if info.sound is None:
+        return init
+    data = with_sound(init.data, info.sound)
+    return replace(init, data=data, codec=with_codec(init.codec, sound=True))

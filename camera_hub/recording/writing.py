@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -22,11 +23,12 @@ from camera_hub.recording.format import (
     from_microseconds,
     prft,
 )
+from camera_hub.recording.sound import SoundTimes, sound_boxes
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from camera_hub.streams.types import Packet
+    from camera_hub.streams.types import Packet, SoundInfo, SoundPacket
 
 _TRACK = 1
 _MOOF = struct.Struct(">I4s I4sII I4s I4sII I4sIQ I4sIII")
@@ -61,14 +63,18 @@ def length_prefixed(data: bytes, out: list[bytes]) -> int:
 class SegmentWriter:
     """Makes the bytes of one file, in order: `begin`, any number of `part`, `finish`."""
 
-    def __init__(self, init: bytes, time_base: Fraction, origin: int) -> None:
+    def __init__(
+        self, init: bytes, time_base: Fraction, origin: int, sound: SoundInfo | None = None
+    ) -> None:
         """Begin a file.
 
         Args:
-            init: `ftyp moov`, as `live.muxer` makes them.
+            init: `ftyp moov`, as `live.muxer` makes them, with a track of sound where there is one.
             time_base: of the packets.
             origin: dts of the first sample, in `time_base`.
+            sound: of the track of sound.
         """
+        self._sound = None if sound is None else SoundTimes(sound, time_base, origin)
         self._init = init
         scale = time_base * TIMESCALE
         self._numerator, self._denominator = scale.numerator, scale.denominator
@@ -77,6 +83,7 @@ class SegmentWriter:
         self._sequence = 0
         self._parts: list[Part] = []
         self._keyframes: list[Keyframe] = []
+        self._before: Part | None = None
 
     @property
     def written(self) -> int:
@@ -94,13 +101,20 @@ class SegmentWriter:
         self._written = len(data)
         return data
 
-    def part(self, packets: Sequence[Packet], end_dts: int, wall_us: int) -> bytes:
+    def part(
+        self,
+        packets: Sequence[Packet],
+        end_dts: int,
+        wall_us: int,
+        sound: Sequence[SoundPacket] = (),
+    ) -> bytes:
         """Return a part.
 
         Args:
             packets: at least one, dts strictly rising.
             end_dts: dts of the packet that comes after, or where the last one ends.
             wall_us: wall clock of the first, microseconds since 1970.
+            sound: what is heard meanwhile; left out in a file without a track for it.
         """
         top, bottom, origin = self._numerator, self._denominator, self._origin
         times = [((packet.dts or 0) - origin) * top // bottom for packet in packets]
@@ -120,13 +134,33 @@ class SegmentWriter:
                 keyframes.append((dts, number + 1))
         pieces[0] = prft(wall_us, times[0]) + self._moof(times[0], run, len(packets))
         pieces[1] = _MDAT.pack(mdat, b"mdat")
+        heard = self._heard(sound)
+        pieces.append(heard)
         data = b"".join(pieces)
         self._note(len(data), times, wall_us, keyframes)
+        self._before = None
+        if heard:
+            self._parts[-1] = replace(self._parts[-1], sound=len(heard))
+        return data
+
+    def more_sound(self, sound: Sequence[SoundPacket]) -> bytes:
+        """Return what is to follow the last part: sound that came after it was written."""
+        data = self._heard(sound) if self._parts else b""
+        if data:
+            last = self._before = self._parts[-1]
+            size, heard = last.size + len(data), last.sound + len(data)
+            self._parts[-1] = replace(last, size=size, sound=heard)
+            self._written += len(data)
         return data
 
     def forget_last(self) -> None:
-        """Take the last part back: it could not be written."""
+        """Take back what came last, a part or more sound for it: it could not be written."""
         part = self._parts.pop()
+        before, self._before = self._before, None
+        if before is not None:
+            self._parts.append(before)
+            self._written = before.offset + before.size
+            return
         self._written = part.offset
         while self._keyframes and self._keyframes[-1].offset > part.offset:
             self._keyframes.pop()
@@ -134,6 +168,12 @@ class SegmentWriter:
     def finish(self, *, motion: str = "", lost: int = 0) -> bytes:
         """Return what ends the file; `motion` and `lost` as in `Scan`."""
         return closing(self._parts, self._keyframes, motion=motion, lost=lost)
+
+    def _heard(self, sound: Sequence[SoundPacket]) -> bytes:
+        placed = self._sound.place(sound) if self._sound is not None else []
+        if placed:
+            self._sequence += 1
+        return sound_boxes(placed, self._sequence)
 
     def _moof(self, decode_time: int, run: list[int], samples: int) -> bytes:
         self._sequence += 1

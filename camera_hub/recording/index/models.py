@@ -49,7 +49,7 @@ class Segment(Base):
     disk: Mapped[str] = mapped_column(String(40))
     path: Mapped[str] = mapped_column(String(200))  # below the disk's folder, with "/"
     sequence: Mapped[int] = mapped_column(BigInteger)
-    codec: Mapped[str] = mapped_column(String(20))
+    codec: Mapped[str] = mapped_column(String(40))  # RFC 6381, "," before that of the sound
     width: Mapped[int] = mapped_column(Integer)
     height: Mapped[int] = mapped_column(Integer)
     cause: Mapped[str] = mapped_column(String(10))

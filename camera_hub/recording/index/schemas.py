@@ -50,7 +50,7 @@ class SegmentIn(BaseModel):
     disk: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
     path: str = Field(pattern=PATH, max_length=200)
     sequence: int = Field(ge=0, le=10**12 - 1)
-    codec: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,19}$")
+    codec: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.,_-]{0,39}$")
     width: int = Field(ge=1, le=16384)
     height: int = Field(ge=1, le=16384)
     cause: Cause = "always"
