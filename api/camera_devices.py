@@ -96,6 +96,9 @@ async def set_encoder(
     address, roles = _address(hub, camera), _roles(camera)
     done, profiles = await hub.remote.set_encoder(camera.id, address, token, body, roles)
     now = done.encoder
+    # For a moment only: workers ask once a second.
+    hub.devices.retuned.note(camera.id, "hub", active=True)
+    hub.devices.retuned.note(camera.id, "hub", active=False)
     async with hub.database.transaction() as session:
         camera = await hub.devices.get(session, camera.id)
         for stream in camera.streams:

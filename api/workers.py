@@ -47,6 +47,7 @@ async def worker_heartbeat(
         moving=hub.devices.motions.among(own),
         asked=asked,
         turned=hub.devices.turned.among(own),
+        retuned=hub.devices.retuned.among(own),
     )
 
 

@@ -176,6 +176,8 @@ class MediaWorker:
             self._recordings.ask(UUID(camera_id))
         for camera_id in body.get("turned") or ():
             self._host.turned(UUID(camera_id))
+        for camera_id in body.get("retuned") or ():
+            self._host.retuned(UUID(camera_id))
         if cameras is not None:
             await asyncio.to_thread(self._apply, cameras)
             self._revision = body["revision"]

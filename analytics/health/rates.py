@@ -27,6 +27,11 @@ _QUANTILE = 0.1
 _STEP_A_S = 0.002
 """How fast the usual follows: a tenth in a minute at most."""
 _FASTEST_S = 1.0
+ADOPTED_AFTER_S = 24 * 3600.0
+"""A low rate that stays so long without swaying is the rate."""
+_SWAYS = 0.25
+_BITS_SWAY = 4.0
+"""Bits follow what is seen: a night has a quarter of a day's."""
 
 
 @dataclass(slots=True)
@@ -42,6 +47,21 @@ class _Usual:
         self.value *= 1.0 + _STEP_A_S * passed_s * towards / (1.0 - _QUANTILE)
 
 
+@dataclass(slots=True)
+class _Steady:
+    """How long a low rate has not swayed, and where it stands."""
+
+    fps: float
+    kbps: float
+    seconds: float = 0.0
+
+    def goes_on(self, status: StreamStatus, passed_s: float) -> bool:
+        """Take a status; say whether the rate is still about the same."""
+        self.seconds += passed_s
+        alike = abs(status.fps - self.fps) <= _SWAYS * self.fps
+        return alike and 1 / _BITS_SWAY <= (status.bitrate_kbps + 1) / (self.kbps + 1) <= _BITS_SWAY
+
+
 class RateWatch:
     """Follows the rates of one stream. Not thread-safe."""
 
@@ -51,6 +71,15 @@ class RateWatch:
         self._pictures, self._bits = _Usual(), _Usual()
         self._last_s: float | None = None
         self._since: float | None = None
+        self._steady: _Steady | None = None
+
+    def relearn(self) -> bool:
+        """Forget what was usual: it was changed on purpose. Says whether that ends a low rate."""
+        low, self.low = self.low, False
+        self.seen_s = 0.0
+        self._pictures, self._bits = _Usual(), _Usual()
+        self._since = self._steady = None
+        return low
 
     def update(self, status: StreamStatus, at_s: float) -> bool | None:
         """Take a status; return True when the rate has become low, False when it is well again.
@@ -72,7 +101,17 @@ class RateWatch:
             self.seen_s += passed_s
             self._pictures.learn(status.fps, passed_s)
             self._bits.learn(status.bitrate_kbps, passed_s)
+        elif self.low and self._adopts(status, passed_s):
+            self._pictures, self._bits = _Usual(status.fps), _Usual(status.bitrate_kbps)
+            self._since, self._steady, self.low = None, None, False
+            return False
         return self._turn(few, at_s)
+
+    def _adopts(self, status: StreamStatus, passed_s: float) -> bool:
+        """Say whether a low rate has been the same for so long that it is meant."""
+        if self._steady is None or not self._steady.goes_on(status, passed_s):
+            self._steady = _Steady(status.fps, status.bitrate_kbps)
+        return self._steady.seconds >= ADOPTED_AFTER_S
 
     def _turn(self, few: bool, at_s: float) -> bool | None:
         if few is self.low:
@@ -82,7 +121,7 @@ class RateWatch:
             self._since = at_s
         if at_s - self._since < (LOW_AFTER_S if few else HEALED_AFTER_S):
             return None
-        self._since, self.low = None, few
+        self._since, self._steady, self.low = None, None, few
         return few
 
 
@@ -107,6 +146,13 @@ class RateFaults:
         """End with a camera; returns the end of what was said of it."""
         found = self._cameras.pop(camera_id, None)
         if found is None or not self._journal.key(camera_id):
+            return None
+        return self._signal(found[0], low=False, status=None)
+
+    def relearn(self, camera_id: UUID) -> Signal | None:
+        """A camera's encoder was set on purpose; returns the end of what was said of it."""
+        found = self._cameras.get(camera_id)
+        if found is None or not found[1].relearn():
             return None
         return self._signal(found[0], low=False, status=None)
 

@@ -226,6 +226,13 @@ class AnalyticsHost:
         if still is not None:
             still.turned()
 
+    def retuned(self, camera_id: UUID) -> None:
+        """A camera's encoder was set on purpose: what it sends from now on is usual."""
+        with self._lock:
+            signal = self._rates.relearn(camera_id)
+        if signal is not None:
+            self._emit(signal)
+
     def remove(self, camera_id: UUID) -> None:
         """End a camera's events and stop its pipeline; nothing happens for an unknown one."""
         self._stop_pipeline(camera_id)

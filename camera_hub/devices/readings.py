@@ -41,6 +41,8 @@ class Readings:
         self.motions = Motions(clock)
         # Cameras that somebody turns from here.
         self.turned = Motions(clock)
+        # Cameras of which somebody sets an encoder from here.
+        self.retuned = Motions(clock)
         self._written: dict[str, float] = {}
 
     def password_of(self, camera: Camera) -> str:

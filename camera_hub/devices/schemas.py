@@ -392,7 +392,8 @@ class HeartbeatOut(BaseModel):
 
     `moving` are those of the worker's cameras that say themselves that something moves, `asked`
     those that record at times and are to do so now, because of an open incident, `turned` those
-    that somebody turns: what they show changes on purpose.
+    that somebody turns: what they show changes on purpose, `retuned` those of which somebody has
+    set an encoder: how much they send does.
     """
 
     revision: str
@@ -400,3 +401,4 @@ class HeartbeatOut(BaseModel):
     moving: list[UUID] = []
     asked: list[UUID] = []
     turned: list[UUID] = []
+    retuned: list[UUID] = []

@@ -89,6 +89,8 @@ async def test_a_sub_stream_is_made_to_fit_and_read_back(
     assert (min(options["fps"]), max(options["fps"])) == (1, 25)
 
     done = await admin.put(path(camera, f"encoders/{sub['token']}"), json={"fit": "sub"})
+    retuned = hub.devices.retuned.among({UUID(camera["id"])})
+    assert retuned, "what it sends is learned anew"
     assert done.status_code == 200, done.text
     now = done.json()["encoder"]
     assert (now["codec"], now["width"], now["height"], now["fps"], now["gop"]) == (

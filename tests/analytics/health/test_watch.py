@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from analytics.health.memory import HealthMemory
-from analytics.health.rates import LEARN_S, LOW_AFTER_S, RateFaults, RateWatch
+from analytics.health.rates import ADOPTED_AFTER_S, LEARN_S, LOW_AFTER_S, RateFaults, RateWatch
 from analytics.health.watch import HealthWatch, all_over
 from analytics.pipeline.analysis import snapshot
 from analytics.redaction.paint import MASK_COLOUR
@@ -219,6 +219,45 @@ def test_a_stream_that_is_away_is_not_low() -> None:
     stream.send(LEARN_S + 60, 25, 1000)
     assert stream.send(600, 0, 0, state=StreamState.STALLED) == []
     assert stream.send(600, 25, 1000) == []
+
+
+def test_a_low_rate_that_stays_a_day_is_the_rate() -> None:
+    stream = Stream()
+    stream.send(LEARN_S + 60, 25, 1000)
+    assert stream.send(LOW_AFTER_S + 20, 8, 300) == [True]
+    # One that sways is not meant.
+    for _ in range(5):
+        assert stream.send(ADOPTED_AFTER_S / 5, 8, 300) + stream.send(60, 4, 300) == []
+    assert stream.send(ADOPTED_AFTER_S + 60, 8, 300) == [False]
+    # From now on that is what is usual.
+    assert stream.send(3600, 8, 300) == []
+    assert stream.send(LOW_AFTER_S + 20, 3, 300) == [True]
+
+
+def test_a_rate_lowered_on_purpose_is_learned_anew(tmp_path: Path) -> None:
+    clock = ManualClock()
+    rates = RateFaults(clock, source="/workers/media-0", state=tmp_path / "rates.json")
+    rates.add(CAMERA)
+
+    def send(seconds: float, fps: float) -> list[str]:
+        said = []
+        for _ in range(int(seconds)):
+            clock.advance(1)
+            signal = rates.update(CAMERA.id, status(fps, 900))
+            said += [signal["data"]["phase"]] if signal else []
+        return said
+
+    send(LEARN_S + 60, 25)
+    assert send(LOW_AFTER_S + 20, 10) == ["started"]
+    over = rates.relearn(CAMERA.id)
+    assert over is not None
+    assert over["data"]["phase"] == "ended"
+    # The first seconds after the change still show the old rate.
+    assert send(5, 25) + send(3600, 10) == []
+    assert rates.relearn(CAMERA.id) is None
+    assert rates.relearn(UUID(int=9)) is None
+    assert send(LEARN_S + 60, 10) == []
+    assert send(LOW_AFTER_S + 20, 3) == ["started"]
 
 
 def test_low_rates_outlive_a_restart_and_end_with_the_camera(tmp_path: Path) -> None:
