@@ -80,6 +80,7 @@ class ToldPipeline:
         self._engine = RuleEngine(camera, time_zone, first_event=int(clock.now().timestamp()))
         self._places: dict[int, tuple[float, float]] = {}
         self._told_s = clock.monotonic()
+        self._garbled = False
         self._waiting: deque[_Words] = deque()
         self._waiting_bytes = 0
         self._lock = threading.Lock()
@@ -99,8 +100,9 @@ class ToldPipeline:
 
     @property
     def why_unread(self) -> str:
-        """Why most of what could not be read was not (see `MetadataReader`); "" if all was."""
-        common = self.reader.refused.most_common(1)
+        """Why most of what could not be used was not (see `MetadataReader`); "" if all was."""
+        counts = self.reader.odd if self._garbled else self.reader.refused
+        common = counts.most_common(1)
         return common[0][0] if common else ""
 
     def set_zones(self, zones: Sequence[Zone]) -> None:
@@ -155,7 +157,13 @@ class ToldPipeline:
             read = self.reader.read(document, arrived_at)
             if read is None:
                 continue
-            self._told_s = arrived_s
+            if any(frame.objects for frame in read):
+                self._garbled = False
+            elif any(frame.unusable for frame in read):
+                self._garbled = True
+            # Frames without objects say nothing new of a camera whose objects cannot be used.
+            if not self._garbled:
+                self._told_s = arrived_s
             if read:
                 at_s, at = arrived_s, arrived_at
                 frames += read

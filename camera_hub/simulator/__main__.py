@@ -44,6 +44,10 @@ def _arguments() -> argparse.Namespace:
         help="how cameras misbehave, all or number N; more than once. NAME is one of "
         + ", ".join(Quirk),
     )
+    parser.add_argument("--sound", choices=("pcmu", "aac"), help="let every camera have a tone")
+    parser.add_argument(
+        "--tells", action="store_true", help="let every camera say what it sees (metadata)"
+    )
     parser.add_argument(
         "--discoverable", action="store_true", help="answer WS-Discovery on loopback"
     )
@@ -135,6 +139,8 @@ async def _run(arguments: argparse.Namespace) -> None:
         cameras=arguments.cameras,
         quirks=_by_number(arguments.quirk),
         discoverable=arguments.discoverable,
+        sound=arguments.sound,
+        tells=arguments.tells,
         progress=lambda text: _say({"progress": text}),
     )
     serving = asyncio.create_task(_serve(site))

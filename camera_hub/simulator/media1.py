@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Protocol
 from xml.etree.ElementTree import Element
 
+from camera_hub.simulator import metadata
 from camera_hub.simulator import onvif_xml as xml
 from camera_hub.simulator.encoders import PREFIX, EncoderOptions
 from camera_hub.simulator.onvif_xml import SoapFaultError, StreamProfile
@@ -13,6 +14,20 @@ from camera_hub.simulator.quirks import Quirk, Quirks
 WRONG_HOST = "192.0.2.10"
 """An address of the block for documentation (RFC 5737): nothing answers there."""
 
+_LISTS = frozenset(
+    {
+        "GetMetadataConfigurations",
+        "GetCompatibleMetadataConfigurations",
+        "GetVideoAnalyticsConfigurations",
+        "GetCompatibleVideoAnalyticsConfigurations",
+    }
+)
+_CHANGES = {
+    "AddMetadataConfiguration": ("Metadata", True),
+    "RemoveMetadataConfiguration": ("Metadata", False),
+    "AddVideoAnalyticsConfiguration": ("Analytics", True),
+    "RemoveVideoAnalyticsConfiguration": ("Analytics", False),
+}
 _TT = f"{{{xml.SCHEMA_NS}}}"
 
 
@@ -21,6 +36,7 @@ class Media(Protocol):
 
     profiles: list[StreamProfile]
     encoder_options: EncoderOptions
+    sends_analytics: bool
 
     @property
     def quirks(self) -> Quirks:
@@ -63,6 +79,16 @@ class Media1:
         }
         if operation == "SetVideoEncoderConfiguration":
             return self._set(request)
+        if operation == "SetMetadataConfiguration":
+            wanted = request.find(f"{{{xml.MEDIA_NS}}}Configuration")
+            return metadata.set_configuration(self._media, wanted, "trt")
+        if operation in _LISTS:
+            return metadata.configurations(self._media, operation, "trt:Configurations")
+        if operation in _CHANGES:
+            kind, there = _CHANGES[operation]
+            profile, token = asked.get("ProfileToken", ""), asked.get("ConfigurationToken", "")
+            metadata.add(self._media, profile, kind, token, there=there)
+            return xml.envelope(f"<trt:{operation}Response/>")
         if operation not in known:
             raise xml.unsupported(operation)
         return known[operation](asked)
@@ -79,11 +105,15 @@ class Media1:
     def _profiles(self, _asked: Mapping[str, str]) -> str:
         found = self._known()
         bare = found[1:2] if Quirk.PROFILE_WITHOUT_ENCODER in self._media.quirks else []
-        return xml.profiles(found, ptz=self._media.ptz_configuration, bare=bare)
+        return xml.profiles(found, self._more, bare=bare)
+
+    def _more(self, one: StreamProfile) -> str:
+        """Return what a profile has of analytics, PTZ and metadata."""
+        return metadata.around(self._media, one, self._media.ptz_configuration, version=1)
 
     def _profile(self, asked: Mapping[str, str]) -> str:
         one = find_profile(self._media, asked.get("ProfileToken", ""))
-        return xml.profile(one, self._known()[0], ptz=self._media.ptz_configuration)
+        return xml.profile(one, self._known()[0], more=self._more(one))
 
     def _uri(self, operation: str, asked: Mapping[str, str]) -> str:
         one = find_profile(self._media, asked.get("ProfileToken", ""))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
+from camera_hub.simulator import metadata
 from camera_hub.simulator import onvif_xml as xml
 from camera_hub.simulator.encoders import PREFIX
 from camera_hub.simulator.media1 import (
@@ -45,9 +46,24 @@ class Media2:
         }
         if operation == "SetVideoEncoderConfiguration":
             return self._set(request)
+        if operation == "SetMetadataConfiguration":
+            wanted = request.find(f"{{{xml.MEDIA2_NS}}}Configuration")
+            return metadata.set_configuration(self._media, wanted, "tr2")
+        if operation in ("GetMetadataConfigurations", "GetAnalyticsConfigurations"):
+            return metadata.configurations(self._media, operation, "tr2:Configurations")
+        if operation in ("AddConfiguration", "RemoveConfiguration"):
+            return self._change(operation, request, asked.get("ProfileToken", ""))
         if operation not in known:
             raise xml.unsupported(operation)
         return known[operation](asked)
+
+    def _change(self, operation: str, request: Element, profile: str) -> str:
+        for one in request.findall(f"{{{xml.MEDIA2_NS}}}Configuration"):
+            kind = one.findtext(f"{{{xml.MEDIA2_NS}}}Type", "")
+            token = one.findtext(f"{{{xml.MEDIA2_NS}}}Token", "")
+            there = operation == "AddConfiguration"
+            metadata.add(self._media, profile, kind, token, there=there)
+        return xml.envelope(f"<tr2:{operation}Response/>")
 
     def _capabilities(self, _asked: Mapping[str, str]) -> str:
         return xml.envelope(
@@ -72,12 +88,13 @@ class Media2:
         token = escape(one.token)
         main = self._media.profiles[0]
         ptz = self._media.ptz_configuration.replace("tt:PTZConfiguration", "tr2:PTZ")
+        more = metadata.around(self._media, one, ptz, version=2)
         return (
             f'<tr2:Profiles token="{token}" fixed="true"><tr2:Name>{token}</tr2:Name>'
             '<tr2:Configurations><tr2:VideoSource token="source_config"><tt:Name>source</tt:Name>'
             "<tt:UseCount>2</tt:UseCount><tt:SourceToken>source</tt:SourceToken>"
             f'<tt:Bounds x="0" y="0" width="{main.width}" height="{main.height}"/>'
-            f"</tr2:VideoSource>{'' if bare else _encoder('tr2:VideoEncoder', one)}{ptz}"
+            f"</tr2:VideoSource>{'' if bare else _encoder('tr2:VideoEncoder', one)}{more}"
             "</tr2:Configurations></tr2:Profiles>"
         )
 

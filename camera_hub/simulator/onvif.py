@@ -71,6 +71,7 @@ class OnvifDevice:
     ) -> None:
         self.profiles = list(profiles)
         self.encoder_options = EncoderOptions()
+        self.sends_analytics = False
         self.quirks: set[Quirk] = {*quirks, *([quirk] if quirk else [])}
         self.clock = DeviceClock(clock, skew)
         self.port = port

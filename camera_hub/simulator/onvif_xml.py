@@ -4,7 +4,7 @@ Element names and their order are those of the ONVIF device and media (version 1
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from xml.sax.saxutils import escape
@@ -71,7 +71,8 @@ class Identity:
 class StreamProfile:
     """One media profile: a stream at `url`; bit rate in kbit/s, GOP in frames.
 
-    `encoding` is as version 10 says it: `H264`, `H265`, `JPEG`.
+    `encoding` is as version 10 says it: `H264`, `H265`, `JPEG`. `metadata` and `analytics` say
+    whether those configurations are in it.
     """
 
     token: str
@@ -82,6 +83,8 @@ class StreamProfile:
     bitrate_kbps: int
     gop: int
     encoding: str = "H264"
+    metadata: bool = False
+    analytics: bool = False
 
 
 def envelope(body: str) -> str:
@@ -183,26 +186,29 @@ def capabilities(device_url: str, media_url: str | None) -> str:
 
 
 def profiles(
-    found: Sequence[StreamProfile], *, ptz: str = "", bare: Collection[StreamProfile] = ()
+    found: Sequence[StreamProfile],
+    more: Callable[[StreamProfile], str] = lambda _one: "",
+    *,
+    bare: Collection[StreamProfile] = (),
 ) -> str:
-    """Answer GetProfiles; `ptz` is a configuration for each, `bare` are without encoder."""
+    """Answer GetProfiles; `more` gives the rest of each profile, `bare` are without encoder."""
     return envelope(
         "<trt:GetProfilesResponse>"
-        + "".join(_profile("trt:Profiles", one, found[0], ptz, one in bare) for one in found)
+        + "".join(_profile("trt:Profiles", one, found[0], more(one), one in bare) for one in found)
         + "</trt:GetProfilesResponse>"
     )
 
 
-def profile(one: StreamProfile, main: StreamProfile, *, ptz: str = "") -> str:
+def profile(one: StreamProfile, main: StreamProfile, *, more: str = "") -> str:
     """Answer GetProfile; the video source is as large as the profile `main`."""
     return envelope(
-        f"<trt:GetProfileResponse>{_profile('trt:Profile', one, main, ptz)}"
+        f"<trt:GetProfileResponse>{_profile('trt:Profile', one, main, more)}"
         "</trt:GetProfileResponse>"
     )
 
 
 def _profile(
-    tag: str, one: StreamProfile, main: StreamProfile, ptz: str = "", bare: bool = False
+    tag: str, one: StreamProfile, main: StreamProfile, more: str = "", bare: bool = False
 ) -> str:
     token = escape(one.token)
     return (
@@ -211,7 +217,7 @@ def _profile(
         "<tt:UseCount>2</tt:UseCount><tt:SourceToken>source</tt:SourceToken>"
         f'<tt:Bounds x="0" y="0" width="{main.width}" height="{main.height}"/>'
         "</tt:VideoSourceConfiguration>"
-        f"{'' if bare else encoder('tt:VideoEncoderConfiguration', one)}{ptz}</{tag}>"
+        f"{'' if bare else encoder('tt:VideoEncoderConfiguration', one)}{more}</{tag}>"
     )
 
 

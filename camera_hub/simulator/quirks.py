@@ -56,6 +56,19 @@ class Quirk(StrEnum):
     EVENTS_SHORT_LIVED = "events-short-lived"
     NO_RENEW = "no-renew"
     DISCOVERY_GARBAGE = "discovery-garbage"
+    NO_METADATA = "no-metadata"
+    METADATA_NOT_TAKEN = "metadata-not-taken"
+    METADATA_REFUSED = "metadata-refused"
+    METADATA_SILENT = "metadata-silent"
+    METADATA_GZIP = "metadata-gzip"
+    METADATA_GZIP_ONLY = "metadata-gzip-only"
+    METADATA_WRONG_NAMESPACE = "metadata-wrong-namespace"
+    METADATA_MALFORMED = "metadata-malformed"
+    METADATA_ENTITY_BOMB = "metadata-entity-bomb"
+    METADATA_OUTSIDE = "metadata-outside"
+    METADATA_HUGE = "metadata-huge"
+    METADATA_ENDLESS = "metadata-endless"
+    METADATA_OF_PEOPLE = "metadata-of-people"
 
 
 EXPLAINED: dict[Quirk, str] = {
@@ -98,6 +111,19 @@ EXPLAINED: dict[Quirk, str] = {
     Quirk.EVENTS_SHORT_LIVED: "subscriptions last five seconds, whatever was asked for",
     Quirk.NO_RENEW: "Renew is not supported",
     Quirk.DISCOVERY_GARBAGE: "a WS-Discovery probe is answered with bytes that are no XML",
+    Quirk.NO_METADATA: "it cannot say what it sees: there is no metadata configuration",
+    Quirk.METADATA_NOT_TAKEN: "metadata is added to a profile without a word, and is not there",
+    Quirk.METADATA_REFUSED: "the metadata track is described, and SETUP of it refused",
+    Quirk.METADATA_SILENT: "the metadata track is played, and nothing comes",
+    Quirk.METADATA_GZIP: "metadata is offered packed with gzip first, and plainly too",
+    Quirk.METADATA_GZIP_ONLY: "metadata is offered packed with gzip only",
+    Quirk.METADATA_WRONG_NAMESPACE: "metadata is in a namespace of its own, its prefix undeclared",
+    Quirk.METADATA_MALFORMED: "every metadata document ends after two thirds",
+    Quirk.METADATA_ENTITY_BOMB: "metadata documents define entities that grow to gigabytes",
+    Quirk.METADATA_OUTSIDE: "the boxes of all objects are outside of the picture",
+    Quirk.METADATA_HUGE: "each metadata document has six thousand objects",
+    Quirk.METADATA_ENDLESS: "no metadata document ever ends",
+    Quirk.METADATA_OF_PEOPLE: "each object comes with a face, age, clothes, a plate and a code",
 }
 """What each quirk is, for a person."""
 

@@ -31,12 +31,20 @@ def payloads(clip: LoopedClip, unit: AccessUnit) -> Iterator[tuple[bytes, bool]]
             yield bytes((indicator, header)) + nal[at : at + step], last and last_nal
 
 
-def packet(payload: bytes, *, marker: bool, sequence: int, ticks: int, ssrc: int) -> bytes:
+def packet(
+    payload: bytes,
+    *,
+    marker: bool,
+    sequence: int,
+    ticks: int,
+    ssrc: int,
+    payload_type: int = PAYLOAD_TYPE,
+) -> bytes:
     """Return one RTP packet; sequence number and timestamp wrap round as they must."""
     header = struct.pack(
         "!BBHII",
         0x80,
-        PAYLOAD_TYPE | (0x80 if marker else 0),
+        payload_type | (0x80 if marker else 0),
         sequence & 0xFFFF,
         ticks & 0xFFFFFFFF,
         ssrc,

@@ -7,25 +7,24 @@ loop reopens the file. It also has no authentication and writes its log to stand
 """
 
 import asyncio
-import base64
 import contextlib
+import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from camera_hub.simulator import rtp
-from camera_hub.simulator.broadcast import Broadcast, Viewer
-from camera_hub.simulator.clip import CLOCK_RATE, LoopedClip
+from camera_hub.simulator.broadcast import Broadcast, TrackBroadcast, Viewer
 from camera_hub.simulator.digest import DigestGuard
 
 HOST = "127.0.0.1"
-_TRACK = "trackID=0"
+_TRACK = re.compile(r"/?trackID=(\d)/?$")
 _METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, TEARDOWN"
 _REASONS = {
     200: "OK",
     400: "Bad Request",
     401: "Unauthorized",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     454: "Session Not Found",
@@ -43,7 +42,29 @@ class _Request:
 
     @property
     def path(self) -> str:
-        return urlsplit(self.url).path.removesuffix(_TRACK).rstrip("/")
+        return _TRACK.sub("", urlsplit(self.url).path).rstrip("/")
+
+    @property
+    def track(self) -> int:
+        found = _TRACK.search(urlsplit(self.url).path)
+        return int(found[1]) if found else 0
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What is at an address: the video first, then sound or words (tracks 1, 2, ...).
+
+    Tracks that are not `shown` are not there just now; `refused` ones are described and cannot be
+    set up.
+    """
+
+    tracks: Sequence[TrackBroadcast]
+    shown: Callable[[TrackBroadcast], bool] = lambda _track: True
+    refused: Callable[[TrackBroadcast], bool] = lambda _track: False
+
+    def described(self) -> list[tuple[int, TrackBroadcast]]:
+        """Return the tracks that are there just now, with their numbers."""
+        return [(n, one) for n, one in enumerate(self.tracks) if self.shown(one)]
 
 
 @dataclass
@@ -52,17 +73,17 @@ class _Session:
 
     writer: asyncio.StreamWriter
     id: str = field(default_factory=lambda: secrets.token_hex(8))
-    broadcast: Broadcast | None = None
-    viewer: Viewer | None = None
+    offer: Offer | None = None
+    viewers: dict[int, Viewer] = field(default_factory=dict)
     playing: bool = False
 
 
 class RtspServer:
-    """Serves `streams` (path, such as `/lobby-1/sub`, to broadcast) to whoever has the password."""
+    """Serves `streams` (path, such as `/lobby-1/sub`, to what is there) to who has the password."""
 
     def __init__(
         self,
-        streams: Mapping[str, Broadcast],
+        streams: Mapping[str, Broadcast | Offer],
         *,
         username: str,
         password: str,
@@ -71,7 +92,9 @@ class RtspServer:
     ) -> None:
         """Ask for the password with digest of `algorithm`, `MD5` or `SHA-256`."""
         self.port = port
-        self._streams = dict(streams)
+        self._streams = {
+            path: one if isinstance(one, Offer) else Offer((one,)) for path, one in streams.items()
+        }
         self._guard = DigestGuard(username, password, realm="camera", algorithm=algorithm)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -93,8 +116,9 @@ class RtspServer:
         server.close()
         for writer in tuple(self._writers):
             writer.transport.abort()
-        for broadcast in self._streams.values():
-            await broadcast.close()
+        for offer in self._streams.values():
+            for track in offer.tracks:
+                await track.close()
 
     def url(self, path: str) -> str:
         """Return the address of a stream, without credentials."""
@@ -116,8 +140,8 @@ class RtspServer:
                         break
         finally:
             self._writers.discard(writer)
-            if session.broadcast is not None and session.viewer is not None:
-                session.broadcast.leave(session.viewer)
+            for track, viewer in _watched(session):
+                track.leave(viewer)
             writer.close()
 
     def _answer(self, session: _Session, request: _Request) -> None:
@@ -146,47 +170,53 @@ class RtspServer:
         if body:
             lines.append(f"Content-Length: {len(body.encode())}")
         session.writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
-        if session.playing and session.broadcast and session.viewer:
+        if session.playing:
             # After the answer is queued, so that no packet comes before it.
-            session.broadcast.join(session.viewer)
+            for track, viewer in _watched(session):
+                track.join(viewer)
 
     def _options(self, _session: _Session, _request: _Request) -> tuple[int, dict[str, str], str]:
         return 200, {"Public": _METHODS}, ""
 
     def _describe(self, _session: _Session, request: _Request) -> tuple[int, dict[str, str], str]:
-        broadcast = self._streams.get(request.path)
-        if broadcast is None:
+        offer = self._streams.get(request.path)
+        if offer is None:
             return 404, {}, ""
         headers = {
             "Content-Base": f"{self.url(request.path)}/",
             "Content-Type": "application/sdp",
         }
-        return 200, headers, _sdp(broadcast.clip)
+        return 200, headers, _sdp(offer)
 
     def _setup(self, session: _Session, request: _Request) -> tuple[int, dict[str, str], str]:
-        broadcast = self._streams.get(request.path)
-        if broadcast is None:
+        offer = self._streams.get(request.path)
+        track = None if offer is None else dict(offer.described()).get(request.track)
+        if offer is None or track is None:
             return 404, {}, ""
-        if session.viewer is not None:
+        if session.offer not in (None, offer) or request.track in session.viewers:
             return 455, {}, ""
+        if offer.refused(track):
+            return 403, {}, ""
         channels = _channels(request.headers.get("transport", ""))
         if channels is None:
             return 461, {}, ""
-        session.broadcast = broadcast
-        session.viewer = Viewer(session.writer, *channels)
+        session.offer = offer
+        viewer = session.viewers[request.track] = Viewer(session.writer, *channels)
         transport = (
-            f"RTP/AVP/TCP;unicast;interleaved={channels[0]}-{channels[1]}"
-            f";ssrc={session.viewer.ssrc:08X}"
+            f"RTP/AVP/TCP;unicast;interleaved={channels[0]}-{channels[1]};ssrc={viewer.ssrc:08X}"
         )
         return 200, {"Transport": transport, "Session": f"{session.id};timeout=60"}, ""
 
     def _play(self, session: _Session, request: _Request) -> tuple[int, dict[str, str], str]:
-        if session.viewer is None:
+        if not session.viewers:
             return 455, {}, ""
         if request.headers.get("session", "").partition(";")[0] != session.id:
             return 454, {}, ""
         session.playing = True
-        info = f"url={self.url(request.path)}/{_TRACK};seq={session.viewer.sequence}"
+        info = ",".join(
+            f"url={self.url(request.path)}/trackID={number};seq={viewer.sequence}"
+            for number, viewer in session.viewers.items()
+        )
         return 200, {"Session": session.id, "Range": "npt=now-", "RTP-Info": info}, ""
 
     def _keep_alive(self, session: _Session, request: _Request) -> tuple[int, dict[str, str], str]:
@@ -229,9 +259,14 @@ def _channels(transport: str) -> tuple[int, int] | None:
     return None
 
 
-def _sdp(clip: LoopedClip) -> str:
-    sets = ",".join(base64.b64encode(part).decode() for part in (clip.sps, clip.pps))
-    lines = (
+def _watched(session: _Session) -> list[tuple[TrackBroadcast, Viewer]]:
+    """Return what a session has set up."""
+    tracks = session.offer.tracks if session.offer is not None else ()
+    return [(tracks[number], viewer) for number, viewer in session.viewers.items()]
+
+
+def _sdp(offer: Offer) -> str:
+    lines = [
         "v=0",
         f"o=- 0 0 IN IP4 {HOST}",
         "s=Camera",
@@ -239,11 +274,7 @@ def _sdp(clip: LoopedClip) -> str:
         "t=0 0",
         "a=control:*",
         "a=range:npt=now-",
-        f"m=video 0 RTP/AVP {rtp.PAYLOAD_TYPE}",
-        f"a=rtpmap:{rtp.PAYLOAD_TYPE} H264/{CLOCK_RATE}",
-        f"a=fmtp:{rtp.PAYLOAD_TYPE} packetization-mode=1;"
-        f"profile-level-id={clip.sps[1:4].hex().upper()};sprop-parameter-sets={sets}",
-        f"a=framerate:{clip.fps:.3f}",
-        f"a=control:{_TRACK}",
-    )
+    ]
+    for number, track in offer.described():
+        lines += [*track.describe(), f"a=control:trackID={number}"]
     return "\r\n".join(lines) + "\r\n"

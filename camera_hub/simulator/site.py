@@ -6,6 +6,8 @@ import secrets
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -13,19 +15,22 @@ from typing import Any, Self
 from camera_hub.simulator import clip as clips
 from camera_hub.simulator import footage as sources
 from camera_hub.simulator import snapshot, transcode
-from camera_hub.simulator.broadcast import Broadcast
+from camera_hub.simulator.broadcast import Broadcast, TrackBroadcast
 from camera_hub.simulator.clip import LoopedClip
 from camera_hub.simulator.discovery import DiscoveryResponder
 from camera_hub.simulator.footage import Footage
 from camera_hub.simulator.onvif import OnvifDevice
 from camera_hub.simulator.onvif_xml import Identity, StreamProfile
 from camera_hub.simulator.quirks import Quirk
-from camera_hub.simulator.rtsp import RtspServer
+from camera_hub.simulator.rtsp import Offer, RtspServer
+from camera_hub.simulator.sound import SoundBroadcast, SoundKind
+from camera_hub.simulator.words import FORMS, MetadataBroadcast
 from core.clock import Clock
 from core.errors import InvalidInputError
 
 USERNAME = "viewer"
 MAX_CAMERAS = 64
+PACKED = {Quirk.METADATA_GZIP, Quirk.METADATA_GZIP_ONLY}
 Progress = Callable[[str], None]
 
 
@@ -50,7 +55,10 @@ class VirtualCamera:
         clock: Clock,
         *,
         quirks: Collection[Quirk] = (),
+        sound: SoundKind | None = None,
+        tells: bool = False,
     ) -> None:
+        """Make a camera; `tells`: its profiles send metadata without anybody asking for it."""
         self.name = name
         self.footage = material.footage
         self.username = USERNAME
@@ -61,9 +69,31 @@ class VirtualCamera:
             role: Broadcast(clip, began=began, clock=clock)
             for role, clip in (("main", material.main), ("sub", material.sub))
         }
+        self._tells = tells
+        self._sounds = [SoundBroadcast(sound, began=began, clock=clock)] if sound else []
+        self.words = {
+            role: [
+                MetadataBroadcast(
+                    began=began,
+                    clock=clock,
+                    now=self._now,
+                    quirks=lambda: self.onvif.quirks,
+                    form=form,
+                )
+                for form in FORMS
+            ]
+            for role in self._streams
+        }
         self._paths = {role: f"/{slug}/{role}" for role in self._streams}
         self.rtsp = RtspServer(
-            {self._paths[role]: stream for role, stream in self._streams.items()},
+            {
+                self._paths[role]: Offer(
+                    (stream, *self._sounds, *self.words[role]),
+                    partial(self._is_there, role),
+                    self._is_refused,
+                )
+                for role, stream in self._streams.items()
+            },
             username=self.username,
             password=self.password,
             algorithm="SHA-256" if Quirk.DIGEST_SHA256 in quirks else "MD5",
@@ -77,6 +107,7 @@ class VirtualCamera:
             identity=Identity(serial=f"SIM-{number:04d}"),
             quirks=quirks,
         )
+        self.onvif.sends_analytics = tells
 
     @property
     def rtsp_url(self) -> str:
@@ -90,7 +121,9 @@ class VirtualCamera:
             OSError: a port has been taken meanwhile.
         """
         await self.rtsp.start()
-        self.onvif.profiles = [self._profile(role) for role in self._streams]
+        # What was set is kept when the power was cut.
+        known = {one.token: one for one in self.onvif.profiles}
+        self.onvif.profiles = [self._profile(role, known.get(role)) for role in self._streams]
         await self.onvif.start()
 
     async def kill(self) -> None:
@@ -100,13 +133,17 @@ class VirtualCamera:
 
     def stall(self) -> None:
         """Send no more packets; connections stay and requests are still answered."""
-        for stream in self._streams.values():
-            stream.stalled = True
+        for track in self._tracks():
+            track.stalled = True
 
     def resume(self) -> None:
         """Send packets again, to each viewer from a keyframe on."""
-        for stream in self._streams.values():
-            stream.stalled = False
+        for track in self._tracks():
+            track.stalled = False
+
+    def _tracks(self) -> list[TrackBroadcast]:
+        words = [one for both in self.words.values() for one in both]
+        return [*self._streams.values(), *self._sounds, *words]
 
     def describe(self) -> dict[str, Any]:
         """Return what the user of the site needs to add this camera; JSON types only."""
@@ -123,7 +160,23 @@ class VirtualCamera:
             },
         }
 
-    def _profile(self, role: str) -> StreamProfile:
+    def _now(self) -> datetime:
+        return self.onvif.clock.now(self.onvif.quirks)
+
+    def _is_there(self, role: str, track: TrackBroadcast) -> bool:
+        """Say whether a stream has a track just now: metadata where its profile has it."""
+        if not isinstance(track, MetadataBroadcast):
+            return True
+        quirks = self.onvif.quirks
+        offered = {"plain": Quirk.METADATA_GZIP_ONLY not in quirks, "gzip": bool(quirks & PACKED)}
+        profile = next((one for one in self.onvif.profiles if one.token == role), None)
+        sent = profile is not None and profile.metadata and self.onvif.sends_analytics
+        return sent and offered[track.form]
+
+    def _is_refused(self, track: TrackBroadcast) -> bool:
+        return isinstance(track, MetadataBroadcast) and Quirk.METADATA_REFUSED in self.onvif.quirks
+
+    def _profile(self, role: str, before: StreamProfile | None) -> StreamProfile:
         clip = self._streams[role].clip
         return StreamProfile(
             token=role,
@@ -133,6 +186,8 @@ class VirtualCamera:
             fps=clip.fps,
             bitrate_kbps=max(1, clip.bitrate // 1000),
             gop=clip.keyframe_interval,
+            metadata=self._tells if before is None else before.metadata,
+            analytics=self._tells if before is None else before.analytics,
         )
 
     async def _snapshot(self, token: str) -> bytes:
@@ -145,7 +200,8 @@ class SimulatedSite:
 
     `footage` is a file to play, None for what `footage.find` finds. Prepared clips are kept in
     `work_dir`. `progress` gets lines for a person. `quirks` are how cameras misbehave, by their
-    number from 1 (0: all of them); `discoverable` ones answer WS-Discovery on loopback.
+    number from 1 (0: all of them); `discoverable` ones answer WS-Discovery on loopback. With
+    `sound` their streams have a tone; with `tells` they say what they see (`words.SCRIPT`) unasked.
 
     Entering raises:
         InvalidInputError: the footage is no video, or the number of cameras is not 1 to 64.
@@ -161,6 +217,8 @@ class SimulatedSite:
         cameras: int = 4,
         quirks: Mapping[int, Collection[Quirk]] = MappingProxyType({}),
         discoverable: bool = False,
+        sound: SoundKind | None = None,
+        tells: bool = False,
         progress: Progress = lambda _text: None,
     ) -> None:
         self.cameras: list[VirtualCamera] = []
@@ -169,6 +227,8 @@ class SimulatedSite:
         self._footage = footage
         self._count = cameras
         self._quirks = quirks
+        self._sound: SoundKind | None = sound
+        self._tells = tells
         self._responder = (
             DiscoveryResponder(lambda: [camera.onvif for camera in self.cameras])
             if discoverable
@@ -193,7 +253,18 @@ class SimulatedSite:
             name = source.title if len(same) == 1 else f"{source.title} {index + 1}"
             start_s = source.start_of(index, len(same), material.main.duration_s)
             quirks = (*self._quirks.get(0, ()), *self._quirks.get(number, ()))
-            made.append(VirtualCamera(number, name, material, start_s, self._clock, quirks=quirks))
+            made.append(
+                VirtualCamera(
+                    number,
+                    name,
+                    material,
+                    start_s,
+                    self._clock,
+                    quirks=quirks,
+                    sound=self._sound,
+                    tells=self._tells,
+                )
+            )
         try:
             await asyncio.gather(*(camera.start() for camera in made))
         except (OSError, asyncio.CancelledError):

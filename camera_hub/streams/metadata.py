@@ -89,13 +89,15 @@ class SeenFrame:
     """What the camera told of one picture.
 
     `said_at` is by its own clock (aware, UTC), which may be wrong by any amount; None if it did
-    not say. `gone` are objects that have left, `renamed` pairs of old and new number.
+    not say. `gone` are objects that have left, `renamed` pairs of old and new number; `unusable`
+    counts objects that nothing could be made of (see `MetadataReader.odd`).
     """
 
     said_at: datetime | None
     objects: tuple[SeenObject, ...]
     gone: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
+    unusable: int = 0
 
 
 class MetadataReader:
@@ -150,15 +152,20 @@ class _Meaning:
 
     def __init__(self, odd: Counter[str]) -> None:
         self._odd = odd
+        self._unusable = 0
 
     def of(self, frame: RawFrame) -> SeenFrame:
+        """Return a frame in coordinates of the picture."""
+        self._unusable = 0
         gone = [*frame.gone, *(one.number for one in frame.objects if one.removed and one.number)]
         seen = [
             made
             for one in frame.objects
             if not one.removed and (made := self._made(one, frame.mapping)) is not None
         ]
-        return SeenFrame(frame.said_at, tuple(seen), tuple(gone), tuple(frame.renamed))
+        return SeenFrame(
+            frame.said_at, tuple(seen), tuple(gone), tuple(frame.renamed), self._unusable
+        )
 
     def _made(self, one: RawObject, outer: RawMapping | None) -> SeenObject | None:
         label, sure, unread = self._label(one.classes)
@@ -166,14 +173,17 @@ class _Meaning:
             self._odd["unread-class"] += 1
             return None
         if one.bad:
+            self._unusable += 1
             return None
         box: Box | None = None
         if one.corners is not None or one.centre is not None:
             box = self._box(one, outer)
             if box is None:
+                self._unusable += 1
                 return None
         if not one.number:
             if box is None:
+                self._unusable += 1
                 return None
             self._odd["no-number"] += 1
         return SeenObject(one.number, box, label, sure)
