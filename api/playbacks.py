@@ -21,6 +21,7 @@ from api.looking import camera_to_look_at, may_look, record
 from api.playback_media import (
     ACTION,
     OpenPlayback,
+    Span,
     as_recorded,
     draw,
     init_of,
@@ -39,7 +40,7 @@ from camera_hub.recording.playback.schemas import (
     PlaybackOut,
     PlaybackSegment,
 )
-from camera_hub.recording.playback.service import camera_of, check_within
+from camera_hub.recording.playback.service import camera_of, check_within, hour_of
 from camera_hub.streams.painting import read_masks
 from core.errors import ConflictError, InvalidInputError
 
@@ -102,15 +103,26 @@ async def begin_playback(body: PlaybackCreate, hub: HubDep, actor: Play) -> Play
                 for look, view in zip(looks, views, strict=True)
             ],
         )
+    hour = None if body.at is None else hour_of(row, body.at)
+    cameras = [
+        PlaybackCamera(
+            camera_id=look.camera.id,
+            rendition=look.rendition,
+            segments=None
+            if hour is None
+            else await _files(
+                hub, OpenPlayback(row, actor, look.camera, look.rendition == "masked"), hour
+            ),
+        )
+        for look in looks
+    ]
     return PlaybackOut(
         id=row.id,
         from_at=row.from_at,
         to_at=row.to_at,
         purpose=row.purpose,
         reference=row.reference,
-        cameras=[
-            PlaybackCamera(camera_id=look.camera.id, rendition=look.rendition) for look in looks
-        ],
+        cameras=cameras,
     )
 
 
@@ -127,10 +139,13 @@ async def list_playback_segments(
     """List the recorded files of a camera in a span of the playback, by time; 26 hours at most."""
     row = await _playback(hub, playback_id, actor)
     opened = await let_in(hub, row, actor, camera_id)
+    return await _files(hub, opened, (from_at or row.from_at, to_at or row.to_at))
+
+
+async def _files(hub: Hub, opened: OpenPlayback, span: Span) -> list[PlaybackSegment]:
+    """Return the recorded files of a camera in a span, as they leave."""
     async with hub.database.read() as session:
-        found = await hub.playbacks.segments(
-            session, row, camera_id, from_at or row.from_at, to_at or row.to_at
-        )
+        found = await hub.playbacks.segments(session, opened.row, opened.camera_id, *span)
     items = []
     for one in found:
         shown = await init_of(hub, opened, one) if opened.masked else None

@@ -118,7 +118,9 @@ async def test_no_frame_of_a_recording_leaves_before_its_view_record_is_committe
 ) -> None:
     operator = await sign_in("operator", AREA)
     playback = await past.begin(operator)
-    assert playback["cameras"] == [{"camera_id": str(past.camera_id), "rendition": "raw"}]
+    (shown,) = playback["cameras"]
+    assert (shown["camera_id"], shown["rendition"]) == (str(past.camera_id), "raw")
+    assert shown["segments"] is None
     (view,) = await past.records()
     assert (view.kind, view.camera_id, view.account_id, view.purpose, view.reference) == (
         "playback", past.camera_id, operator.account_id, "case", "K-2026-17")  # fmt: skip
@@ -194,6 +196,29 @@ async def test_a_span_goes_on_where_the_one_before_left_off(past: Past, sign_in:
     disk = past.hub.settings.recording_disks[0].path
     content = (disk / past.segments[0].path).read_bytes()
     assert first.content + rest.content in content
+
+
+async def test_the_files_of_the_hour_that_is_looked_at_come_with_the_answer(
+    past: Past, sign_in: SignIn
+) -> None:
+    """The same that the list says, of that hour and of the playback only, painted as they leave."""
+    operator = await sign_in("operator", AREA)
+
+    async def told(**wish: str) -> list[Any]:
+        playback = await past.begin(operator, **wish)
+        found: list[Any] = playback["cameras"][0]["segments"]
+        return found
+
+    url = f"/api/v1/playbacks/{(await past.begin(operator))['id']}/segments"
+    listed = (await operator.get(url, params={"camera_id": str(past.camera_id)})).json()
+    at = (BEGIN + timedelta(minutes=50)).isoformat()
+    assert await told(at=at) == listed
+    assert len(listed) == 3
+    assert await told(at=at, to=(BEGIN + timedelta(seconds=30)).isoformat()) == listed[:2]
+    assert await told(at=(BEGIN + timedelta(hours=1)).isoformat()) is None
+    await past.change(masks=MASKS)
+    (painted, *_) = await told(at=at)
+    assert (painted["id"], painted["codec"]) != (listed[0]["id"], listed[0]["codec"])
 
 
 async def test_what_lies_outside_or_is_too_much_is_refused(past: Past, sign_in: SignIn) -> None:

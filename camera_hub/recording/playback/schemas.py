@@ -19,7 +19,8 @@ Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 class PlaybackCreate(BaseModel):
     """What somebody wants to play back, and what for: a key of /purposes and its reference.
 
-    The household itself needs no purpose for its own home.
+    The household itself needs no purpose for its own home. `at` is where it begins to be shown:
+    with it the answer holds the recorded files of that hour (UTC), which saves asking for them.
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -27,6 +28,7 @@ class PlaybackCreate(BaseModel):
     camera_ids: list[UUID] = Field(min_length=1, max_length=MOST_CAMERAS)
     from_at: AwareDatetime = Field(alias="from")
     to_at: AwareDatetime = Field(alias="to")
+    at: AwareDatetime | None = None
     purpose: Annotated[str, StringConstraints(max_length=40)] = ""
     reference: Word = ""
 
@@ -39,26 +41,6 @@ class PlaybackCreate(BaseModel):
         if len(set(self.camera_ids)) < len(self.camera_ids):
             raise ValueError("a camera is named twice")
         return self
-
-
-class PlaybackCamera(BaseModel):
-    """A camera of a playback. `masked`: its pictures come painted, at most 12 a second."""
-
-    camera_id: UUID
-    rendition: Rendition
-
-
-class PlaybackOut(BaseModel):
-    """A playback. It ends by DELETE, with the session, or when it was unused for ten minutes."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    id: UUID
-    from_at: datetime = Field(alias="from")
-    to_at: datetime = Field(alias="to")
-    purpose: str
-    reference: str
-    cameras: list[PlaybackCamera]
 
 
 class PlaybackSegment(BaseModel):
@@ -78,3 +60,28 @@ class PlaybackSegment(BaseModel):
     cause: str
     clock: str
     motion: str
+
+
+class PlaybackCamera(BaseModel):
+    """A camera of a playback. `masked`: its pictures come painted, at most 12 a second.
+
+    `segments` are the recorded files of the hour that was asked for with `at`, as
+    `GET /playbacks/{id}/segments` tells them; null without `at`.
+    """
+
+    camera_id: UUID
+    rendition: Rendition
+    segments: list[PlaybackSegment] | None = None
+
+
+class PlaybackOut(BaseModel):
+    """A playback. It ends by DELETE, with the session, or when it was unused for ten minutes."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    id: UUID
+    from_at: datetime = Field(alias="from")
+    to_at: datetime = Field(alias="to")
+    purpose: str
+    reference: str
+    cameras: list[PlaybackCamera]

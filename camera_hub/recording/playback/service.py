@@ -5,7 +5,7 @@ everybody: a playback belongs to one sign-in and shows nothing outside of its sp
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -210,6 +210,13 @@ def camera_of(row: Playback, camera_id: UUID) -> dict[str, object]:
     raise NotFoundError(
         "This camera is not part of the playback.", remedy="Open the recordings again with it."
     )
+
+
+def hour_of(row: Playback, at: datetime) -> tuple[datetime, datetime] | None:
+    """Return what of the hour (UTC) that `at` lies in belongs to the playback; None: nothing."""
+    begin = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    start, end = max(row.from_at, begin), min(row.to_at, begin + timedelta(hours=1))
+    return (start, end) if start < end else None
 
 
 def check_within(row: Playback, start: datetime, end: datetime | None = None) -> None:
