@@ -10,6 +10,7 @@ import functools
 import os
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -61,6 +62,7 @@ class MediaWorker:
             settings=settings.media,
             reach=Reach.of(settings),
             on_change=self._on_change,
+            on_metadata=self._on_metadata,
             painters=painters(self._detector, clock, people_suffice=people_suffice),
         )
         self._server = MediaServer(self._runtime, settings.run_dir / f"{name}.sock")
@@ -133,6 +135,10 @@ class MediaWorker:
         self._host.observe(camera_id, status)
         with contextlib.suppress(RuntimeError):  # the loop has ended: nobody is left to tell
             self._loop.call_soon_threadsafe(self._changed.set)
+
+    def _on_metadata(self, camera_id: UUID, document: bytes, at_s: float, at: datetime) -> None:
+        """Take what a camera says that it sees, on a thread of its reader."""
+        self._host.told(camera_id, document, at_s, at)
 
     async def _pause(self, stop: asyncio.Event) -> None:
         """Wait for the next heartbeat: a second, or a moment when a state changed."""
@@ -244,11 +250,7 @@ class MediaWorker:
         for camera in wanted.values():
             before = self._assigned.get(camera.id)
             if before is None or _pipeline_key(before) != _pipeline_key(camera):
-                if not camera.analyse:
-                    self._runtime.release_frames(camera.id)
-                frames = self._runtime.frames(camera.id) if camera.analyse else None
-                keyframe = functools.partial(self._runtime.keyframe, camera.id)
-                self._host.add(camera, frames, keyframe=keyframe)
+                self._analyse(camera)
                 continue
             if before.zones != camera.zones:
                 self._host.set_zones(camera.id, camera.zones)
@@ -256,6 +258,18 @@ class MediaWorker:
                 self._host.set_masks(camera.id, camera.masks)
         self._assigned = wanted
         log.info("assignment taken", cameras=len(wanted))
+
+    def _analyse(self, camera: AssignedCamera) -> None:
+        """Have a camera's pictures looked at, or what it says itself, or neither."""
+        frames = picture = None
+        if camera.analyse and camera.analysed_by == "camera":
+            picture = functools.partial(self._runtime.picture, camera.id)
+        elif camera.analyse:
+            frames = self._runtime.frames(camera.id)
+        if frames is None:
+            self._runtime.release_frames(camera.id)
+        keyframe = functools.partial(self._runtime.keyframe, camera.id)
+        self._host.add(camera, frames, picture, keyframe)
 
 
 def _pipeline_key(camera: AssignedCamera) -> tuple[object, ...]:

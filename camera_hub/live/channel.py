@@ -133,6 +133,13 @@ class LiveChannel:
 
     def snapshot(self, timeout: float) -> Snapshot | None:
         """Decode the newest picture, waiting up to `timeout` seconds for one; blocks."""
+        newest = self.picture(timeout)
+        if newest is None:
+            return None
+        return Snapshot(newest.arrived_at, newest.width, newest.height, newest.jpeg())
+
+    def picture(self, timeout: float) -> Frame | None:
+        """Decode the newest picture as `snapshot` does, and return it as it is."""
         with self._lock:
             self._arrived.wait_for(lambda: bool(self._group), timeout)
             info, group = self._info, list(self._group)
@@ -147,9 +154,7 @@ class LiveChannel:
                 continue
             if pictures:
                 newest = Frame(pictures[-1], arrived_at=at, arrived_monotonic=0.0)
-        if newest is None:
-            return None
-        return Snapshot(newest.arrived_at, newest.width, newest.height, newest.jpeg())
+        return newest
 
     def keyframe(self, since_s: float) -> Frame | None:
         """Decode the newest keyframe if it arrived at `since_s` (monotonic) or later, else None."""

@@ -212,6 +212,16 @@ class MediaRuntime:
                     rendering.holders -= 1
                 self._release(stream)
 
+    def picture(self, camera_id: UUID) -> Frame | None:
+        """Decode the newest picture of the always-read stream, as the camera sent it.
+
+        None if none is kept, or the camera is unknown. Whoever shows it fills the masks.
+        """
+        with self._lock:
+            camera = self._cameras.get(camera_id)
+            stream = camera.streams.get(camera.primary) if camera is not None else None
+        return stream.channel.picture(0.0) if stream is not None else None
+
     def keyframe(self, camera_id: UUID, since_s: float) -> Frame | None:
         """Decode the newest keyframe of the always-read stream, as the camera sent it.
 
