@@ -16,7 +16,7 @@ from pydantic import (
 from access.jurisdictions.schemas import Text
 from camera_hub.devices.recording_plan import RecordingPlan
 from camera_hub.devices.spots import SpotOnPlan
-from camera_hub.streams.types import ReasonCode, StreamState
+from camera_hub.streams.types import ReasonCode, SoundState, StreamState
 from core.text import Cleaned, Normalised, Printable, no_longer_than, printable
 
 PlaceKind = Literal["public_space", "shared_space", "home"]
@@ -236,6 +236,7 @@ class StatusOut(BaseModel):
     width: int = 0
     height: int = 0
     codec: str = ""
+    sound: SoundState = SoundState.OFF
     last_frame_at: AwareDatetime | None = None
     frames_read: int = 0
     frames_analysed: int = 0

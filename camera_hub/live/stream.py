@@ -11,7 +11,7 @@ from camera_hub.streams.reader import ReaderOptions, StreamReader
 if TYPE_CHECKING:
     from camera_hub.live.rendering import Rendering
     from camera_hub.streams.painting import Rendition
-    from camera_hub.streams.reader import OnMetadata
+    from camera_hub.streams.receiving import OnMetadata
     from camera_hub.streams.types import Sink, StreamSource, StreamStatus
     from core.clock import Clock
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 import av
 import av.error
@@ -14,11 +15,19 @@ from camera_hub.streams.health import Health
 from camera_hub.streams.parameters import Codec, parameter_sets, read_info
 from camera_hub.streams.rtsp.ordering import DecodingOrder
 from camera_hub.streams.timestamps import Timeline
-from camera_hub.streams.types import Sink, StreamInfo
+from camera_hub.streams.types import Sink, SoundInfo, SoundPacket, StreamInfo
 
 if TYPE_CHECKING:
     from camera_hub.streams.rtsp.depacketizer import AccessUnit
+    from camera_hub.streams.rtsp.rtp import SenderReport
+    from camera_hub.streams.rtsp.sound import Heard
+    from camera_hub.streams.sound.placing import SoundClock
     from camera_hub.streams.types import Packet
+
+
+@runtime_checkable
+class _Hears(Protocol):
+    def sound(self, packet: SoundPacket) -> None: ...
 
 
 class Feed:
@@ -39,6 +48,8 @@ class Feed:
         self._sets: tuple[bytes, ...] = ()
         self.timeline = Timeline(self._time_base)
         self._order = DecodingOrder(90000)
+        self._sound_clock: SoundClock | None = None
+        self._sound: SoundInfo | None = None
 
     def add(self, sink: Sink) -> None:
         """Hand packets to `sink` from the next keyframe on."""
@@ -53,9 +64,22 @@ class Feed:
                 self._open.remove(sink)
                 sink.closed()
 
-    def begin(self, codec: Codec, time_base: Fraction, sets: tuple[bytes, ...]) -> None:
-        """Take the packets of a new connection; `sets` are those of its description."""
+    def begin(
+        self,
+        codec: Codec,
+        time_base: Fraction,
+        sets: tuple[bytes, ...],
+        *,
+        sound_clock: SoundClock | None = None,
+    ) -> None:
+        """Take the packets of a new connection; `sets` are those of its description.
+
+        `sound_clock` is told the pictures' times, if sound is to be placed among them.
+        """
         self.close()
+        self._sound_clock, self._sound = sound_clock, None
+        if sound_clock is not None:
+            sound_clock.begin_video(float(1 / time_base))
         self._info = None
         self._codec, self._time_base, self._sets = codec, time_base, sets
         self.timeline = Timeline(time_base)
@@ -84,8 +108,40 @@ class Feed:
             packet.pts, packet.dts = ticks, self._order.dts(ticks)
             packet.is_keyframe = keyframe
             self.timeline.fix(packet, arrived)
+            if self._sound_clock is not None and packet.dts is not None:
+                self._sound_clock.video(packet.dts, arrived)
             for sink in self._open:
                 sink.packet(packet, arrived, arrived_at)
+
+    def offer_sound(self, info: SoundInfo | None) -> None:
+        """Open the sinks anew with this sound, or without any, from the next keyframe on."""
+        self._sound = info
+
+    def sound(
+        self,
+        heard: list[Heard],
+        clock: SoundClock,
+        sound: SenderReport | None,
+        video: SenderReport | None,
+    ) -> None:
+        """Take sound; `sound` and `video` are the newest reports of both tracks."""
+        if self._info is None:
+            return
+        timeline, at_s = self.timeline, 0.0
+        if video is not None and video.arrived_monotonic < timeline.jumped_at:
+            video = None
+        if video is not None:
+            at_s = float(timeline.after(video.ticks) * self._time_base)
+        clock.reports(sound, video, at_s)
+        hearing = self._info.sound is not None
+        for data, own_s, length_s, samples in heard:
+            at = clock.place(own_s, length_s)
+            if at is None or not hearing:
+                continue
+            packet = SoundPacket(data, at, samples)
+            for sink in self._open:
+                if isinstance(sink, _Hears):
+                    sink.sound(packet)
 
     def close(self) -> None:
         """Tell the sinks that the stream has ended."""
@@ -102,6 +158,7 @@ class Feed:
         if self._info is None or changed:
             try:
                 info = read_info(self._codec, self._sets, data, self._time_base)
+                info = replace(info, sound=self._sound)
             except av.error.FFmpegError:
                 # A damaged keyframe: the next one will do.
                 return
@@ -109,6 +166,9 @@ class Feed:
             self._info = info
             self._order.expect(info.reorder)
             self._health.opened(info)
+        elif self._info.sound != self._sound:
+            self.close()
+            self._info = replace(self._info, sound=self._sound)
         for sink in self._sinks:
             if sink not in self._open:
                 sink.opened(self._info)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from camera_hub.streams.diagnosis import Failure
-from camera_hub.streams.types import ReasonCode, StreamInfo, StreamState, StreamStatus
+from camera_hub.streams.types import ReasonCode, SoundState, StreamInfo, StreamState, StreamStatus
 from core.clock import Clock
 
 _WINDOW_S = 5.0
@@ -34,6 +34,7 @@ class Health:
         self._note = "Pictures are arriving."
         self._packets = self._bytes = self._keyframes = self._connections = 0
         self._info: StreamInfo | None = None
+        self._sound = SoundState.OFF
         self._last_packet = 0.0
         self._last_frame_at: datetime | None = None
         self._samples: deque[tuple[float, int, int]] = deque()
@@ -58,6 +59,11 @@ class Health:
         """Remember what the stream is."""
         with self._lock:
             self._info = info
+
+    def sound(self, state: SoundState) -> None:
+        """Remember how the sound is doing."""
+        with self._lock:
+            self._sound = state
 
     def received(self, size: int, keyframe: bool, arrived: float, arrived_at: datetime) -> None:
         """Count a packet of `size` bytes."""
@@ -116,6 +122,7 @@ class Health:
                 codec=info.codec if info else "",
                 last_frame_at=self._last_frame_at,
                 reconnects=max(0, self._connections - 1),
+                sound=self._sound,
             )
 
     def _become(self, state: StreamState, code: ReasonCode, reason: str) -> None:

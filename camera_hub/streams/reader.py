@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from fractions import Fraction
 from typing import Literal
 
 import av.error
 
-from camera_hub.streams.address import AddressError, endpoint, parse
+from camera_hub.streams.address import AddressError, parse
 from camera_hub.streams.backoff import Backoff
 from camera_hub.streams.diagnosis import (
     CLOSED,
@@ -25,32 +24,31 @@ from camera_hub.streams.diagnosis import (
     Failure,
     StreamFailure,
     explain,
-    unreachable,
 )
 from camera_hub.streams.feed import Feed
 from camera_hub.streams.health import Health
 from camera_hub.streams.library import LibraryStream
+from camera_hub.streams.pinning import pinned
 from camera_hub.streams.reach import ANYWHERE, Reach
+from camera_hub.streams.receiving import Attempt, OnMetadata, Receiving
 from camera_hub.streams.rtsp.client import (
     CannotInterleaveError,
     LeaveToLibraryError,
     Playing,
     RtspClient,
 )
-from camera_hub.streams.rtsp.connection import Connection, Side
-from camera_hub.streams.rtsp.depacketizer import AccessUnit
-from camera_hub.streams.rtsp.metadata import MetadataSide
+from camera_hub.streams.rtsp.connection import Connection
 from camera_hub.streams.rtsp.poller import Poller, shared_poller
 from camera_hub.streams.types import (
     ReasonCode,
     Sink,
+    SoundState,
     StreamSource,
     StreamState,
     StreamStatus,
     Transport,
 )
 from core.clock import Clock
-from core.errors import InvalidInputError
 from core.logging import get_logger
 from core.metrics import counter
 
@@ -63,7 +61,6 @@ _HEALTHY_S = 10.0
 """A connection that held this long was healthy: the next failure starts with short delays."""
 _ALONE_S = 600.0
 """How long a camera that fails when asked for more is asked for its video alone."""
-OnMetadata = Callable[[bytes, float, datetime], None]
 _OVER_UDP = "Pictures are arriving over UDP, because the camera refuses TCP."
 
 
@@ -268,7 +265,7 @@ class StreamReader:
     def _try(self, generation: int, source: StreamSource, started: float) -> Failure | None:
         """Connect and read; return why it ended, None if the poller reads on."""
         try:
-            source = _pinned(source, self._options)
+            source = pinned(source, self._options.reach, self._options.open_timeout_s)
             while True:
                 transport = self._library_transport(source)
                 if transport is not None:
@@ -312,16 +309,23 @@ class StreamReader:
         playing = self._open(generation, source)
         if playing is None:
             return
-        receiver = _Receiver(self, generation, started, beside=bool(playing.beside))
-        connection = Connection(
-            playing,
-            receiver,
-            silence_s=2 * self._options.read_timeout_s,
-            sides=self._sides(playing, receiver),
+        attempt = Attempt(
+            current=lambda: self._current(generation),
+            ended=lambda failure: self._failed(generation, failure, started),
+            fruitless=self._video_alone,
         )
+        receiving = Receiving(
+            playing,
+            attempt,
+            feed=self._feed,
+            health=self._health,
+            clock=self._clock,
+            on_metadata=self._on_metadata,
+        )
+        connection = receiving.connect(2 * self._options.read_timeout_s)
         with self._feed.lock:
             if self._current(generation):
-                self._start_feed(playing)
+                receiving.begin()
         with self._lock:
             if not self._current(generation):
                 playing.sock.close()
@@ -359,33 +363,8 @@ class StreamReader:
                     self._alone_until = self._clock.monotonic() + _ALONE_S
                 return playing
 
-    def _sides(self, playing: Playing, receiver: _Receiver) -> list[Side]:
-        return [
-            MetadataSide(beside, receiver.metadata)
-            for beside in playing.beside
-            if beside.kind == "metadata"
-        ]
-
-    def _start_feed(self, playing: Playing) -> None:
-        track = playing.track
-        assert track.codec is not None
-        self._health.connected(playing.no_metadata)
-        self._feed.begin(track.codec, Fraction(1, track.clock_rate), track.parameter_sets)
-
-    def _deliver(self, generation: int, units: list[AccessUnit], arrived: float) -> None:
-        with self._feed.lock:
-            if self._current(generation):
-                self._feed.units(units, arrived, self._clock.now())
-
-    def _document(self, generation: int, document: bytes, arrived: float) -> None:
-        if self._on_metadata is not None and self._current(generation):
-            self._on_metadata(document, arrived, self._clock.now())
-
-    def _video_alone(self, generation: int) -> None:
-        """Ask for the video alone next: with more beside it not one picture came."""
-        with self._lock:
-            if self._current(generation):
-                self._alone_until = self._clock.monotonic() + _ALONE_S
+    def _video_alone(self) -> None:
+        self._alone_until = self._clock.monotonic() + _ALONE_S
 
     def _read_library(self, generation: int, source: StreamSource, transport: _Library) -> Failure:
         """Read through the media library until it ends; return why it ended."""
@@ -399,6 +378,7 @@ class StreamReader:
             ) as stream:
                 opening = False
                 self._health.connected(note)
+                self._health.sound(SoundState.TRANSPORT if source.sound else SoundState.OFF)
                 with self._feed.lock:
                     if not self._current(generation):
                         return CLOSED
@@ -415,48 +395,5 @@ class StreamReader:
             return explain(error, source, opening=opening, timeout_s=seconds)
 
 
-class _Receiver:
-    """Takes what a connection of one attempt gives."""
-
-    def __init__(
-        self, reader: StreamReader, generation: int, started: float, *, beside: bool
-    ) -> None:
-        self._reader = reader
-        self._generation = generation
-        self._started = started
-        self._fruitless = beside
-
-    def units(self, units: list[AccessUnit], arrived_monotonic: float) -> None:
-        self._fruitless = False
-        self._reader._deliver(self._generation, units, arrived_monotonic)
-
-    def metadata(self, document: bytes, arrived_monotonic: float) -> None:
-        self._reader._document(self._generation, document, arrived_monotonic)
-
-    def ended(self, failure: Failure) -> None:
-        if self._fruitless:
-            self._reader._video_alone(self._generation)
-        self._reader._failed(self._generation, failure, self._started)
-
-
 def _ignore(_status: StreamStatus) -> None:
     pass
-
-
-def _pinned(source: StreamSource, options: ReaderOptions) -> StreamSource:
-    """Return `source` with its name replaced by an address that was checked.
-
-    Raises:
-        StreamFailure: the name is unknown, or leads where no camera may be.
-        AddressError: it is no address of a stream.
-    """
-    host, port = endpoint(source.url)
-    try:
-        url = options.reach.pinned(source.url, port, options.open_timeout_s)
-    except OSError:
-        raise StreamFailure(unreachable(f"{host}:{port}")) from None
-    except InvalidInputError as error:
-        raise StreamFailure(
-            Failure(ReasonCode.ERROR, str(error), StreamState.NOT_FOUND, patient=True)
-        ) from None
-    return source if url == source.url else replace(source, url=url)

@@ -33,6 +33,8 @@ class Timeline:
         self._last = -1
         self._last_arrival = 0.0
         self._repeats = 0
+        self.jumped_at = 0.0
+        """When (monotonic) the camera's clock last jumped; times from before say nothing since."""
 
     def fix(self, packet: Packet, arrived_monotonic: float) -> None:
         """Set `packet.dts` and `packet.pts`; `arrived_monotonic` in seconds."""
@@ -42,7 +44,10 @@ class Timeline:
             dts = 0
         else:
             passed = int((arrived_monotonic - self._last_arrival) * self._per_second)
+            jumps = self.jumps
             dts = self._next(raw, max(1, passed))
+            if jumps != self.jumps:
+                self.jumped_at = arrived_monotonic
         pts = dts if packet.pts is None else packet.pts + self._offset
         if not dts <= pts <= dts + COMPOSITION_LIMIT_S * self._per_second:
             pts = dts
@@ -52,6 +57,10 @@ class Timeline:
     def before(self, pts: int) -> int:
         """Return the camera's own timestamp of a `pts` set since the last jump."""
         return pts - self._offset
+
+    def after(self, raw: int) -> int:
+        """Return the place of a timestamp that the camera has set since the last jump."""
+        return raw + self._offset
 
     def _next(self, raw: int | None, passed: int) -> int:
         if raw is None:

@@ -67,6 +67,20 @@ class ReasonCode(StrEnum):
     ERROR = "error"
 
 
+class SoundState(StrEnum):
+    """Whether a stream's sound comes and if not why; the console translates it."""
+
+    OFF = ""
+    WAITING = "waiting"
+    OK = "ok"
+    SILENT = "silent"
+    NONE = "none"
+    REFUSED = "refused"
+    CODEC = "codec"
+    GARBLED = "garbled"
+    TRANSPORT = "transport"
+
+
 @dataclass(frozen=True, slots=True)
 class StreamSource:
     """Where a stream comes from. `url` holds no credentials; the password is never shown."""
@@ -209,6 +223,7 @@ class StreamStatus:
 
     `packets`, `bytes` and `keyframes` count since the reader was made; `fps` and
     `bitrate_kbps` are over the last few seconds; `reconnects` counts connections after the first.
+    `sound` says whether there is sound too, where it was asked for.
     """
 
     state: StreamState
@@ -225,6 +240,7 @@ class StreamStatus:
     codec: str = ""
     last_frame_at: datetime | None = None
     reconnects: int = 0
+    sound: SoundState = SoundState.OFF
 
     def replace(self, **changes: Any) -> StreamStatus:
         """Return a copy with `changes`."""
@@ -242,6 +258,7 @@ class StreamStatus:
             "width": self.width,
             "height": self.height,
             "codec": self.codec,
+            "sound": self.sound.value,
             "last_frame_at": self.last_frame_at.isoformat() if self.last_frame_at else None,
             "frames_read": self.packets,
             "frames_analysed": frames_analysed,

@@ -95,6 +95,7 @@ class Oddities:
     pace_s: float = 0.008
     before: Callable[["OddCamera", str], None] | None = None
     extras: Sequence[Extra] = ()
+    offers_sound: bool = True
     reports: Callable[[int], bytes] = lambda _number: b""
 
 
@@ -239,8 +240,8 @@ class OddCamera:
         name = "H265" if codec == "hevc" else "H264"
         return (
             "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=x\r\na=control:*\r\n"
-            "m=audio 0 RTP/AVP 8\r\na=control:track0\r\n"
-            f"m=video 0 RTP/AVP 96\r\na=rtpmap:96 {name}/90000\r\na=fmtp:96 {parameters}\r\n"
+            + ("m=audio 0 RTP/AVP 8\r\na=control:track0\r\n" if self.odd.offers_sound else "")
+            + f"m=video 0 RTP/AVP 96\r\na=rtpmap:96 {name}/90000\r\na=fmtp:96 {parameters}\r\n"
             f"a=control:{self.odd.control}\r\n"
         ) + "".join(f"{e.lines}a=control:{e.control}\r\n" for e in self.odd.extras)
 

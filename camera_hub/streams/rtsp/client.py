@@ -13,11 +13,11 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
 
 from camera_hub.streams import diagnosis
 from camera_hub.streams.address import endpoint, parse
 from camera_hub.streams.diagnosis import StreamFailure
+from camera_hub.streams.rtsp.answers import base_of, channels_of, session_of
 from camera_hub.streams.rtsp.auth import Authorizer, UnknownDigestError, read_challenges
 from camera_hub.streams.rtsp.messages import (
     MAX_BODY,
@@ -34,14 +34,12 @@ from camera_hub.streams.rtsp.sdp import (
     read_description,
     resolve,
 )
-from camera_hub.streams.types import StreamSource
+from camera_hub.streams.rtsp.sound import readable
+from camera_hub.streams.types import SoundState, StreamSource
 from core.clock import Clock
 
 _EARLY_LIMIT = 1 << 20
 _CHUNK = 65536
-_SESSION = re.compile(r"\s*([^;\s]+)\s*(?:;.*?timeout\s*=\s*(\d{1,6}))?", re.IGNORECASE)
-_CHANNELS = re.compile(r"interleaved\s*=\s*(\d{1,3})(?:\s*-\s*(\d{1,3}))?", re.IGNORECASE)
-DEFAULT_TIMEOUT_S = 60.0
 
 
 class CannotInterleaveError(Exception):
@@ -68,7 +66,7 @@ class Playing:
 
     `uri` is the address of the whole stream, `method` what keeps the session, every
     `keep_alive_s` seconds. `beside` are the other tracks that come; `no_metadata` says in words
-    why the camera does not say what it sees, if it was asked to.
+    why the camera does not say what it sees, if it was asked to, `sound` how its sound is doing.
     """
 
     sock: socket.socket
@@ -84,6 +82,7 @@ class Playing:
     early: bytes
     beside: tuple[Beside, ...] = ()
     no_metadata: str = ""
+    sound: SoundState = SoundState.OFF
 
 
 class RtspClient:
@@ -193,7 +192,7 @@ class RtspClient:
             raise StreamFailure(diagnosis.unsupported_codec(track.encoding))
         if track.interleaved_units:
             raise LeaveToLibraryError
-        base = _base(described, uri)
+        base = base_of(described, uri)
         try:
             whole = resolve(base, description.control)
             track_uri = resolve(base, track.control) if track.control else whole
@@ -204,11 +203,12 @@ class RtspClient:
         # Some cameras leave out the word TCP and name the channels all the same.
         if transport and not re.search("tcp|interleaved", transport, re.IGNORECASE):
             raise CannotInterleaveError
-        channel, rtcp_channel = _channels(transport)
-        session, timeout_s = _session(setup)
+        channel, rtcp_channel = channels_of(transport, (0, 1))
+        session, timeout_s = session_of(setup)
         if not session:
             raise ProtocolError("no session")
         sides = _Sides(base, session, {channel, rtcp_channel})
+        sound = self._set_up_sound(description, sides)
         no_metadata = self._set_up_metadata(description, sides)
         self._must("PLAY", whole, ("Session", session), ("Range", "npt=0.000-"))
         sock.setblocking(False)
@@ -226,7 +226,21 @@ class RtspClient:
             early=self._early + self._data,
             beside=tuple(sides.found),
             no_metadata=no_metadata,
+            sound=sound,
         )
+
+    def _set_up_sound(self, description: Description, sides: _Sides) -> SoundState:
+        """Set up the sound; return how it is doing, `waiting` where it may come."""
+        if not self._source.sound:
+            return SoundState.OFF
+        if not self._beside:
+            return SoundState.REFUSED
+        if not description.sounds:
+            return SoundState.NONE
+        track = readable(description.sounds)
+        if track is None:
+            return SoundState.CODEC
+        return SoundState.WAITING if self._set_up(sides, "sound", track) else SoundState.REFUSED
 
     def _set_up_metadata(self, description: Description, sides: _Sides) -> str:
         """Set up what the camera says it sees; return why not in words, "" if it is not wanted."""
@@ -259,7 +273,7 @@ class RtspClient:
         if not 200 <= answer.status < 300:
             return False
         given = answer.get("transport")
-        channels = _channels(given) if _CHANNELS.search(given) else (first, first + 1)
+        channels = channels_of(given, (first, first + 1))
         # A camera that puts two tracks on one channel is not told apart.
         if sides.taken & set(channels):
             return False
@@ -355,34 +369,3 @@ class _Sides:
     def __init__(self, base: str, session: str, taken: set[int]) -> None:
         self.base, self.session, self.taken = base, session, taken
         self.found: list[Beside] = []
-
-
-def _base(described: Message, uri: str) -> str:
-    """Return the address that relative ones are added to, on the host of `uri`."""
-    for name in ("content-base", "content-location"):
-        given = described.get(name)
-        if given.lower().startswith(("rtsp://", "rtsps://")) and " " not in given:
-            with suppress(ValueError):
-                return urlsplit(given)._replace(netloc=urlsplit(uri).netloc).geturl()
-    return uri
-
-
-def _channels(transport: str) -> tuple[int, int]:
-    """Return the channels of RTP and RTCP that the camera chose, 0 and 1 if it does not say."""
-    match = _CHANNELS.search(transport)
-    if match is None:
-        return 0, 1
-    first = int(match[1])
-    second = int(match[2]) if match[2] else first + 1
-    if first > 255 or second > 255:
-        raise ProtocolError("a channel that cannot be")
-    return first, second
-
-
-def _session(answer: Message) -> tuple[str, float]:
-    """Return the session's name and after how many seconds without a word it ends."""
-    match = _SESSION.match(answer.get("session"))
-    if match is None:
-        return "", DEFAULT_TIMEOUT_S
-    seconds = float(match[2]) if match[2] else 0.0
-    return match[1], seconds if seconds > 0 else DEFAULT_TIMEOUT_S
