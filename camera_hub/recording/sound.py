@@ -26,6 +26,7 @@ _TOLERANCE_S = 0.02
 _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _MOOF = struct.Struct(">I4s I4sII I4s I4sII I4sIQ I4sIII")
 _TREX = struct.Struct(">I4s6I")
+_AFTER_SOUND = struct.pack(">I", SOUND_TRACK + 1)  # the number of the next track
 _ID_IN_TKHD = {0: 12, 1: 20}
 
 
@@ -62,7 +63,7 @@ def with_sound(init: bytes, sound: SoundInfo) -> bytes:
     content: list[bytes] = []
     for kind, inner in _moov_of(init):
         if kind == b"mvhd":
-            content.append(box(kind, inner[:-4], struct.pack(">I", SOUND_TRACK + 1)))
+            content.append(box(kind, inner[:-4], _AFTER_SOUND))
         else:
             content.append(box(kind, inner, trex if kind == b"mvex" else b""))
         if kind == b"trak":
@@ -80,7 +81,9 @@ def without_sound(init: bytes) -> bytes:
     for kind, inner in _moov_of(init):
         if kind == b"trak" and _track_of(inner) == SOUND_TRACK:
             continue
-        if kind == b"mvex":
+        if kind == b"mvhd" and inner.endswith(_AFTER_SOUND):
+            content.append(box(kind, inner[:-4], struct.pack(">I", SOUND_TRACK)))
+        elif kind == b"mvex":
             kept = (box(k, i) for k, i in _boxes(inner) if not _is_trex_of_sound(k, i))
             content.append(box(kind, *kept))
         else:
