@@ -7,6 +7,7 @@ Ratios are of CPU per camera: ours to theirs, on the same streams.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from app.supervisor import CHILD_ENVIRONMENT
 from bench import lib_recording_index as index
 from bench.lib_reader import served
 from bench.lib_recording_peers import ffmpeg, motion
@@ -36,7 +38,9 @@ def recorded(
     folder.mkdir()
     command = [sys.executable, "-m", "bench.lib_recording_worker", str(folder), str(seconds)]
     command += [str(warm_up_s), "1" if live else "0", *urls]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    # As the hub itself starts its workers.
+    environment = {**CHILD_ENVIRONMENT, **os.environ}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

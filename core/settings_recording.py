@@ -38,7 +38,10 @@ class RecordingSettings(Section):
     )
     segment_s: float = Field(default=60, ge=5, le=600, description="Length of a file")
     part_s: float = Field(
-        default=1.0, ge=0.2, le=10, description="What a kill or a power cut may lose, at most twice"
+        default=1.0, ge=0.2, le=10, description="What a kill may lose, at most twice"
+    )
+    flush_s: float = Field(
+        default=2.0, ge=0.2, le=60, description="What a power cut may lose, beside the part in hand"
     )
     incident_lock_days: int = Field(
         default=30, ge=0, le=3650, description="How long clips of incidents are kept under lock"

@@ -18,6 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from camera_hub.recording.busy import WorkShare
 from camera_hub.recording.durable import write_durably
 from core.clock import Clock
 from core.logging import get_logger
@@ -33,7 +34,8 @@ HANGS_AFTER_S = 5.0
 LEFT_FOR_S = 10.0
 """How long a disk that failed is left alone."""
 _LOOK_EVERY_S = 1.0
-_SYNC_EVERY_S = 5.0
+BUSY = 0.5
+"""A disk whose thread works for more than this share of the time is not given new files."""
 _OF_THE_SYSTEM = {"lost+found", ".Trash-0", "System Volume Information"}
 
 log = get_logger(__name__)
@@ -92,13 +94,16 @@ class Disk:
     its open files are abandoned, and it is looked at again after `LEFT_FOR_S`.
     """
 
-    def __init__(self, settings: DiskSettings, clock: Clock, known: Path) -> None:
+    def __init__(
+        self, settings: DiskSettings, clock: Clock, known: Path, *, flush_s: float = 2.0
+    ) -> None:
         """Make a disk; `start` it.
 
         Args:
             settings: name, folder, quota.
             clock: measures how long things take.
             known: a folder outside of the disk that remembers which disks were in use.
+            flush_s: what is written is flushed so often.
         """
         self.name = settings.name
         self.path = settings.path
@@ -113,7 +118,9 @@ class Disk:
         self._jobs: deque[Callable[[], None]] = deque()
         self._wake = threading.Condition()
         self._stopping = False
+        self._flush_s = flush_s
         self._busy_since: float | None = None
+        self._work = WorkShare(clock)
         self._state = DiskState.FAILED
         self._reason = "The disk has not been looked at yet."
         self._retry_at = float("-inf")
@@ -143,6 +150,11 @@ class Disk:
     def usable(self) -> bool:
         """Whether a file may be begun or gone on with."""
         return self._state is DiskState.OK and not self._hangs()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it works most of the time, as one that fails or is shared does."""
+        return self._work.share > BUSY
 
     @property
     def room(self) -> int:
@@ -206,7 +218,7 @@ class Disk:
             self._do(job)
 
     def _do(self, job: Callable[[], None] | None) -> None:
-        self._busy_since = self._clock.monotonic()
+        began = self._busy_since = self._clock.monotonic()
         try:
             self._upkeep()
             if job is not None:
@@ -217,13 +229,14 @@ class Disk:
             ERRORS.inc()
             log.error("a disk's job failed", disk=self.name, error=repr(error))
         self._busy_since = None
+        self._work.worked(began)
 
     def _upkeep(self) -> None:
         now = self._clock.monotonic()
         if now - self._looked >= _LOOK_EVERY_S and now >= self._retry_at:
             self._looked = now
             self._look()
-        if self._state is DiskState.OK and now - self._synced >= _SYNC_EVERY_S:
+        if self._state is DiskState.OK and now - self._synced >= self._flush_s:
             self._synced = now
             for file in list(self._files):
                 file.sync()
@@ -339,18 +352,20 @@ class Disks:
         self._disks = tuple(disks)
 
     @classmethod
-    def of(cls, settings: Iterable[DiskSettings], data_dir: Path, clock: Clock) -> Disks:
+    def of(
+        cls, settings: Iterable[DiskSettings], data_dir: Path, clock: Clock, *, flush_s: float
+    ) -> Disks:
         """Return the disks of the settings; `data_dir` remembers which were in use."""
         known = data_dir / "state" / "disks"
-        return cls(Disk(disk, clock, known) for disk in settings)
+        return cls(Disk(disk, clock, known, flush_s=flush_s) for disk in settings)
 
     def __iter__(self) -> Iterator[Disk]:
         return iter(self._disks)
 
     def choose(self) -> Disk | None:
-        """Return the usable disk with the most room, None where there is none."""
+        """Return the usable disk with the most room, a busy one only where all are; else None."""
         usable = [disk for disk in self._disks if disk.usable]
-        return max(usable, key=lambda disk: disk.room, default=None)
+        return max(usable, key=lambda disk: (not disk.busy, disk.room), default=None)
 
     def start(self) -> None:
         """Begin with all disks."""

@@ -117,7 +117,7 @@ class Recordings:
         self._site = site
         self._zone = zone
         self._options = RecorderOptions(settings.segment_s, settings.part_s)
-        self.disks = Disks.of(disks, data_dir, clock)
+        self.disks = Disks.of(disks, data_dir, clock, flush_s=settings.flush_s)
         self._by_name = {disk.name: disk for disk in self.disks}
         self.sender = Sender(post, loop)
         self._caretaker = Caretaker(self.disks, clock, on_waiting=self.sender.add)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from camera_hub.recording.care import mend
-from camera_hub.recording.disks import MARKER, Disk, DiskState
+from camera_hub.recording.disks import MARKER, Disk, Disks, DiskState
 from camera_hub.recording.format import PART_SUFFIX, scan
 from core.clock import ManualClock
 from tests.camera_hub.recording.footage_feed import START, Rig, disk_at, info_of
@@ -208,6 +208,33 @@ def test_a_disk_that_hangs_holds_up_nobody_but_itself(
         run("fsfreeze", "-u", loop_disk.path)
     two.heal_and_finish()
     assert set(range(two.rig.number)) - two.pictures() == set()
+
+
+def test_a_disk_that_is_slow_is_given_no_new_files(
+    rig_of: Make, tmp_path: Path, manual: ManualClock
+) -> None:
+    large = disk_at(tmp_path / "large", manual, name="large")
+    small = disk_at(tmp_path / "small", manual, name="small", quota_gb=1)
+    rig = rig_of(large, small)
+    large.recorded, small.recorded = 0, 0
+    wait_until(lambda: large.usable and small.usable)
+
+    def work(disk: Disk, seconds: float) -> None:
+        disk.ask(lambda: manual.advance(seconds)).result(20)
+
+    assert rig.disks.choose() is large
+    for _ in range(30):
+        work(large, 0.9)
+        manual.advance(0.1)
+    assert large.usable
+    assert rig.disks.choose() is small
+    assert Disks([large]).choose() is large, "a slow disk is better than none"
+    # One that has come to rest is used again.
+    for _ in range(60):
+        work(large, 0.01)
+        work(small, 0.01)
+        manual.advance(1)
+    assert rig.disks.choose() is large
 
 
 def test_only_an_empty_folder_or_its_own_disk_is_written_to(
