@@ -54,7 +54,7 @@ export const head = {
   /** `keepalive`: the request outlives the page, so that a stop arrives although the page is closed. */
   turn: (camera_id: string, { name = '', preset = '', ...more }: HeadCommand) =>
     result(
-      client.POST('/api/v1/cameras/{camera_id}/ptz', { ...put({ camera_id }, { name, preset, ...more }, TURN_MS), keepalive: true }),
+      client.POST('/api/v1/cameras/{camera_id}/ptz', { ...put({ camera_id }, { name, preset, ...more }, more.op === 'rename_preset' ? CAMERA_MS : TURN_MS), keepalive: true }),
     ),
 }
 

@@ -1,7 +1,6 @@
 import type { Camera } from '@/api/types'
-import { may } from '@/state/session'
 
-/** Whether it makes sense to ask a camera for its head: the person may turn cameras, and this one has ONVIF and is seen. */
+/** Whether it makes sense to ask a camera for its head: the person may turn this one, and it is switched on. */
 export function turnable(camera: Camera): boolean {
-  return may('camera.ptz') && camera.source_kind === 'onvif' && camera.enabled && camera.actions.includes('camera.live')
+  return camera.enabled && camera.actions.includes('camera.ptz')
 }
