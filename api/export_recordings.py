@@ -4,44 +4,58 @@ What one may hand out is what one may play back: `recording.play` is asked besid
 exports, when it is asked for and again when it is downloaded.
 """
 
-import asyncio
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from datetime import UTC, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.policy.types import Actor
-from analytics.redaction.paint import mask
 from api.hub import Hub
 from api.looking import camera_to_look_at, may_look
 from api.playback_media import not_before
-from camera_hub.devices import homes
 from camera_hub.devices.models import Camera
-from camera_hub.recording.clips import Clip, Masking, Source, make_clip
 from camera_hub.recording.index import deletions
 from camera_hub.recording.index.locks import LockedCamera, LockWanted
-from camera_hub.recording.index.schemas import SegmentRow
-from camera_hub.recording.playback import repository as playbacks
 from camera_hub.streams.painting import masks_digest, read_masks
 from core.errors import (
     ConflictError,
     InvalidInputError,
     NotFoundError,
-    UnavailableError,
 )
-from governance.exports.builder import RECORDINGS, Films
 from governance.exports.models import ExportRequest
-from governance.exports.schemas import ExportCreate
+from governance.exports.schemas import ExportCreate, Rendition
 from governance.exports.service import ExportExpiredError, Recorded, Shown
 from governance.incidents.models import Incident
 from governance.outbox import service as outbox
 
 _ACTION = "recording.play"
+_HEAR = "recording.listen"
 _KEPT_LONGER = timedelta(days=30)
 """How long the sources stay after the export itself has expired: somebody may doubt it."""
+
+
+def rendition_of(wish: ExportCreate) -> Rendition:
+    """Return how pictures and recordings leave: as asked for, where that may be.
+
+    Raises:
+        InvalidInputError: `must-be-blurred`: whoever is no authority gets no others;
+            `no-sound-there`: sound goes with recordings as they are, and with nothing else.
+    """
+    blurred = wish.rendition == "blurred" or wish.audience != "authority"
+    if wish.rendition == "raw" and blurred:
+        raise InvalidInputError(
+            "Only an authority is handed pictures in which people can be known.",
+            remedy="Ask for a blurred copy, or, if an authority asks for it, for the authority.",
+            code="must-be-blurred",
+        )
+    if wish.sound and (blurred or not wish.recordings):
+        raise InvalidInputError(
+            "Sound goes out with recordings as they are, and with nothing else.",
+            remedy="Ask for the recordings without sound, or not blurred for an authority.",
+            code="no-sound-there",
+        )
+    return "blurred" if blurred else "raw"
 
 
 async def recorded(
@@ -50,18 +64,12 @@ async def recorded(
     """Return the recordings that are asked for; `actor` may play each of them back.
 
     Raises:
-        InvalidInputError: `no-redacted-recordings`, `not-recorded-yet` or `one-home-only`.
+        InvalidInputError: `not-recorded-yet`; as `rendition_of`.
         NotFoundError: `no-recording`: nothing was recorded then; or no such camera.
         ForbiddenError, ConflictError: the actor may not see them, or only blurred.
     """
     if not wish.recordings:
         return []
-    if wish.audience != "authority":
-        raise InvalidInputError(
-            "Recordings cannot be blurred yet, so they are handed to an authority only.",
-            remedy="Ask for pictures of an incident instead; in those people are blurred.",
-            code="no-redacted-recordings",
-        )
     found = []
     for one in wish.recordings:
         if one.to_at > hub.clock.now():
@@ -80,12 +88,17 @@ async def recorded(
             purpose=wish.purpose,
             reference=wish.reference,
         )
-        if look.rendition == "redacted":
-            raise ConflictError(
-                "You may see this camera with people blurred only, and recordings cannot be "
-                "blurred yet.",
-                remedy="Ask somebody who may see its recordings.",
-                code="no-redacted-playback",
+        if look.rendition == "redacted" and rendition_of(wish) == "raw":
+            raise _only_blurred()
+        if wish.sound:
+            await may_look(
+                hub,
+                session,
+                actor,
+                camera,
+                _HEAR,
+                purpose=wish.purpose,
+                reference=wish.reference,
             )
         since = await not_before(hub, session, camera) or one.from_at
         start, end = max(since, one.from_at).astimezone(UTC), one.to_at.astimezone(UTC)
@@ -193,14 +206,18 @@ async def may_still_play(
 
     Raises:
         ExportExpiredError: it was made with other masks than the camera has now.
+        ConflictError: `no-redacted-playback`: the actor may see them with people blurred only.
     """
     found = []
     for one in row.recordings:
         camera = await camera_to_look_at(session, UUID(one["camera_id"]))
-        await may_look(
-            hub, session, actor, camera, _ACTION, purpose=row.purpose, reference=row.reference
-        )
-        if one.get("masks", _masks_of(camera)) != _masks_of(camera):
+        for action in (_ACTION, _HEAR) if row.sound else (_ACTION,):
+            look = await may_look(
+                hub, session, actor, camera, action, purpose=row.purpose, reference=row.reference
+            )
+            if look.rendition == "redacted" and not row.blurred:
+                raise _only_blurred()
+        if one.get("masks", masks_of(camera)) != masks_of(camera):
             raise ExportExpiredError(
                 "The privacy masks were changed after this file was made.",
                 remedy="Ask for the recordings again.",
@@ -209,142 +226,17 @@ async def may_still_play(
     return found
 
 
-def films(hub: Hub) -> Films:
-    """Return what writes the recordings of an export into a folder."""
-
-    async def make(
-        row: ExportRequest, folder: Path, progress: Callable[[float], None]
-    ) -> list[dict[str, Any]]:
-        plans = [await _plan(hub, one) for one in row.recordings]
-        total = sum(source.row.bytes for _, sources in plans for source in sources) or 1
-        done = 0
-
-        def step(size: int) -> None:
-            nonlocal done
-            done += size
-            progress(min(1.0, done / total))
-
-        found = []
-        for number, (noted, (camera, sources)) in enumerate(
-            zip(row.recordings, plans, strict=True), 1
-        ):
-            span = datetime.fromisoformat(noted["from"]), datetime.fromisoformat(noted["to"])
-            masks = read_masks(camera.masks)
-            masking = Masking(masks, mask) if masks else None
-            clip = await asyncio.to_thread(
-                make_clip, folder, str(number), sources, span, masking=masking, progress=step
-            )
-            now, _ = await _plan(hub, noted)
-            if now.masks != camera.masks:
-                raise UnavailableError(
-                    "The privacy masks were changed while the export was made.",
-                    remedy="Ask for it again.",
-                    code="redaction-away",
-                )
-            found.append(await _about(hub, noted, camera, clip, span))
-        async with hub.database.transaction() as session:
-            kept = await hub.exports.locked(session, row.id)
-            kept.recordings = [
-                {**noted, "masks": _masks_of(camera)}
-                for noted, (camera, _) in zip(kept.recordings, plans, strict=True)
-            ]
-        return found
-
-    return make
+def _only_blurred() -> ConflictError:
+    return ConflictError(
+        "You may see this camera with people blurred only.",
+        remedy="Ask for a blurred copy, or ask somebody who may see its recordings.",
+        code="no-redacted-playback",
+    )
 
 
-async def _plan(hub: Hub, noted: dict[str, Any]) -> tuple[Camera, list[Source]]:
-    """Return the camera as it is now, and the segments of the stream that covers most."""
-    start, end = datetime.fromisoformat(noted["from"]), datetime.fromisoformat(noted["to"])
-    camera_id = UUID(noted["camera_id"])
-    async with hub.database.read() as session:
-        camera = await homes.also_deleted(session, camera_id)
-        rows = await hub.recordings.segments(session, camera_id, start, end)
-    if camera is None or not rows:
-        raise NotFoundError(
-            f"The recordings of {noted['name']} are not there any more.",
-            remedy="What protects recordings from deletion is a lock.",
-            code="no-recording",
-        )
-
-    def covered(role: str) -> timedelta:
-        mine = (min(r.ends_at, end) - max(r.started_at, start) for r in rows if r.role == role)
-        return sum(mine, timedelta(0))
-
-    # Of equals the main stream: it shows more.
-    role = max(sorted({row.role for row in rows}), key=covered)
-    return camera, [Source(row, _path(hub, row)) for row in rows if row.role == role]
-
-
-def _masks_of(camera: Camera) -> str:
+def masks_of(camera: Camera) -> str:
     """Return what tells the masks that a camera has now from any others."""
     return masks_digest(read_masks(camera.masks))
-
-
-def _path(hub: Hub, row: SegmentRow) -> Path:
-    return hub.recordings.path_of(row)
-
-
-async def _about(
-    hub: Hub,
-    noted: dict[str, Any],
-    camera: Camera,
-    clip: Clip,
-    span: tuple[datetime, datetime],
-) -> dict[str, Any]:
-    """Return what the manifest says of one camera."""
-    if not clip.files:
-        raise NotFoundError(
-            f"Nothing of {noted['name']} can be read there.",
-            remedy="An administrator finds out more with `camera-hub recordings check`.",
-            code="no-recording",
-        )
-    async with hub.database.read() as session:
-        seen = await playbacks.overlapping(session, camera.id, *span, span[0])
-    return {
-        "camera_id": noted["camera_id"],
-        "camera": noted["name"],
-        "area": noted["area"],
-        "rendition": "masked" if camera.masks else "raw",
-        "asked": {"from": noted["from"], "to": noted["to"]},
-        "present": {
-            "from": min(file.starts_at for file in clip.files).astimezone(UTC).isoformat(),
-            "to": max(file.ends_at for file in clip.files).astimezone(UTC).isoformat(),
-        },
-        "gaps": [{"from": a.isoformat(), "to": b.isoformat()} for a, b in clip.gaps],
-        "clock": "UTC of the recorder, from when pictures arrived; bent by at most 500 ppm",
-        "camera_clock_offset_s": camera.clock_offset_s,
-        "timescale": 90_000,
-        "files": [
-            {
-                "name": f"{RECORDINGS}/{file.path.name}",
-                "frames_csv": f"{RECORDINGS}/{file.frames_path.name}",
-                "codec": file.codec,
-                "width": file.width,
-                "height": file.height,
-                "frames": file.frames,
-                "starts_at": file.starts_at.astimezone(UTC).isoformat(),
-                "ends_at": file.ends_at.astimezone(UTC).isoformat(),
-                "parts": file.parts,
-            }
-            for file in clip.files
-        ],
-        "segments": clip.segments,
-        "lock_id": noted["lock_id"],
-        "played_back": [
-            {
-                "playback_id": str(row.id),
-                "view_id": next(
-                    o["view_id"] for o in row.cameras if o["camera_id"] == str(camera.id)
-                ),
-                "account_id": str(row.account_id),
-                "at": row.created_at.astimezone(UTC).isoformat(),
-                "purpose": row.purpose,
-                "reference": row.reference,
-            }
-            for row in seen
-        ],
-    }
 
 
 def _around(areas: Sequence[str]) -> str:

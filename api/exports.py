@@ -11,7 +11,7 @@ from starlette.responses import FileResponse
 
 from access.policy.types import Actor, Circumstances
 from access.views.purposes import find_purpose
-from api import export_recordings
+from api import export_films, export_recordings
 from api.door import permit, require
 from api.hub import Hub, HubDep
 from api.pages import Page, Paging
@@ -68,10 +68,11 @@ async def request_export(
         probes += [Shown(o.area, o.camera_id, o.name, o.place_kind, o.household_id) for o in found]
         for one in probes:
             await _require_consent(hub, session, actor, "export.request", _probe(one, body))
+        rendition = export_recordings.rendition_of(body)
         purpose, reference = find_purpose(body.purpose, body.reference)
         if purpose.reference == "incident":
             await _require_readable(hub, session, actor, reference)
-        asked = Asked(incident, whole, found, purpose.key, reference)
+        asked = Asked(incident, whole, found, purpose.key, reference, rendition)
         if found:
             await export_recordings.begin_keeping(session)
         row = await hub.exports.request(session, actor, body, asked)
@@ -170,7 +171,7 @@ async def read_export_file(
                 reference=row.reference,
                 grant_id=found,
                 incident_id=row.incident_id,
-                redacted=row.audience != "authority",
+                redacted=row.blurred,
                 household_id=row.household_id,
                 place_kind=place_kind,
             )
@@ -209,7 +210,7 @@ def builder(hub: Hub) -> ExportBuilder:
         pictures=hub.governance.pictures,
         signer=hub.signer,
         cover=cover,
-        films=export_recordings.films(hub),
+        films=export_films.films(hub),
     )
 
 
@@ -241,7 +242,7 @@ async def _require_consent(
     asked = Circumstances(
         purpose="incident",
         reference=True,
-        redacted=row.audience != "authority",
+        redacted=row.blurred,
         second_person=second,
     )
     resource = row.resource()
@@ -304,25 +305,38 @@ def _probe(shown: Shown, body: ExportCreate) -> ExportRequest:
         household_id=shown.household_id,
         camera_id=shown.camera_id,
         audience=body.audience,
+        rendition="raw" if body.rendition is None else body.rendition,
     )
+
+
+_MADE_HERE = {
+    "requested_by", "decided_by", "pictures", "recordings", "allowed", "rendition", "ahead",
+    "sha256",
+}  # fmt: skip
 
 
 async def _describe(
     hub: Hub, session: AsyncSession, actor: Actor, rows: Sequence[ExportRequest]
 ) -> list[ExportOut]:
     people = await repository.people(session, rows)
+    turn = {one: number for number, one in enumerate(await repository.in_turn(session))}
+    shown = [row.id for row in rows if row.prepared]
+    looked = await repository.previews_of(session, shown, actor.id) if shown else {}
     items = []
     for row in rows:
         approver = hub.policy.authorize(actor, "export.approve", row.resource()).allowed
-        allowed: list[Step] = hub.exports.steps(row, actor, approver=approver)
+        seen = looked.get(row.id, (None, ""))[1] == row.sha256
+        allowed: list[Step] = hub.exports.steps(row, actor, approver=approver, looked=seen)
         items.append(
             ExportOut(
                 **{
                     name: getattr(row, name)
                     for name in ExportOut.model_fields
-                    if name
-                    not in {"requested_by", "decided_by", "pictures", "recordings", "allowed"}
+                    if name not in _MADE_HERE
                 },
+                rendition="blurred" if row.blurred else "raw",
+                ahead=turn.get(row.id),
+                sha256=row.sha256 if row.ready_at is not None else None,
                 requested_by=people[row.requested_by],
                 decided_by=None if row.decided_by is None else people[row.decided_by],
                 pictures=len(row.attachment_ids),

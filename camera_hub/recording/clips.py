@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -40,6 +41,9 @@ _CHUNK_FRAMES = 50
 Progress = Callable[[int], None]
 """Told how many bytes of the sources are done."""
 
+Opened = Callable[[str], AbstractContextManager[mp4.Out]]
+"""Opens a file of a clip by its name (`1.mp4`), to be written once, in order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -52,8 +56,10 @@ class Source:
 class Painting(Protocol):
     """Makes the pictures of a clip fit to leave. One for each camera, used by one thread."""
 
-    longest_side: int
-    """Pictures that are larger are made so small, in pixels."""
+    @property
+    def longest_side(self) -> int:
+        """Pictures that are larger are made so small, in pixels."""
+        ...
 
     def through(self, shots: Iterator[Shot]) -> Iterator[Shot]:
         """Yield the pictures of a segment painted, in order, as many as came. May look ahead."""
@@ -122,6 +128,7 @@ def make_clip(
     *,
     masking: Painting | None = None,
     progress: Progress = lambda _: None,
+    opened: Opened | None = None,
 ) -> Clip:
     """Write `<name>.mp4` and `<name>.frames.csv` (with a number where there are several).
 
@@ -132,6 +139,7 @@ def make_clip(
         span: [from, to); the clip holds the whole parts that cover it, from a keyframe on.
         masking: None where the samples may leave as they are.
         progress: see `Progress`.
+        opened: opens the MP4s; None: they lie in `folder`, as the lists of frames do.
 
     Raises:
         SegmentUnreadableError: a source is missing, or damaged where it is needed.
@@ -156,7 +164,7 @@ def make_clip(
                     pieces += _painted(source, file, parts, masking, painted, progress=progress)
         for number, run in enumerate(_by_description(pieces)):
             title = name if number == 0 else f"{name}-{number + 1}"
-            clip.files.append(_write(folder, title, run))
+            clip.files.append(_write(folder, title, run, opened))
     clip.gaps = _gaps(present, span)
     return clip
 
@@ -309,7 +317,7 @@ def _by_description(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
         yield run
 
 
-def _write(folder: Path, title: str, run: Sequence[_Piece]) -> ClipFile:
+def _write(folder: Path, title: str, run: Sequence[_Piece], opened: Opened | None) -> ClipFile:
     """Write one file and its list of frames."""
     first, base = run[0], run[0].times[0]
     chunks, last = [], -1
@@ -337,7 +345,7 @@ def _write(folder: Path, title: str, run: Sequence[_Piece]) -> ClipFile:
 
     path, listed = folder / f"{title}.mp4", folder / f"{title}.frames.csv"
     look = mp4.Look(mp4.sample_description(first.init), first.width, first.height, base)
-    with path.open("wb") as out:
+    with path.open("wb") if opened is None else opened(path.name) as out:
         mp4.write(out, look, chunks, run[-1].last_duration, copied)
     with listed.open("w", encoding="utf-8", newline="") as out_text:
         count = _list_frames(out_text, run, chunks)

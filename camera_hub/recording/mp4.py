@@ -11,12 +11,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby, pairwise
-from typing import BinaryIO
+from typing import Protocol
 
 from camera_hub.recording.format import TIMESCALE, box
 
 _MAC_EPOCH = datetime(1904, 1, 1, tzinfo=UTC)
 _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+
+
+class Out(Protocol):
+    """Where a file is written to, from its first byte to its last."""
+
+    def write(self, data: bytes, /) -> int:
+        """Write bytes; return how many."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ def sample_description(init: bytes) -> bytes:
 
 
 def write(
-    out: BinaryIO,
+    out: Out,
     look: Look,
     chunks: Sequence[Chunk],
     last_duration: int,

@@ -2,13 +2,15 @@
 
 Stored, without times, names made here: the same content gives the same bytes (PKWARE APPNOTE
 6.3.10; ZIP64 only where a number needs it). Checking makes every byte around the contents again
-and compares, so that nothing can hide between them.
+and compares, so that nothing can hide between them. What is made anew (a recording) is written
+straight into the zip, so that a disk holds it once.
 """
 
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +20,7 @@ PIECE = 1024 * 1024
 _BIG = 0xFFFFFFFF
 _DATE = 0x21  # 1 January 1980, the earliest there is
 _MODE = 0o600 << 16
+_PLAIN, _ROOMY = 20, 45  # versions of the format that sizes below and above 4 GiB need
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +49,15 @@ class _Entry:
     size: int
     offset: int
 
-    def local(self) -> bytes:
-        big = self.size >= _BIG
+    def local(self, *, roomy: bool = False) -> bytes:
+        """Return the header before the content; `roomy`: with room for any size."""
+        big = roomy or self.size >= _BIG
         extra = struct.pack("<HHQQ", 1, 16, self.size, self.size) if big else b""
         shown = _BIG if big else self.size
         return (
             struct.pack(
-                "<4s5H3L2H", b"PK\3\4", 45 if big else 20, 0, 0, 0, _DATE, self.crc, shown, shown,
-                len(self.name), len(extra),
+                "<4s5H3L2H", b"PK\3\4", _ROOMY if big else _PLAIN, 0, 0, 0, _DATE, self.crc,
+                shown, shown, len(self.name), len(extra),
             )
             + self.name
             + extra
@@ -68,7 +72,7 @@ class _Entry:
         extra = (
             struct.pack(f"<HH{len(numbers)}Q", 1, 8 * len(numbers), *numbers) if numbers else b""
         )
-        version = 45 if numbers else 20
+        version = _ROOMY if numbers else _PLAIN
         size, offset = min(self.size, _BIG), min(self.offset, _BIG)
         return (
             struct.pack(
@@ -80,31 +84,71 @@ class _Entry:
         )  # fmt: skip
 
 
-def write(out: BinaryIO, members: Sequence[Member]) -> str:
-    """Write a zip of `members` and return its SHA-256 in hexadecimal.
+class Writer:
+    """Writes a zip into a file, one content after the other. Used by one thread at a time.
 
     Raises:
         OSError: the disk refuses, or a file is not there.
     """
-    digest, position, entries = sha256(), 0, []
 
-    def put(data: bytes) -> None:
-        nonlocal position
-        out.write(data)
-        digest.update(data)
-        position += len(data)
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._entries: list[_Entry] = []
+        self._position = 0
+        self.hashes: dict[str, str] = {}
+        """SHA-256 of each content so far, in hexadecimal, by name."""
 
-    for member in members:
-        crc, size = 0, 0
+    def add(self, member: Member) -> None:
+        """Write a content that is there."""
+        crc, size, digest = 0, 0, sha256()
         for piece in member.pieces():
             crc, size = zlib.crc32(piece, crc), size + len(piece)
-        entry = _Entry(member.name.encode("ascii"), crc, size, position)
-        entries.append(entry)
-        put(entry.local())
+            digest.update(piece)
+        entry = _Entry(member.name.encode("ascii"), crc, size, self._position)
+        self._out.write(head := entry.local())
         for piece in member.pieces():
-            put(piece)
-    put(_end(entries, position))
-    return digest.hexdigest()
+            self._out.write(piece)
+        self._noted(entry, len(head), digest.hexdigest())
+
+    @contextmanager
+    def stream(self, name: str) -> Iterator["Content"]:
+        """Write a content that is made meanwhile; its header is written when it is whole."""
+        begin = self._position
+        head = _Entry(name.encode("ascii"), 0, 0, begin).local(roomy=True)
+        self._out.write(head)
+        content = Content(self._out)
+        yield content
+        entry = _Entry(name.encode("ascii"), content.crc, content.size, begin)
+        self._out.seek(begin)
+        self._out.write(entry.local(roomy=True))
+        self._out.seek(0, 2)
+        self._noted(entry, len(head), content.digest.hexdigest())
+
+    def finish(self) -> None:
+        """Write the table of contents."""
+        self._out.write(_end(self._entries, self._position))
+
+    def _noted(self, entry: _Entry, head: int, digest: str) -> None:
+        self._entries.append(entry)
+        self._position += head + entry.size
+        self.hashes[entry.name.decode()] = digest
+
+
+class Content:
+    """What is being written into a zip: counted and hashed as it comes."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self.crc = 0
+        self.size = 0
+        self.digest = sha256()
+
+    def write(self, data: bytes) -> int:
+        """Write bytes; return how many."""
+        self._out.write(data)
+        self.crc, self.size = zlib.crc32(data, self.crc), self.size + len(data)
+        self.digest.update(data)
+        return len(data)
 
 
 def _end(entries: Sequence[_Entry], position: int) -> bytes:
@@ -153,7 +197,7 @@ class Archive:
                 raise BadZipError("The zip around the files was changed.")
             entry = _Entry(info.filename.encode(), info.CRC, info.file_size, position)
             entries.append(entry)
-            head = entry.local()
+            head = entry.local(roomy=self._is_roomy(position))
             self._expect(position, head, info.filename)
             self._places[info.filename] = (position + len(head), info.file_size)
             position += len(head) + info.file_size
@@ -180,6 +224,10 @@ class Archive:
                 raise BadZipError("The file ends before it says it does.")
             position += len(piece)
             yield piece
+
+    def _is_roomy(self, position: int) -> bool:
+        self._file.seek(position + 4)
+        return self._file.read(2) == struct.pack("<H", _ROOMY)
 
     def _expect(self, position: int, content: bytes, what: str) -> None:
         self._file.seek(position)

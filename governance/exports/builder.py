@@ -1,14 +1,16 @@
 """Builds what was approved, and deletes what has expired. A kill at any point is made good.
 
 The file gets its name only when it is whole and on the disk; the row says `ready` after that. A
-build that was killed is begun anew from the approved request.
+build that was killed is begun anew from the approved request. Where people are blurred, the
+contents are prepared before, for the second person to look at, and only packed afterwards.
 """
 
 import asyncio
-import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,15 +21,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from access.ledger.signing import Signer
 from core.clock import Clock
 from core.database import Database
-from core.errors import ForbiddenError, HubError
+from core.errors import ForbiddenError, HubError, UnavailableError
 from core.logging import get_logger
 from core.metrics import counter
 from governance.attachments import repository as attachments
 from governance.attachments.models import Attachment
 from governance.attachments.store import PictureStore
-from governance.exports import archive, package, repository
-from governance.exports.archive import Member
+from governance.exports import package, packing, repository
+from governance.exports.archive import Member, Writer
 from governance.exports.models import ExportRequest
+from governance.exports.packing import PART, WORK, Opened
+from governance.exports.previews import AGAIN
 from governance.exports.service import STALE, Exports
 from governance.exports.watermark import shown_name, stamp
 from governance.outbox import service as outbox
@@ -36,7 +40,7 @@ from governance.waiting import POLL_S, UNHURRIED_S, wait
 _SWEEP_EVERY_S = 10.0
 _BATCH = 50
 _TELL_EVERY_S = 1.0
-_WORK = ".work"
+_PREPARED = ".prepared"
 RECORDINGS = "recordings"
 """Where recordings lie in the zip."""
 
@@ -50,10 +54,25 @@ Cover = Callable[[bytes, UUID | None, bool], Awaitable[bytes]]
 Raises a HubError where that cannot be done: a picture is never handed on uncovered.
 """
 
-Films = Callable[[ExportRequest, Path, Callable[[float], None]], Awaitable[list[dict[str, Any]]]]
-"""Writes the recordings of an export into a folder and returns what the manifest says of them.
 
-It tells how far it is (0 to 1). Raises a HubError where something cannot be handed out.
+@dataclass(frozen=True, slots=True)
+class Filming:
+    """Where recordings are written to, and who wants them.
+
+    `opened` opens the file of a recording; None: it lies in `folder`, as everything else does.
+    `progress` is told how far it is (0 to 1). `stopped` is set when nobody wants them any more.
+    """
+
+    folder: Path
+    opened: Opened | None
+    progress: Callable[[float], None]
+    stopped: threading.Event
+
+
+Films = Callable[[ExportRequest, Filming], Awaitable[list[dict[str, Any]]]]
+"""Writes the recordings of an export and returns what the manifest says of them.
+
+Raises a HubError where something cannot be handed out.
 """
 
 
@@ -88,8 +107,10 @@ class ExportBuilder:
     async def _run(self) -> None:
         # Nobody else builds: what is half done was left by a kill.
         stale = timedelta(0)
-        for left in self._exports.directory.glob(f"*{_WORK}"):
+        for left in self._exports.directory.glob(f"*{WORK}"):
             await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
+        for part in self._exports.directory.glob(f"*{PART}"):
+            part.unlink(missing_ok=True)
         swept = -_SWEEP_EVERY_S
         while True:
             while await self.build_next(stale=stale):
@@ -119,29 +140,33 @@ class ExportBuilder:
                 await connection.invalidate()
 
     async def build_next(self, *, stale: timedelta = STALE) -> bool:
-        """Build one export if one waits; say whether there was one."""
+        """Build or prepare one export if one waits; say whether there was one."""
+        now = self._clock.now()
         async with self._database.read() as session:
-            waiting = await repository.to_build(session, self._clock.now() - stale)
+            waiting = await repository.to_build(session, now - stale, now - AGAIN)
         if waiting is None:
             return False
         async with self._database.transaction() as session:
             export_id = await self._exports.claim(session, stale=stale)
-        if export_id is None:
-            return False
+            if export_id is None:
+                return False
+            row = await self._exports.get(session, export_id)
+            preparing = row.state == "requested"
         try:
-            size, sha = await self._build(export_id)
+            if preparing:
+                await self._prepare(row)
+            else:
+                await self._build(row)
         except (HubError, OSError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            later = preparing and isinstance(error, UnavailableError | OSError)
             async with self._database.transaction() as session:
-                await self._exports.failed(session, export_id, why)
+                if later:
+                    await self._exports.previews.postponed(session, export_id, why)
+                else:
+                    await self._exports.failed(session, export_id, why)
             _failed.inc()
-            _log.error("export_failed", export=str(export_id), why=why)
-            return True
-        async with self._database.transaction() as session:
-            wanted = await self._exports.built(session, export_id, size=size, sha=sha)
-        if not wanted:
-            self._exports.path(export_id).unlink(missing_ok=True)
-        _built.inc()
+            _log.error("export_failed", export=str(export_id), why=why, again=later)
         return True
 
     async def sweep(self) -> None:
@@ -151,75 +176,134 @@ class ExportBuilder:
         if over:
             async with self._database.transaction() as session:
                 await self._exports.expire(session, over)
-        there = await asyncio.to_thread(_files, self._exports.directory)
-        if not there:
+        there = await asyncio.to_thread(_named, self._exports.directory, ".zip")
+        folders = await asyncio.to_thread(_named, self._exports.directory, _PREPARED)
+        if not there and not folders:
             return
         async with self._database.read() as session:
             gone = await repository.without_file(session, list(there))
+            decided = await repository.decided_and_built(session, list(folders))
         for export_id in gone:
             there[export_id].unlink(missing_ok=True)
+        for export_id in decided:
+            await asyncio.to_thread(shutil.rmtree, folders[export_id], ignore_errors=True)
 
-    async def _build(self, export_id: UUID) -> tuple[int, str]:
-        """Make the file; return its size and SHA-256."""
-        path = self._exports.path(export_id)
+    async def _prepare(self, row: ExportRequest) -> None:
+        """Make what the second person looks at."""
+        folder = self._exports.prepared_path(row.id)
+        work = folder.with_suffix(WORK)
+        try:
+            await asyncio.to_thread(packing.fresh_folder, work)
+            pictures = await self._pictures_of(row)
+            for member, _ in pictures:
+                await asyncio.to_thread(_keep, work / member.name, member)
+            recordings = await self._recordings(row, work / RECORDINGS, None)
+            about = {"pictures": [one for _, one in pictures], "recordings": recordings}
+            sha = await asyncio.to_thread(packing.list_prepared, work, about)
+            await asyncio.to_thread(_replace, work, folder)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+        async with self._database.transaction() as session:
+            await self._exports.previews.prepared(session, row.id, sha)
+
+    async def _build(self, row: ExportRequest) -> None:
+        """Make the file of an approved export."""
+        if row.decided_by in {None, row.requested_by}:
+            raise ForbiddenError(
+                "No second person has approved this export.", code="second-person-needed"
+            )
+        path = self._exports.path(row.id)
+        file = await asyncio.to_thread(packing.begin, path)
+        try:
+            await self._fill(row, Writer(file))
+            size, sha = await asyncio.to_thread(packing.end, file, path)
+        finally:
+            await asyncio.to_thread(packing.leave, file, path)
+        async with self._database.transaction() as session:
+            wanted = await self._exports.built(session, row.id, size=size, sha=sha)
+        if not wanted:
+            path.unlink(missing_ok=True)
+        _built.inc()
+
+    async def _fill(self, row: ExportRequest, writer: Writer) -> None:
+        """Write the contents of an export into its zip: what was prepared, or made now."""
         async with self._database.read() as session:
-            row = await self._exports.get(session, export_id)
+            about = await self._about(session, row)
+        name, public, sign = await self._signer.document_key()
+        about["key_id"] = name
+        work = self._exports.path(row.id).with_suffix(WORK)
+        try:
+            if row.blurred:
+                folder = self._exports.prepared_path(row.id)
+                listed = await asyncio.to_thread(packing.read_prepared, folder, row.sha256)
+                about |= {kind: listed[kind] for kind in ("pictures", "recordings")}
+                await asyncio.to_thread(packing.add_prepared, writer, folder, listed["files"])
+            else:
+                about |= await self._made(row, writer, work)
+            pages = packing.readme(row, about, len(about["pictures"]))
+            for member in [*pages, Member(package.PUBLIC_KEY, package.public_pem(public))]:
+                writer.add(member)
+            await asyncio.to_thread(packing.finish, writer, about, sign)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+
+    async def _made(self, row: ExportRequest, writer: Writer, work: Path) -> dict[str, Any]:
+        """Make pictures and recordings and write them into the zip."""
+        pictures = await self._pictures_of(row)
+        for member, _ in pictures:
+            writer.add(member)
+        recordings = await self._recordings(
+            row, work, lambda name: writer.stream(f"{RECORDINGS}/{name}")
+        )
+        for path in await asyncio.to_thread(lambda: sorted(work.glob("*"))):
+            member = Member(f"{RECORDINGS}/{path.name}", path)
+            await asyncio.to_thread(writer.add, member)
+        return {"pictures": [one for _, one in pictures], "recordings": recordings}
+
+    async def _pictures_of(self, row: ExportRequest) -> list[tuple[Member, dict[str, Any]]]:
+        """Return the pictures as they leave, each with what the manifest says of it."""
+        async with self._database.read() as session:
             found = await attachments.by_ids(session, [UUID(i) for i in row.attachment_ids])
             chosen = [found[UUID(i)] for i in row.attachment_ids if UUID(i) in found]
             signals = {one.signal_id for one in chosen if one.signal_id is not None}
             when = await repository.occurred(session, signals)
-            if row.decided_by in {None, row.requested_by}:
-                raise ForbiddenError(
-                    "No second person has approved this export.", code="second-person-needed"
-                )
-            about = await self._about(session, row)
-        who = about["requested_by"]
+            who = (await repository.people(session, [row]))[row.requested_by]
         lines = (
-            f"{row.number}  {shown_name(who['display_name'], who['username'], who['id'])}",
+            f"{row.number}  {shown_name(who.display_name, who.username, str(who.id))}",
             f"{self._clock.now():%Y-%m-%d %H:%M:%S} UTC  {row.incident_number}",
         )
-        members = _readme(row, about, len(chosen))
         pictures = []
         for number, one in enumerate(chosen, 1):
-            content = await self._picture(row, one, lines)
-            members.append(Member(package.picture_name(number), content))
-            pictures.append(
-                {
-                    "name": package.picture_name(number),
-                    "source_sha256": one.sha256,
-                    "source_name": one.name,
-                    "source_media_type": one.media_type,
-                    "camera_id": None if row.camera_id is None else str(row.camera_id),
-                    "camera": row.camera_name,
-                    "occurred_at": _taken(one, when).isoformat(),
-                }
-            )
-        work = path.with_suffix(_WORK)
-        try:
-            recordings = await self._recordings(row, work)
-            members += [
-                Member(f"{RECORDINGS}/{file.name}", file) for file in sorted(work.glob("*"))
-            ]
-            about |= {"pictures": pictures, "recordings": recordings}
-            return await self._pack(path, about, members)
-        finally:
-            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+            member = Member(package.picture_name(number), await self._picture(row, one, lines))
+            about = {
+                "name": member.name,
+                "source_sha256": one.sha256,
+                "source_name": one.name,
+                "source_media_type": one.media_type,
+                "camera_id": None if row.camera_id is None else str(row.camera_id),
+                "camera": row.camera_name,
+                "occurred_at": _taken(one, when).isoformat(),
+            }
+            pictures.append((member, about))
+        return pictures
 
-    async def _recordings(self, row: ExportRequest, work: Path) -> list[dict[str, Any]]:
-        """Make the clips of an export in the folder `work`; return what the manifest says of them.
+    async def _recordings(
+        self, row: ExportRequest, folder: Path, opened: Opened | None
+    ) -> list[dict[str, Any]]:
+        """Make the clips of an export; return what the manifest says of them.
 
-        How far it is is written once a second.
+        How far it is is written once a second; that nobody wants them any more ends it.
         """
         if not row.recordings:
             return []
-        await asyncio.to_thread(_fresh, work)
-        done = 0.0
+        await asyncio.to_thread(packing.fresh_folder, folder)
+        done, stopped = 0.0, threading.Event()
 
         def progress(share: float) -> None:
             nonlocal done
             done = share
 
-        task = asyncio.ensure_future(self._films(row, work, progress))
+        task = asyncio.ensure_future(self._films(row, Filming(folder, opened, progress, stopped)))
         told = 0
         try:
             while not (await asyncio.wait({task}, timeout=_TELL_EVERY_S))[0]:
@@ -227,31 +311,18 @@ class ExportBuilder:
                 if percent != told:
                     told = percent
                     async with self._database.transaction() as session:
-                        await self._exports.progress(session, row.id, percent)
+                        if not await self._exports.progress(session, row.id, percent):
+                            stopped.set()
             return await task
         finally:
-            task.cancel()
+            # What writes does so in a thread: nothing is removed under it.
+            stopped.set()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _picture(self, row: ExportRequest, one: Attachment, lines: tuple[str, ...]) -> bytes:
         source = await asyncio.to_thread(self._pictures.read, one.sha256)
-        covered = await self._cover(source, row.camera_id, row.audience != "authority")
+        covered = await self._cover(source, row.camera_id, row.blurred)
         return await asyncio.to_thread(stamp, covered, lines)
-
-    async def _pack(
-        self, path: Path, about: dict[str, Any], members: list[Member]
-    ) -> tuple[int, str]:
-        name, public, sign = await self._signer.document_key()
-        members = [*members, Member(package.PUBLIC_KEY, package.public_pem(public))]
-
-        def pack() -> tuple[int, str]:
-            manifest = package.manifest_bytes({**about, "key_id": name}, members)
-            signed = [
-                Member(package.MANIFEST, manifest),
-                Member(package.SIGNATURE, sign(manifest)),
-            ]
-            return _put(path, [*signed, *members])
-
-        return await asyncio.to_thread(pack)
 
     async def _about(self, session: AsyncSession, row: ExportRequest) -> dict[str, Any]:
         """Return what the manifest says of the export as a whole."""
@@ -272,7 +343,10 @@ class ExportBuilder:
             "reference": row.reference,
             "reason": row.reason,
             "audience": row.audience,
-            "redacted": row.audience != "authority",
+            "redacted": row.blurred,
+            "rendition": "blurred" if row.blurred else "raw",
+            "evidence": not row.blurred,
+            "sound": row.sound,
             "requested_by": person(row.requested_by),
             "requested_at": row.requested_at.isoformat(),
             "approved_by": person(row.decided_by),
@@ -283,63 +357,16 @@ class ExportBuilder:
         }
 
 
-def _put(path: Path, members: Sequence[Member]) -> tuple[int, str]:
-    """Put the file in place; it is whole and durable, or not there at all.
-
-    Returns its size and SHA-256.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_suffix(".part")
-    try:
-        with fresh.open("wb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            sha = archive.write(file, members)
-            file.flush()
-            os.fsync(file.fileno())
-            size = file.tell()
-        fresh.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    finally:
-        fresh.unlink(missing_ok=True)
-    return size, sha
+def _keep(path: Path, member: Member) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.write_bytes(b"".join(member.pieces()))
 
 
-def _fresh(folder: Path) -> None:
-    """Make an empty folder; what a killed build left there goes."""
+def _replace(work: Path, folder: Path) -> None:
+    """Give a folder that is whole its name; an older one of that name goes."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True)
-
-
-def _readme(row: ExportRequest, about: Mapping[str, Any], pictures: int) -> list[Member]:
-    """Return the pages for people."""
-    english, chinese = [], []
-    if pictures:
-        english.append(f"{pictures} picture(s) of incident {row.incident_number}")
-        chinese.append(f"事件 {row.incident_number} 的 {pictures} 张图片")
-    if row.recordings:
-        english.append(f"recordings of {len(row.recordings)} camera(s)")
-        chinese.append(f"{len(row.recordings)} 个摄像机的录像")
-    contents = {"README.en.txt": " and ".join(english), "README.zh.txt": "和".join(chinese)}
-    who = about["requested_by"]
-    return [
-        Member(
-            name,
-            text.format(
-                number=row.number,
-                contents=contents[name],
-                purpose=row.purpose,
-                reference=row.reference,
-                requester=f"{who['display_name']} ({who['username']})",
-                approver="{display_name} ({username})".format(**about["approved_by"]),
-                expires=about["expires_at"],
-            ).encode(),
-        )
-        for name, text in package.README.items()
-    ]
+    work.replace(folder)
+    packing.sync(folder.parent)
 
 
 def _taken(one: Attachment, when: Mapping[UUID, datetime]) -> datetime:
@@ -347,12 +374,14 @@ def _taken(one: Attachment, when: Mapping[UUID, datetime]) -> datetime:
     return one.created_at if one.signal_id is None else when[one.signal_id]
 
 
-def _files(directory: Path) -> dict[UUID, Path]:
-    """Return the export files that are there, by the export's id."""
-    found = {}
-    for path in directory.glob("*.zip"):
+def _named(directory: Path, suffix: str) -> dict[UUID, Path]:
+    """Return what is there with this ending, by the export's id."""
+    return dict(_ids(directory.glob(f"*{suffix}")))
+
+
+def _ids(paths: Iterator[Path]) -> Iterator[tuple[UUID, Path]]:
+    for path in paths:
         try:
-            found[UUID(path.stem)] = path
+            yield UUID(path.stem), path
         except ValueError:
             continue
-    return found

@@ -28,6 +28,8 @@ class ExportRequest(Base):
     Without an incident (only recordings) `incident_number` is "".
     The file lies at `<exports_dir>/<id>.zip` while `state` is `ready`. `attachment_ids` are the
     pictures chosen when it was asked for, as texts; later pictures of the incident are not in it.
+    Where people are blurred, what is to leave is prepared while it is `requested`, so that the
+    second person can look at it: then `sha256` is that of the list of what was prepared.
     """
 
     __tablename__ = "export_request"
@@ -82,6 +84,16 @@ class ExportRequest(Base):
     def number(self) -> str:
         """What people call it, such as X2026-000012."""
         return f"X{self.year}-{self.ordinal:06d}"
+
+    @property
+    def blurred(self) -> bool:
+        """Whether people and vehicles are blurred, and somebody looks at that first."""
+        return self.rendition == "blurred" or self.audience != "authority"
+
+    @property
+    def prepared(self) -> bool:
+        """Whether what is to leave is there to be looked at."""
+        return self.state == "requested" and self.blurred and self.sha256 is not None
 
     def resource(self) -> Resource:
         """Return what the door is asked about."""

@@ -44,10 +44,10 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def manifest_bytes(about: Mapping[str, Any], files: Sequence[Member]) -> bytes:
-    """Return the manifest: what the export is, and the SHA-256 of each of its files."""
-    hashes = [{"name": one.name, "sha256": hash_of(one.pieces())} for one in files]
-    return orjson.dumps({**about, "files": hashes}, option=orjson.OPT_INDENT_2)
+def manifest_bytes(about: Mapping[str, Any], hashes: Mapping[str, str]) -> bytes:
+    """Return the manifest: what the export is, and the SHA-256 of each of its files by name."""
+    files = [{"name": name, "sha256": digest} for name, digest in hashes.items()]
+    return orjson.dumps({**about, "files": files}, option=orjson.OPT_INDENT_2)
 
 
 def hash_of(pieces: Iterable[bytes]) -> str:
@@ -66,7 +66,10 @@ def public_pem(public: Ed25519PublicKey) -> bytes:
 def write_zip(entries: Sequence[tuple[str, bytes]]) -> bytes:
     """Return a zip of `entries`, the same for the same entries."""
     out = BytesIO()
-    archive.write(out, [Member(name, content) for name, content in entries])
+    writer = archive.Writer(out)
+    for name, content in entries:
+        writer.add(Member(name, content))
+    writer.finish()
     return out.getvalue()
 
 
@@ -178,9 +181,9 @@ README = {
 What this is
   {contents}, exported for: {purpose} ({reference}).
   Asked for by {requester}, approved by {approver}. Valid until {expires}.
-  Every picture names who had it exported; recordings are as the camera sent them, unless
-  manifest.json says that masks were painted. Beside each recording lies the time (UTC) of every
-  frame. Hand it to nobody who has no right to it, and delete it when it is no longer needed. Who
+  Every picture names who had it exported. Beside each recording lies the time (UTC) of every frame.
+  {rendition}
+  Hand it to nobody who has no right to it, and delete it when it is no longer needed. Who
   downloaded it, and when, is on record.
 
 How to check it (the zip, or the folder it was unpacked into)
@@ -194,8 +197,8 @@ How to check it (the zip, or the folder it was unpacked into)
 这是什么
   {contents},用途:{purpose}({reference})。
   申请人:{requester};批准人:{approver}。有效期至 {expires}。
-  每张图片上都写明是谁导出的;录像与摄像机发出的完全一致,除非 manifest.json 写明已涂遮挡。
-  每段录像旁的 frames.csv 列有每一帧的时间(UTC)。
+  每张图片上都写明是谁导出的。每段录像旁的 frames.csv 列有每一帧的时间(UTC)。
+  {rendition}
   不得交给无权查看的人;不再需要时请删除。谁在何时下载过,均有记录。
 
 如何核验(压缩包,或解压后的文件夹)
@@ -206,3 +209,15 @@ How to check it (the zip, or the folder it was unpacked into)
 """,
 }
 """How to check an export, by the name of its file in the zip."""
+
+RENDITIONS = {
+    ("README.en.txt", "raw"): "Recordings are as the camera sent them, unless manifest.json says "
+    "that masks were painted.",
+    ("README.en.txt", "blurred"): "People and vehicles were blurred by a program, and a person "
+    "looked at the result. This is no evidence: manifest.json names\n  the SHA-256 of the "
+    "recordings it was made from.",
+    ("README.zh.txt", "raw"): "录像与摄像机发出的完全一致,除非 manifest.json 写明已涂遮挡。",
+    ("README.zh.txt", "blurred"): "其中的人和车辆由程序模糊处理,并经人工查看。"
+    "本副本不是证据:manifest.json 列有所依据的原始录像的 SHA-256。",
+}
+"""What `rendition` is in the page, by its file and the export's rendition."""

@@ -1,10 +1,11 @@
 """Every query of exports."""
 
+import json
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import and_, false, func, or_, select, text
+from sqlalchemy import ColumnElement, and_, case, false, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from access.accounts.models import Account
@@ -72,20 +73,78 @@ async def page(
     return (await session.scalars(query.order_by(ExportRequest.id.desc()).limit(limit))).all()
 
 
-async def to_build(session: AsyncSession, stale: datetime) -> UUID | None:
-    """Return an approved export, or one whose builder has said nothing since `stale`."""
+def _unprepared() -> ColumnElement[bool]:
+    """Return what is true of exports that somebody is to look at before there is anything."""
+    return and_(
+        ExportRequest.state == "requested",
+        ExportRequest.sha256.is_(None),
+        or_(ExportRequest.rendition == "blurred", ExportRequest.audience != "authority"),
+    )
+
+
+# What two people have agreed on comes before what one of them has asked for.
+_IN_TURN = (case((ExportRequest.state == "requested", 1), else_=0), ExportRequest.id)
+
+
+async def to_build(session: AsyncSession, stale: datetime, again: datetime) -> UUID | None:
+    """Return an export that is to be built, or prepared to be looked at.
+
+    Args:
+        session: for reading.
+        stale: a builder that has said nothing since was killed.
+        again: one that could not be prepared is tried again when that was before.
+    """
+    claimed = ExportRequest.claimed_at
     query = (
         select(ExportRequest.id)
         .where(
             or_(
                 ExportRequest.state == "approved",
-                and_(ExportRequest.state == "building", ExportRequest.claimed_at <= stale),
+                and_(ExportRequest.state == "building", claimed <= stale),
+                and_(
+                    _unprepared(),
+                    or_(
+                        claimed.is_(None),
+                        claimed <= stale,
+                        and_(ExportRequest.failure != "", claimed <= again),
+                    ),
+                ),
             )
         )
-        .order_by(ExportRequest.id)
+        .order_by(*_IN_TURN)
         .limit(1)
     )
     return await session.scalar(query)
+
+
+async def in_turn(session: AsyncSession) -> Sequence[UUID]:
+    """Return all exports that are built, prepared, or wait for that, in their turn."""
+    query = select(ExportRequest.id).where(
+        or_(ExportRequest.state.in_(("approved", "building")), _unprepared())
+    )
+    return (await session.scalars(query.order_by(*_IN_TURN))).all()
+
+
+async def previews_of(
+    session: AsyncSession, ids: Collection[UUID], account_id: UUID | None
+) -> dict[UUID, tuple[datetime, str]]:
+    """Return which of `ids` an account has looked at: when last, and at what (SHA-256)."""
+    query = (
+        select(LedgerEntry.subject, LedgerEntry.at, LedgerEntry.body)
+        .where(
+            LedgerEntry.subject.in_([str(one) for one in ids]),
+            LedgerEntry.kind == "export.previewed",
+            LedgerEntry.actor_id == str(account_id),
+        )
+        .order_by(LedgerEntry.seq)
+    )
+    return {
+        UUID(row.subject): (
+            _EPOCH + timedelta(microseconds=row.at),
+            str(json.loads(row.body)["sha256"]),
+        )
+        for row in await session.execute(query)
+    }
 
 
 async def expired(session: AsyncSession, now: datetime, limit: int) -> Sequence[UUID]:
@@ -100,10 +159,15 @@ async def expired(session: AsyncSession, now: datetime, limit: int) -> Sequence[
 
 async def without_file(session: AsyncSession, ids: Collection[UUID]) -> Sequence[UUID]:
     """Return those of `ids` that must have no file any more."""
-    query = select(ExportRequest.id).where(
-        ExportRequest.id.in_(ids),
-        ExportRequest.state.in_(("refused", "withdrawn", "expired", "failed")),
-    )
+    over = ExportRequest.state.in_(("refused", "withdrawn", "expired", "failed"))
+    query = select(ExportRequest.id).where(ExportRequest.id.in_(ids), over)
+    return (await session.scalars(query)).all()
+
+
+async def decided_and_built(session: AsyncSession, ids: Collection[UUID]) -> Sequence[UUID]:
+    """Return those of `ids` that what was prepared for the second person is needed for no more."""
+    needed = ExportRequest.state.in_(("requested", "approved", "building"))
+    query = select(ExportRequest.id).where(ExportRequest.id.in_(ids), ~needed)
     return (await session.scalars(query)).all()
 
 

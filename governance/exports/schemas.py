@@ -19,7 +19,8 @@ Audience = Literal["authority", "publication", "subject"]
 State = Literal[
     "requested", "approved", "building", "ready", "refused", "withdrawn", "expired", "failed"
 ]
-Step = Literal["approve", "refuse", "withdraw", "download"]
+Step = Literal["preview", "approve", "refuse", "withdraw", "download"]
+Rendition = Literal["raw", "blurred"]
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500)]
 
@@ -48,9 +49,9 @@ class RecordingWish(BaseModel):
 class ExportCreate(BaseModel):
     """What somebody asks to hand out: pictures of an incident, recordings, or both.
 
-    Without `attachment_ids`: all pictures of the incident; `[]` beside recordings: none. For
-    `publication` and `subject` people and vehicles are blurred; recordings cannot be yet, so they
-    are for an `authority` only.
+    Without `attachment_ids`: all pictures of the incident; `[]` beside recordings: none.
+    `rendition` left out: `raw` for an `authority`, `blurred` for everybody else, who can have no
+    other. `sound`: with the sound that was recorded; `raw` recordings only.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -62,6 +63,8 @@ class ExportCreate(BaseModel):
     reference: str = Field(default="", max_length=80)
     reason: Line
     audience: Audience
+    rendition: Rendition | None = None
+    sound: bool = False
     expires_in_days: int = Field(ge=1, le=30)
 
 
@@ -87,7 +90,10 @@ class NoteInput(BaseModel):
 class ExportOut(BaseModel):
     """An export. `allowed` are the steps that the one who asks may take now.
 
-    `progress` is in percent while it is `building`.
+    `progress` is in percent while it is `building`, or `blurred` and being prepared for the second
+    person to look at; `prepared` says that it can be. `ahead` is how many exports are made before
+    this one; null where it waits for nothing of that kind. `failure` of one that is `requested`:
+    why it could not be prepared yet; that is tried again.
     """
 
     id: UUID
@@ -112,8 +118,31 @@ class ExportOut(BaseModel):
     expires_at: datetime | None
     pictures: int
     recordings: list[RecordingOut]
+    rendition: Rendition
+    sound: bool
+    prepared: bool
+    ahead: int | None
     progress: int
     size: int | None
     sha256: str | None
     failure: str
     allowed: list[Step]
+
+
+class PreviewFile(BaseModel):
+    """A file that would leave. `seconds` and `camera_name` are of recordings; else null and ""."""
+
+    number: int
+    kind: Literal["picture", "recording"]
+    name: str
+    camera_name: str
+    seconds: float | None
+    size: int
+    url: str
+
+
+class PreviewOut(BaseModel):
+    """What the second person looks at, and until when it can be fetched."""
+
+    files: list[PreviewFile]
+    until: datetime

@@ -12,15 +12,17 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from access.ledger.service import JsonScalar, Ledger
+from access.ledger.service import Ledger
 from access.policy.types import Actor
 from core.clock import Clock
-from core.errors import ConflictError, ForbiddenError, HubError, InvalidInputError, NotFoundError
+from core.errors import ForbiddenError, HubError, InvalidInputError, NotFoundError
 from core.ids import new_id
 from governance.attachments import repository as attachments
 from governance.exports import repository
 from governance.exports.models import ExportRequest
-from governance.exports.schemas import ExportCreate, Step
+from governance.exports.notes import Notes, wrong_state
+from governance.exports.previews import AGAIN, Previews
+from governance.exports.schemas import ExportCreate, Rendition, Step
 from governance.incidents.models import Incident
 from governance.outbox import service as outbox
 
@@ -85,18 +87,25 @@ class Asked:
     purpose: str
     reference: str
 
+    rendition: Rendition = "raw"
+
 
 class Exports:
     """Takes the steps. The caller commits."""
 
     def __init__(self, clock: Clock, ledger: Ledger, directory: Path) -> None:
         self._clock = clock
-        self._ledger = ledger
+        self._notes = Notes(clock, ledger)
+        self.previews = Previews(clock, self._notes)
         self.directory = directory
 
     def path(self, export_id: UUID) -> Path:
         """Return where the file of an export lies."""
         return self.directory / f"{export_id}.zip"
+
+    def prepared_path(self, export_id: UUID) -> Path:
+        """Return the folder of what the second person looks at."""
+        return self.directory / f"{export_id}.prepared"
 
     async def get(self, session: AsyncSession, export_id: UUID) -> ExportRequest:
         """Return an export; raises NotFoundError."""
@@ -140,6 +149,8 @@ class Exports:
             household_id=shown.household_id,
             attachment_ids=[str(one) for one in wanted[:200]],
             recordings=[one.to_json() for one in asked.recorded],
+            rendition=asked.rendition,
+            sound=wish.sound,
             purpose=asked.purpose,
             reference=asked.reference,
             reason=wish.reason,
@@ -151,7 +162,7 @@ class Exports:
         )
         await repository.add(session, row)
         spans = [f"{o['camera_id']} {o['from']} {o['to']}" for o in row.recordings]
-        await self._tell(
+        await self._notes.tell(
             session,
             row,
             actor,
@@ -162,15 +173,19 @@ class Exports:
             audience=row.audience,
             pictures=len(row.attachment_ids),
             recordings="; ".join(spans),
+            rendition=row.rendition,
+            sound=row.sound,
             expires_in_days=row.expires_in_days,
         )
         return row
 
-    async def progress(self, session: AsyncSession, export_id: UUID, percent: int) -> None:
-        """Write how far the building is."""
+    async def progress(self, session: AsyncSession, export_id: UUID, percent: int) -> bool:
+        """Write how far the building or preparing is; False: nobody wants it any more."""
         row = await repository.by_id_locked(session, export_id)
-        if row is not None and row.state == "building":
-            row.progress = percent
+        if row is None or row.state not in {"building", "requested"}:
+            return False
+        row.progress, row.claimed_at = percent, self._clock.now()
+        return True
 
     async def decide(
         self, session: AsyncSession, row: ExportRequest, actor: Actor, note: str, *, approve: bool
@@ -179,7 +194,8 @@ class Exports:
 
         Raises:
             ForbiddenError: `second-person-needed`: the actor asked for it.
-            ConflictError: it is decided already.
+            ConflictError: it is decided already; `not-prepared` or `not-looked-at`: people are
+                blurred in it, and the actor has not looked whether they are.
         """
         if actor.id == row.requested_by:
             raise ForbiddenError(
@@ -188,12 +204,14 @@ class Exports:
                 code="second-person-needed",
             )
         if row.state != "requested":
-            raise _wrong_state(row)
+            raise wrong_state(row)
+        if approve and row.blurred:
+            await self.previews.check_looked(session, row, actor)
         row.state = "approved" if approve else "refused"
         row.decided_by = actor.id
         row.decided_at = self._clock.now()
         row.note = note
-        await self._tell(session, row, actor, note=note)
+        await self._notes.tell(session, row, actor, note=note)
 
     async def withdraw(
         self, session: AsyncSession, row: ExportRequest, actor: Actor, note: str
@@ -204,9 +222,9 @@ class Exports:
             ConflictError: there is nothing to take back any more.
         """
         if row.state not in {"requested", "approved", "building", "ready"}:
-            raise _wrong_state(row)
+            raise wrong_state(row)
         row.state = "withdrawn"
-        await self._tell(session, row, actor, note=note)
+        await self._notes.tell(session, row, actor, note=note)
 
     def check_downloadable(self, row: ExportRequest, actor: Actor) -> None:
         """Raise unless `actor` may have the file now.
@@ -228,28 +246,23 @@ class Exports:
                 "The export's time is over; its file is deleted.", remedy="Ask for a new one."
             )
         if row.state != "ready":
-            raise _wrong_state(row)
+            raise wrong_state(row)
 
     async def downloaded(self, session: AsyncSession, row: ExportRequest, actor: Actor) -> None:
         """Write that `actor` gets the file now; call it last."""
-        await self._ledger.append(
-            session,
-            "export.downloaded",
-            actor=actor,
-            area=row.area,
-            subject=str(row.id),
-            data={"number": row.number, "sha256": row.sha256},
-        )
+        await self._notes.note(session, row, actor, "export.downloaded", sha256=row.sha256)
 
     async def claim(self, session: AsyncSession, *, stale: timedelta = STALE) -> UUID | None:
-        """Mark the next export that is to be built as being built, and return its id."""
+        """Mark the next export that is to be built or prepared, and return its id."""
         await outbox.serialise(session)
         now = self._clock.now()
-        found = await repository.to_build(session, now - stale)
+        found = await repository.to_build(session, now - stale, now - AGAIN)
         row = None if found is None else await repository.by_id_locked(session, found)
         if row is None:
             return None
-        row.state, row.claimed_at, row.progress = "building", now, 0
+        if row.state != "requested":
+            row.state = "building"
+        row.claimed_at, row.progress = now, 0
         return row.id
 
     async def built(self, session: AsyncSession, export_id: UUID, *, size: int, sha: str) -> bool:
@@ -261,16 +274,18 @@ class Exports:
         row.ready_at = self._clock.now()
         row.expires_at = row.ready_at + timedelta(days=row.expires_in_days)
         row.size, row.sha256, row.progress = size, sha, 100
-        await self._tell(session, row, None, sha256=sha, expires_at=row.expires_at.isoformat())
+        await self._notes.tell(
+            session, row, None, sha256=sha, expires_at=row.expires_at.isoformat()
+        )
         return True
 
     async def failed(self, session: AsyncSession, export_id: UUID, why: str) -> None:
         """Write that nothing can be handed out, and why."""
         row = await self.locked(session, export_id)
-        if row.state != "building":
+        if row.state not in {"building", "requested"}:
             return
         row.state, row.failure = "failed", why[:500]
-        await self._tell(session, row, None, why=row.failure)
+        await self._notes.tell(session, row, None, why=row.failure)
 
     async def expire(self, session: AsyncSession, ids: Sequence[UUID]) -> None:
         """Write that these are over; the caller deletes the files after the commit."""
@@ -278,47 +293,29 @@ class Exports:
             row = await self.locked(session, export_id)
             if row.state == "ready" and _is_over(row, self._clock.now()):
                 row.state = "expired"
-                await self._tell(session, row, None)
+                await self._notes.tell(session, row, None)
 
-    def steps(self, row: ExportRequest, actor: Actor, *, approver: bool) -> list[Step]:
+    def steps(
+        self, row: ExportRequest, actor: Actor, *, approver: bool, looked: bool
+    ) -> list[Step]:
         """Return the steps that `actor` may take now, as far as it lies in the state.
 
-        `approver` says that the policy lets the actor approve exports of this area.
+        `approver` says that the policy lets the actor approve exports of this area, `looked` that
+        the actor has looked at what was prepared.
         """
         own = actor.id == row.requested_by
         steps: list[Step] = []
         if row.state == "requested" and approver and not own:
-            steps += ["approve", "refuse"]
+            if row.prepared:
+                steps.append("preview")
+            if not row.blurred or (row.prepared and looked):
+                steps.append("approve")
+            steps.append("refuse")
         if row.state in {"requested", "approved", "building", "ready"} and (own or approver):
             steps.append("withdraw")
         if row.state == "ready" and own and not _is_over(row, self._clock.now()):
             steps.append("download")
         return steps
-
-    async def _tell(
-        self,
-        session: AsyncSession,
-        row: ExportRequest,
-        actor: Actor | None,
-        **data: JsonScalar,
-    ) -> None:
-        """Tell the consoles, then the ledger, whose lock is the last one taken."""
-        await session.flush()
-        await outbox.append(
-            session,
-            type="export.changed",
-            area=row.area,
-            payload={"export_id": str(row.id), "number": row.number, "state": row.state},
-            at=self._clock.now(),
-        )
-        await self._ledger.append(
-            session,
-            f"export.{row.state}",
-            actor=actor,
-            area=row.area,
-            subject=str(row.id),
-            data={"number": row.number, **data},
-        )
 
 
 async def _pictures(session: AsyncSession, wish: ExportCreate, asked: Asked) -> list[UUID]:
@@ -354,11 +351,3 @@ def _is_over(row: ExportRequest, now: datetime) -> bool:
 
 def _no_such() -> NotFoundError:
     return NotFoundError("There is no such export.", remedy="Reload the list.")
-
-
-def _wrong_state(row: ExportRequest) -> ConflictError:
-    return ConflictError(
-        f"The export is {row.state}; this step does not fit.",
-        remedy="Reload it.",
-        code="export-state",
-    )

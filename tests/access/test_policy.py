@@ -52,6 +52,7 @@ TABLE: dict[Role, str] = {
     Role.OPERATOR: f"{OWN} {LOOK} {READ} {EXPORT} incident.image incident.note "
     f"incident.whistle incident.deliveries area.list duty.read plan.read {STAFF}",
     Role.SUPERVISOR: f"{OWN} {LOOK} {FIELD} {EXPORT} {SEAL} {DESK} duty.write export.approve "
+    f"export.preview "
     f"zone.write camera.mask storage.read plan.read {STAFF}",
     Role.PATROL: f"{OWN} {FIELD} event.stream",
     Role.DEPARTMENT: f"{OWN} {FIELD} event.stream",

@@ -38,6 +38,7 @@ PICTURES = (
     "camera.snapshot",
     "recording.play",
     "incident.image",
+    "export.preview",
     "export.download",
     *SOUNDS,
 )

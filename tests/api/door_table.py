@@ -263,6 +263,9 @@ TABLE = [
     ),
     Row("POST", "/api/v1/exports/{export_id}/withdraw", "supervisor", things=True, body={}),
     Row("GET", "/api/v1/exports/{export_id}/file", "", things=True),
+    # What the second person looks at is made of a home's only where its household asks for it.
+    Row("POST", "/api/v1/exports/{export_id}/previews", "supervisor", things=True),
+    Row("GET", "/api/v1/exports/{export_id}/previews/1", "supervisor", things=True),
     # What is recorded, what is kept under lock, and the disks.
     Row(
         "GET",

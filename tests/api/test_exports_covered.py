@@ -23,8 +23,8 @@ from governance.signals.reading import read_signal
 from governance.signals.types import CameraFacts
 from tests.analytics.conftest import person_fall, person_picture
 from tests.analytics.inference import InferenceProcess, client, inference
+from tests.api.exports_kit import WISH, look, step
 from tests.api.test_consent import Home, home
-from tests.api.test_exports import WISH, step
 from tests.governance.support import attachment, picture
 from tests.governance.support import signal as detection
 from tests.support.http import SignIn
@@ -87,6 +87,8 @@ async def test_what_is_published_shows_nobody_and_holds_no_original(
     asks, agrees = await sign_in("operator", AREA), await sign_in("supervisor", AREA)
     wish = {**WISH, "incident_id": str(receipt.body.incident_id), "audience": "publication"}
     export = (await asks.post("/api/v1/exports", json=wish)).json()
+    assert await builder(hub).build_next()
+    seen = await look(agrees, export)
     assert (await step(agrees, export, "approve")).is_success
     assert await builder(hub).build_next()
     answer = await asks.get(f"/api/v1/exports/{export['id']}/file")
@@ -97,6 +99,7 @@ async def test_what_is_published_shows_nobody_and_holds_no_original(
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     assert sorted(n for n in files if n.startswith("pictures/")) == ["pictures/001.jpg"]
+    assert files["pictures/001.jpg"] == seen[0]
     scan = original[len(original) // 2 :][:256]
     assert not [name for name, content in files.items() if scan in content]
     height, width = source.shape[:2]

@@ -24,7 +24,7 @@ from api.hub import Hub
 from camera_hub.recording.index.models import RecordingLock
 from core.settings import Settings
 from governance.exports.package import BadExportError, check
-from tests.api.test_exports import make_incident, step
+from tests.api.exports_kit import make_incident, step
 from tests.api.test_playbacks import (
     AREA,
     BEGIN,
@@ -265,8 +265,9 @@ async def test_what_cannot_be_handed_out_is_refused_and_says_why(
     await record(past.hub, hidden, (0,))
     ahead = past.hub.clock.now() + timedelta(seconds=1)
     for spans, changes, status, code in (
-        ([mine], {"audience": "publication"}, 422, "no-redacted-recordings"),
-        ([mine], {"audience": "subject"}, 422, "no-redacted-recordings"),
+        ([mine], {"audience": "publication", "rendition": "raw"}, 422, "must-be-blurred"),
+        ([mine], {"audience": "subject", "rendition": "raw"}, 422, "must-be-blurred"),
+        ([mine], {"rendition": "blurred", "sound": True}, 422, "no-sound-there"),
         ([mine], {"purpose": "incident", "reference": "2026-999999"}, 422, "unknown-reference"),
         ([span(past.camera_id, 300, 320)], {}, 404, "no-recording"),
         ([{**mine, "to": ahead.isoformat()}], {}, 422, "not-recorded-yet"),

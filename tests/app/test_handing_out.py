@@ -11,7 +11,7 @@ from app.handing_out import RefusedError, Wish, fetched, signed_in, wish_for
 from core.errors import NotFoundError, UnavailableError
 from core.settings import Settings
 from governance.exports.package import check
-from tests.api.test_exports import step
+from tests.api.exports_kit import step
 from tests.api.test_playbacks import AREA, BEGIN, WHY, Past, past
 from tests.support.http import PASSWORD, LiveServer, SignIn
 
