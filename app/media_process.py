@@ -40,6 +40,8 @@ from core.settings import Settings
 HEARTBEAT_EVERY_S = 1.0
 # A change of state is told at once, but no more often than this.
 HEARTBEAT_LEAST_S = 0.1
+LAST_WORDS_S = 2.0
+"""A worker that ends tells the hub of its last recordings for so long; then their markers wait."""
 
 log = get_logger("app.media")
 
@@ -114,6 +116,8 @@ class MediaWorker:
                 await self._heartbeat()
                 await self._pause(stop)
         finally:
+            await asyncio.to_thread(self._recordings.finish)
+            await self._recordings.sender.drain(LAST_WORDS_S)
             sending.cancel()
             await self._server.close()
             await asyncio.to_thread(self._close)

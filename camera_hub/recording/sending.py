@@ -42,6 +42,8 @@ class Sender:
         self._loop = loop
         self._waiting: dict[UUID, Disk] = {}
         self._news = asyncio.Event()
+        self._away = False
+        self._answered = asyncio.Event()
 
     @property
     def waiting(self) -> int:
@@ -59,6 +61,20 @@ class Sender:
         if found:
             self._news.set()
 
+    async def drain(self, within_s: float) -> bool:
+        """Wait while `run` sends, for `within_s` at most; say whether all was sent.
+
+        A hub that is away is not waited for: the markers stay where they are.
+        """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._settled(), within_s)
+        return not self._waiting
+
+    async def _settled(self) -> None:
+        while self._waiting and not self._away:
+            self._answered.clear()
+            await self._answered.wait()
+
     async def run(self) -> None:
         """Send until cancelled."""
         delay = _FIRST_DELAY_S
@@ -66,7 +82,9 @@ class Sender:
             await self._news.wait()
             self._news.clear()
             while self._waiting:
-                if await self.send_some():
+                done = await self.send_some()
+                self._answered.set()
+                if done:
                     delay = _FIRST_DELAY_S
                 else:
                     await asyncio.sleep(delay)
@@ -91,6 +109,7 @@ class Sender:
         if not segments:
             return True
         answer = await self._post(list(segments.values()))
+        self._away = answer is None
         if answer is None:
             return False
         taken, refused = answer

@@ -34,6 +34,7 @@ _FRESH_S = 5.0
 _LOST_FOR_S = 60.0
 _TICK_S = 1.0
 _STOP_S = 5.0
+_FINISH_S = 2.0
 _SEQUENCE_TIMEOUT_S = 2.0
 
 RecordingState = Literal["off", "recording", "waiting", "failing"]
@@ -134,13 +135,21 @@ class Recordings:
         self._caretaker.start()
         self._thread.start()
 
-    def close(self) -> None:
-        """Close all files; the runtime must have stopped or go on without recorders."""
+    def finish(self) -> None:
+        """Close all files, for a worker that ends; what was closed may still be sent."""
         self._stopped.set()
         self._thread.join(_STOP_S)
         with self._lock:
             for camera_id in list(self._cameras):
                 self._end(camera_id)
+        closings = [disk.ask(_nothing) for disk in self.disks if disk.usable]
+        with suppress(FutureTimeoutError):
+            for closing in closings:
+                closing.result(_FINISH_S)
+
+    def close(self) -> None:
+        """Close all files and leave the disks."""
+        self.finish()
         self._caretaker.stop()
         self.disks.stop(_STOP_S)
 
@@ -296,6 +305,10 @@ class Recordings:
         if self.disks.choose() is None:
             return "no_disk"
         return "disk_slow" if late else "starting"
+
+
+def _nothing() -> None:
+    """What a disk is asked to do last."""
 
 
 def _plan_of(camera: AssignedCamera) -> Plan:

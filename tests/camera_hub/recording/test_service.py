@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from camera_hub.live.runtime import MediaRuntime
+from camera_hub.recording.care import waiting_markers
 from camera_hub.recording.format import scan
 from camera_hub.recording.sending import Answer
 from camera_hub.recording.service import Recordings
@@ -159,3 +160,33 @@ async def test_a_plan_of_a_newer_hub_records_nothing(
     rtsp_server.mount("/cam", footage)
     await worker.apply(recorded(assigned(rtsp_server, "/cam"), "sometimes"))
     assert worker.recordings.cameras() == {}
+
+
+async def test_what_is_closed_at_the_end_is_told_before_it(
+    worker: Worker, rtsp_server: RtspServer, footage: Path
+) -> None:
+    rtsp_server.mount("/cam", footage)
+    camera = recorded(assigned(rtsp_server, "/cam"))
+    await worker.apply(camera)
+    await worker.recording(camera)
+    await asyncio.to_thread(worker.recordings.finish)
+    assert await worker.recordings.sender.drain(20)
+    (told,) = worker.told
+    assert scan(worker.folder / told["path"]).closed
+    assert waiting_markers(worker.folder) == []
+
+
+async def test_a_hub_that_is_away_holds_up_no_end(
+    worker: Worker, rtsp_server: RtspServer, footage: Path
+) -> None:
+    async def away(_segments: list[dict[str, Any]]) -> None:
+        return None
+
+    worker.recordings.sender._post = away
+    rtsp_server.mount("/cam", footage)
+    camera = recorded(assigned(rtsp_server, "/cam"))
+    await worker.apply(camera)
+    await worker.recording(camera)
+    await asyncio.to_thread(worker.recordings.finish)
+    assert not await worker.recordings.sender.drain(3600)
+    assert len(waiting_markers(worker.folder)) == 1
