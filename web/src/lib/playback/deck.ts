@@ -3,6 +3,7 @@ import { playbacks, type Playback } from '@/api/playback'
 import { asProblem, Problem } from '@/api/problem'
 import { hubNow } from '@/state/clock'
 import { PlayClock } from './clock'
+import type { Source } from './source'
 import { Track, type TrackView } from './track'
 
 export interface DeckView {
@@ -55,15 +56,18 @@ export class Deck {
 
   constructor(
     readonly playback: Playback,
-    videos: ReadonlyMap<string, HTMLVideoElement>,
+    sources: ReadonlyMap<string, Source>,
     at: number,
     private readonly tell: (view: DeckView) => void,
   ) {
     this.span = { from: Date.parse(playback.from), to: Date.parse(playback.to) }
     this.clock = new PlayClock(this.bounded(at))
-    this.tracks = playback.cameras.flatMap(({ camera_id }) => {
-      const video = videos.get(camera_id)
-      return video ? [new Track(playback.id, camera_id, this.span, video, hubNow, this.told)] : []
+    this.tracks = playback.cameras.flatMap(({ camera_id, segments }) => {
+      const source = sources.get(camera_id)
+      if (!source) return []
+      const track = new Track(playback.id, camera_id, this.span, source, hubNow, this.told)
+      if (segments) track.files.seed(this.at, segments)
+      return [track]
     })
     this.ticker = setInterval(this.step, TICK_MS)
     this.beater = setInterval(() => void this.beat(), BEAT_MS)

@@ -98,6 +98,12 @@ export class Files {
     }
   }
 
+  /** Takes the hour of `at` as told already, with the answer to the playback. */
+  seed(at: number, rows: readonly RecordedFile[]): void {
+    this.add(rows)
+    this.readAt.set(hourOf(at), performance.now())
+  }
+
   private add(rows: readonly RecordedFile[]): void {
     const read = rows.map(({ id, codec, started_at, ends_at }) => ({ id, codec, from: exactly(started_at), to: exactly(ends_at) }))
     this.list = this.whole(ordered([...this.list, ...read]))

@@ -9,6 +9,7 @@ import { asProblem, type Problem } from '@/api/problem'
 import { Files } from './files'
 import { framesOf } from './parts'
 import { frameBeside, nextFetch, pieceAfter, pieceAt, reaches, TOUCH, type Chunk, type Wanted } from './plan'
+import { plays, put, type Source } from './source'
 import { exactly } from './zone'
 
 export type TrackState = 'waiting' | 'ready' | 'gap' | 'codec' | 'refused'
@@ -36,24 +37,13 @@ const NEARLY = 700
 const REST_MS = 1000
 /** What a browser could not decode is tried once more; the second time the file ends there. */
 const TRIES = 2
-
-const playable = new Map<string, boolean>()
-
-/** Whether this browser plays `codec` (RFC 6381). */
-function plays(codec: string): boolean {
-  const known = playable.get(codec) ?? MediaSource.isTypeSupported(`video/mp4; codecs="${codec}"`)
-  playable.set(codec, known)
-  return known
-}
+/** When the element may have a picture that it did not have before. */
+const NEWS = ['loadeddata', 'seeked', 'canplay'] as const
 
 export class Track {
   view: TrackView = { state: 'waiting', codec: '', problem: null, damaged: false }
   readonly files: Files
-  private media: MediaSource | null = null
-  private buffer: SourceBuffer | null = null
-  private opening: Promise<void> | null = null
-  private url = ''
-  private mime = ''
+  readonly video: HTMLVideoElement
   private chunks: Chunk[] = []
   private shown: number[] = []
   private keyframes: number[] = []
@@ -73,13 +63,14 @@ export class Track {
     private readonly playback: string,
     readonly camera: string,
     private readonly span: { from: number; to: number },
-    readonly video: HTMLVideoElement,
+    private readonly source: Source,
     now: () => number,
     private readonly tell: () => void,
   ) {
     this.files = new Files(playback, camera, span, now)
-    video.muted = true
-    video.addEventListener('error', this.onError)
+    this.video = source.video
+    this.video.addEventListener('error', this.onError)
+    for (const news of NEWS) this.video.addEventListener(news, tell)
   }
 
   private say(state: TrackState, more: Partial<TrackView> = {}): void {
@@ -93,9 +84,10 @@ export class Track {
   /** Ends everything and takes the picture away. */
   destroy(): void {
     this.over = true
-    this.fetching?.abort()
     this.video.removeEventListener('error', this.onError)
-    this.close()
+    for (const news of NEWS) this.video.removeEventListener(news, this.tell)
+    this.forget()
+    this.source.close()
   }
 
   /** As `destroy`, and says why. */
@@ -104,28 +96,23 @@ export class Track {
     this.say('refused', { problem })
   }
 
-  private close(): void {
-    this.buffer = null
-    this.media = null
-    this.opening = null
-    this.mime = this.current = ''
-    this.chunks = []
-    this.shown = this.keyframes = []
-    if (this.url) URL.revokeObjectURL(this.url)
-    this.url = ''
-    this.video.removeAttribute('src')
-    this.video.load()
-  }
-
-  private onError = (): void => {
-    if (this.over || !this.media) return
-    const here = pieceAt(this.files.list, this.at)
-    const bad = this.appending ?? (here ? { piece: here.id, from: this.at } : null)
-    // What cannot be decoded is gone with its media source; the next step begins anew.
+  private forget(): void {
     this.fetching?.abort()
     this.fetching = null
     this.appending = null
-    this.close()
+    this.current = ''
+    this.chunks = []
+    this.shown = this.keyframes = []
+    this.lostSince = 0
+  }
+
+  private onError = (): void => {
+    if (this.over) return
+    const here = pieceAt(this.files.list, this.at)
+    const bad = this.appending ?? (here ? { piece: here.id, from: this.at } : null)
+    // What cannot be decoded is gone with its media source; the next step begins anew.
+    this.forget()
+    this.source.renew()
     if (!bad) return
     const tries = (this.broken.get(bad.piece) ?? 0) + 1
     this.broken.set(bad.piece, tries)
@@ -134,7 +121,7 @@ export class Track {
 
   /** What the picture on screen was taken at; null without one. */
   get position(): number | null {
-    return this.buffered(this.video.currentTime) ? this.span.from + this.video.currentTime * 1000 : null
+    return this.source.has(this.video.currentTime) !== null ? this.span.from + this.video.currentTime * 1000 : null
   }
 
   /** When the last picture before `at` was taken, a little into it; null where the buffer has none close by. */
@@ -148,14 +135,6 @@ export class Track {
     return (at - this.span.from) / 1000
   }
 
-  private buffered(time: number, slack = 0): number | null {
-    const ranges = this.video.buffered
-    for (let i = 0; i < ranges.length; i += 1) {
-      if (time >= ranges.start(i) - slack && time < ranges.end(i)) return Math.max(time, ranges.start(i))
-    }
-    return null
-  }
-
   /**
    * Does what is needed to show `at`, and says how it is. Called again and again.
    *
@@ -166,7 +145,7 @@ export class Track {
   step(at: number, running: boolean, rate: number): void {
     if (this.over) return
     this.at = at
-    void this.files.around(at).catch((error: unknown) => this.failed(error))
+    this.list(at)
     if (!pieceAt(this.files.list, at) && !this.bridged(at)) {
       this.video.pause()
       this.say(this.files.knows(at) ? 'gap' : 'waiting')
@@ -184,6 +163,14 @@ export class Track {
     this.trim(at)
   }
 
+  private list(at: number): void {
+    const known = this.files.knows(at)
+    const news = (): void => {
+      if (!known && this.files.knows(at)) this.tell()
+    }
+    this.files.around(at).then(news, (error: unknown) => this.failed(error))
+  }
+
   /** Whether `at` lies between two files that are as good as one. */
   private bridged(at: number): boolean {
     const after = pieceAfter(this.files.list, at)
@@ -193,9 +180,9 @@ export class Track {
 
   private follow(at: number, running: boolean, rate: number): void {
     const video = this.video
-    const target = this.buffered(this.seconds(at), 0.6)
+    const target = this.source.has(this.seconds(at), 0.6)
     if (target === null) {
-      const idle = !this.fetching && !this.buffer?.updating
+      const idle = !this.fetching && !this.source.buffer?.updating
       const due = this.chunks.some((chunk) => at >= chunk.from && at < chunk.to - NEARLY)
       if (due && idle) {
         this.lostSince ||= performance.now()
@@ -225,19 +212,14 @@ export class Track {
 
   /** Empties the buffer: somebody went elsewhere. */
   private reset(): void {
-    this.fetching?.abort()
-    this.fetching = null
-    this.chunks = []
-    this.shown = this.keyframes = []
-    this.lostSince = 0
-    const buffer = this.buffer
-    if (!buffer || this.media?.readyState !== 'open') return
+    this.forget()
+    const buffer = this.source.buffer
+    if (!buffer || !this.source.alive) return
     try {
       buffer.abort()
-      this.current = ''
       buffer.remove(0, Infinity)
     } catch {
-      this.close() // something is being removed already; a new media source is as quick
+      this.source.renew() // something is being removed already; a new media source is as quick
     }
   }
 
@@ -302,36 +284,16 @@ export class Track {
     return found
   }
 
-  private async open(mime: string): Promise<void> {
-    const media = new MediaSource()
-    this.media = media
-    this.url = URL.createObjectURL(media)
-    this.video.disableRemotePlayback = true
-    this.video.src = this.url
-    await new Promise<void>((done) => media.addEventListener('sourceopen', () => done(), { once: true }))
-    if (this.media !== media) return
-    media.duration = this.seconds(this.span.to) + 1
-    this.buffer = media.addSourceBuffer(mime)
-    this.buffer.mode = 'segments'
-    this.mime = mime
-  }
-
   private async append(
     piece: string,
     init: { data: ArrayBuffer; mime: string },
     media: { data: ArrayBuffer; headers: Headers },
     signal: AbortSignal,
   ): Promise<void> {
-    await (this.opening ??= this.open(init.mime))
-    const buffer = this.buffer
-    if (!buffer || signal.aborted) return
-    await settled(buffer)
-    if (signal.aborted) return
-    if (this.mime !== init.mime) {
-      buffer.changeType(init.mime)
-      this.mime = init.mime
-      this.current = ''
-    }
+    const ready = await this.source.ready(init.mime, this.seconds(this.span.to) + 1)
+    if (!ready || signal.aborted) return
+    const { buffer, changed } = ready
+    if (changed) this.current = ''
     const from = exactly(media.headers.get('X-Starts-At') ?? '')
     const next = media.headers.get('X-Ends-At') ?? ''
     const inMedia = Number(media.headers.get('X-Media-Time'))
@@ -366,7 +328,7 @@ export class Track {
 
   private trim(at: number): void {
     const first = this.chunks[0]
-    const buffer = this.buffer
+    const buffer = this.source.buffer
     if (!first || !buffer || buffer.updating || this.fetching || at - first.from < KEEP + TRIM) return
     this.cut(buffer, this.seconds(at - KEEP))
   }
@@ -387,23 +349,5 @@ export class Track {
     const time = frameBeside(this.shown, this.video.currentTime, step)
     // A little into the frame: rounded down it would be the one before.
     return time === null ? null : this.span.from + (time + 0.001) * 1000
-  }
-}
-
-function settled(buffer: SourceBuffer): Promise<void> {
-  if (!buffer.updating) return Promise.resolve()
-  return new Promise((done) => buffer.addEventListener('updateend', () => done(), { once: true }))
-}
-
-async function put(buffer: SourceBuffer, data: ArrayBuffer): Promise<void> {
-  const over = new AbortController()
-  try {
-    await new Promise<void>((done, fail) => {
-      buffer.addEventListener('error', () => fail(new Error('append')), { signal: over.signal })
-      buffer.addEventListener('updateend', () => done(), { signal: over.signal })
-      buffer.appendBuffer(data)
-    })
-  } finally {
-    over.abort()
   }
 }
