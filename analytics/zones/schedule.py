@@ -1,11 +1,9 @@
 """Whether a rule's hours are running, on the wall clock of the site."""
 
 from collections.abc import Iterable
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import datetime, tzinfo
 
-from analytics.zones.schemas import Day, ScheduleWindow
-
-_DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+from analytics.zones.schemas import ScheduleWindow
 
 
 def is_active(schedule: Iterable[ScheduleWindow], at: datetime, zone: tzinfo) -> bool:
@@ -23,15 +21,4 @@ def is_active(schedule: Iterable[ScheduleWindow], at: datetime, zone: tzinfo) ->
     if not windows:
         return True
     local = at.astimezone(zone)
-    clock = local.timetz().replace(tzinfo=None)
-    today = _DAYS[local.weekday()]
-    yesterday = _DAYS[(local.date() - timedelta(days=1)).weekday()]
-    return any(_runs(window, clock, today, yesterday) for window in windows)
-
-
-def _runs(window: ScheduleWindow, clock: time, today: Day, yesterday: Day) -> bool:
-    if window.start < window.end:
-        return today in window.days and window.start <= clock < window.end
-    return (today in window.days and clock >= window.start) or (
-        yesterday in window.days and clock < window.end
-    )
+    return any(window.runs(local) for window in windows)

@@ -1,8 +1,6 @@
 """Zones and rules as they go over the wire (docs/design/api.md)."""
 
-import re
-from datetime import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import (
@@ -10,15 +8,14 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    field_serializer,
 )
 from pydantic import field_validator as validator
 from shapely.geometry import Polygon
 from shapely.validation import explain_validity
 
 from core.text import Normalised, Printable, no_longer_than
+from core.weekly import WeeklyWindow
 
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 RuleKind = Literal["intrusion", "person_down"]
 Severity = Literal["extreme", "severe", "moderate", "minor"]
 Point = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
@@ -26,7 +23,6 @@ Label = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), Printable
 ]
 
-_MINUTE_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 # A polygon thinner than this share of the picture cannot hold the foot of a box.
 _SMALLEST_AREA = 1e-5
 
@@ -35,34 +31,12 @@ class _Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class ScheduleWindow(_Wire):
+class ScheduleWindow(WeeklyWindow):
     """Hours of the named days, in the site's time zone.
 
     `from` later than `to` goes over midnight and belongs to the day it starts on; `from` equal
     to `to` is the whole day.
     """
-
-    days: tuple[Day, ...] = Field(min_length=1, max_length=7)
-    start: time = Field(alias="from")
-    end: time = Field(alias="to")
-
-    @validator("start", "end", mode="before")
-    @classmethod
-    def _minute(cls, value: Any) -> Any:
-        if isinstance(value, str) and not _MINUTE_TIME.fullmatch(value):
-            raise ValueError("must be a time of day such as 22:00")
-        return value
-
-    @validator("days")
-    @classmethod
-    def _each_day_once(cls, value: tuple[Day, ...]) -> tuple[Day, ...]:
-        if len(set(value)) != len(value):
-            raise ValueError("names a day twice")
-        return value
-
-    @field_serializer("start", "end")
-    def _as_minutes(self, value: time) -> str:
-        return value.strftime("%H:%M")
 
 
 class Rule(_Wire):

@@ -3,51 +3,25 @@
 A camera from before there were recordings has an empty plan, and is not recorded.
 """
 
-import re
-from datetime import time
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.weekly import WeeklyWindow
 
 RecordingMode = Literal["off", "always", "schedule", "event"]
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-_MINUTE_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 
 class _Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class RecordingWindow(_Wire):
+class RecordingWindow(WeeklyWindow):
     """Hours of the named days, in the site's time zone.
 
     `from` later than `to` goes over midnight and belongs to the day it starts on; `from` equal
     to `to` is the whole day.
     """
-
-    days: tuple[Day, ...] = Field(min_length=1, max_length=7)
-    start: time = Field(alias="from")
-    end: time = Field(alias="to")
-
-    @field_validator("start", "end", mode="before")
-    @classmethod
-    def _minute(cls, value: Any) -> Any:
-        if isinstance(value, str) and not _MINUTE_TIME.fullmatch(value):
-            raise ValueError("must be a time of day such as 22:00")
-        return value
-
-    @field_validator("days")
-    @classmethod
-    def _each_day_once(cls, value: tuple[Day, ...]) -> tuple[Day, ...]:
-        if len(set(value)) != len(value):
-            raise ValueError("names a day twice")
-        return value
-
-    @field_serializer("start", "end")
-    def _as_minutes(self, value: time) -> str:
-        return value.strftime("%H:%M")
 
 
 class RecordingPlan(_Wire):

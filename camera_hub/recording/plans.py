@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import datetime, time, tzinfo
 from typing import Any, Literal
 
 from camera_hub.streams.types import StreamRole
+from core.weekly import runs_at
 
 Mode = Literal["off", "always", "schedule", "event"]
 Cause = Literal["always", "schedule", "event"]
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 PRE_S = 10.0
 POST_S = 30.0
 LONGEST_PRE_S = 60.0
@@ -35,13 +35,7 @@ class Window:
 
     def runs(self, local: datetime) -> bool:
         """Say whether it runs at this time on the site's wall clock."""
-        clock = local.time()
-        today, yesterday = DAYS[local.weekday()], DAYS[(local - timedelta(days=1)).weekday()]
-        if self.start < self.end:
-            return today in self.days and self.start <= clock < self.end
-        return (today in self.days and clock >= self.start) or (
-            yesterday in self.days and clock < self.end
-        )
+        return runs_at(self.days, self.start, self.end, local)
 
 
 @dataclass(frozen=True, slots=True)

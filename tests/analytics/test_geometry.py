@@ -11,7 +11,8 @@ from shapely.geometry import Point, Polygon
 
 from analytics.zones.geometry import ZoneShape, ground_point
 from analytics.zones.schedule import is_active
-from analytics.zones.schemas import Day, ScheduleWindow
+from analytics.zones.schemas import ScheduleWindow
+from core.weekly import Day
 
 UNIT = st.floats(0, 1, allow_nan=False, width=32)
 BERLIN = ZoneInfo("Europe/Berlin")
