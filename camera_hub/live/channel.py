@@ -8,25 +8,25 @@ there at once all the same.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import av.error
 
-from camera_hub.live.muxer import Fragment, LiveItem, Muxer, StateChange
+from camera_hub.live.audience import Audience, Group, Listener
+from camera_hub.live.muxer import LiveItem, StateChange
+from camera_hub.streams.feed import Hears
 from camera_hub.streams.frames import open_decoder
 from camera_hub.streams.types import Frame, ReasonCode, StreamInfo, StreamState, StreamStatus
 
 if TYPE_CHECKING:
-    from camera_hub.streams.types import Packet, Sink
+    from camera_hub.streams.types import Packet, Sink, SoundPacket
 
 GROUP_BYTES = 6 * 1024 * 1024
 GROUP_PACKETS = 900
 
-Listener = Callable[[LiveItem | None], None]
-"""Takes items on the reader's thread, None when the stream is gone for good; must not block."""
+__all__ = ["Listener", "LiveChannel", "Snapshot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,60 +48,49 @@ class LiveChannel:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._listeners: list[Listener] = []
+        self._audiences = (Audience(hears=False), Audience(hears=True))
         self._state = StateChange(
             StreamState.CONNECTING, ReasonCode.STARTING, "Connecting to the camera."
         )
         self._info: StreamInfo | None = None
         self._sinks: tuple[Sink, ...] = ()
-        self._group: list[tuple[Packet, float, datetime]] = []
-        self._group_bytes = 0
-        self._group_whole = True
-        self._muxer: Muxer | None = None
-        self._fragments: list[Fragment] = []
+        self._group = Group(GROUP_BYTES, GROUP_PACKETS)
+        self._arrived_at: datetime | None = None
         self._arrived = threading.Condition(self._lock)
 
     @property
     def watched(self) -> bool:
         """Whether anybody listens."""
-        return bool(self._listeners)
+        return any(audience.listeners for audience in self._audiences)
 
-    def listen(self, listener: Listener) -> list[LiveItem]:
+    def listen(self, listener: Listener, *, sound: bool = False) -> list[LiveItem]:
         """Add a listener; return what it has missed: state, init, fragments since the keyframe.
 
-        Nothing is lost or doubled between what is returned and what `listener` is given.
+        With `sound` it is given that too, where the stream has any. Nothing is lost or doubled
+        between what is returned and what `listener` is given.
         """
         with self._lock:
-            if self._muxer is None:
-                self._begin_muxing()
-            self._listeners.append(listener)
-            return [self._state, *self._missed()]
+            audience = self._audiences[sound]
+            return [self._state, *audience.join(listener, self._info, self._group)]
 
     def leave(self, listener: Listener) -> None:
         """Remove a listener; the last one takes the muxer with it."""
         with self._lock:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-            if not self._listeners:
-                self._muxer = None
-                self._fragments = []
+            for audience in self._audiences:
+                audience.leave(listener)
 
     def end(self) -> None:
         """Tell the listeners that nothing will come any more."""
         with self._lock:
-            listeners, self._listeners = self._listeners, []
             self._forget()
-            for listener in listeners:
-                listener(None)
+            for audience in self._audiences:
+                audience.end()
 
     def dismiss(self) -> None:
         """Tell the listeners that nothing will come any more; what is kept stays."""
         with self._lock:
-            listeners, self._listeners = self._listeners, []
-            self._muxer = None
-            self._fragments = []
-            for listener in listeners:
-                listener(None)
+            for audience in self._audiences:
+                audience.end()
 
     def attach(self, sink: Sink) -> None:
         """Hand packets to `sink` too, beginning with those that are kept."""
@@ -110,9 +99,11 @@ class LiveChannel:
             if self._info is None:
                 return
             sink.opened(self._info)
-            if self._group_whole:
-                for packet, arrived, at in self._group:
-                    sink.packet(packet, arrived, at)
+            for item in self._group.in_order():
+                if isinstance(item, tuple):
+                    sink.packet(*item)
+                elif isinstance(sink, Hears):
+                    sink.sound(item)
 
     def detach(self, sink: Sink) -> None:
         """Hand `sink` nothing any more; it is closed before this returns."""
@@ -141,8 +132,8 @@ class LiveChannel:
     def picture(self, timeout: float) -> Frame | None:
         """Decode the newest picture as `snapshot` does, and return it as it is."""
         with self._lock:
-            self._arrived.wait_for(lambda: bool(self._group), timeout)
-            info, group = self._info, list(self._group)
+            self._arrived.wait_for(lambda: bool(self._group.packets), timeout)
+            info, group = self._info, list(self._group.packets)
         if info is None or not group:
             return None
         decoder = open_decoder(info)
@@ -159,7 +150,7 @@ class LiveChannel:
     def keyframe(self, since_s: float) -> Frame | None:
         """Decode the newest keyframe if it arrived at `since_s` (monotonic) or later, else None."""
         with self._lock:
-            info, kept = self._info, self._group[0] if self._group else None
+            info, kept = self._info, next(iter(self._group.packets), None)
         if info is None or kept is None or kept[1] < since_s:
             return None
         packet, arrived, arrived_at = kept
@@ -183,25 +174,25 @@ class LiveChannel:
     def packet(self, packet: Packet, arrived_monotonic: float, arrived_at: datetime) -> None:
         """Keep a packet and hand it to the listeners (see `Sink`)."""
         with self._lock:
-            self._keep(packet, arrived_monotonic, arrived_at)
+            self._group.keep(packet, arrived_monotonic, arrived_at)
+            self._arrived_at = arrived_at
+            self._arrived.notify_all()
             for sink in self._sinks:
                 sink.packet(packet, arrived_monotonic, arrived_at)
-            if not self._listeners:
-                return
-            if self._muxer is None:
-                if not packet.is_keyframe or not self._begin_muxing():
-                    return
-                for item in self._missed():
-                    self._tell(item)
-                return
-            fragment = self._muxer.fragment(packet, arrived_at)
-            if packet.is_keyframe:
-                self._fragments = [fragment]
-            elif self._group_whole:
-                self._fragments.append(fragment)
-            else:
-                self._fragments = []
-            self._tell(fragment)
+            for audience in self._audiences:
+                kept = (packet, arrived_monotonic, arrived_at)
+                audience.packet(kept, self._info, self._group)
+
+    def sound(self, packet: SoundPacket) -> None:
+        """Keep sound and hand it to those listeners who hear (see `SoundSink`)."""
+        with self._lock:
+            self._group.keep_sound(packet)
+            for sink in self._sinks:
+                if isinstance(sink, Hears):
+                    sink.sound(packet)
+            if self._arrived_at is not None:
+                for audience in self._audiences:
+                    audience.sound(packet, self._arrived_at, self._group)
 
     def closed(self) -> None:
         """Forget the stream (see `Sink`)."""
@@ -210,43 +201,12 @@ class LiveChannel:
             for sink in self._sinks:
                 sink.closed()
 
-    def _missed(self) -> list[LiveItem]:
-        return [] if self._muxer is None else [self._muxer.init, *self._fragments]
-
     def _forget(self) -> None:
         self._info = None
-        self._group = []
-        self._group_bytes = 0
-        self._group_whole = True
-        self._muxer = None
-        self._fragments = []
-
-    def _keep(self, packet: Packet, arrived: float, at: datetime) -> None:
-        if packet.is_keyframe:
-            self._group = []
-            self._group_bytes = 0
-            self._group_whole = True
-        if self._group_whole:
-            self._group.append((packet, arrived, at))
-            self._group_bytes += packet.size
-            if self._group_bytes > GROUP_BYTES or len(self._group) > GROUP_PACKETS:
-                self._group = self._group[:1]
-                self._group_whole = False
-        self._arrived.notify_all()
-
-    def _begin_muxing(self) -> bool:
-        """Mux what is kept; False if there is nothing that can be."""
-        if self._info is None or not self._group:
-            return False
-        try:
-            self._muxer = Muxer(self._info, bytes(self._group[0][0]))
-        except av.error.FFmpegError:
-            # A damaged keyframe: the next one will do.
-            return False
-        if self._group_whole:
-            self._fragments = [self._muxer.fragment(packet, at) for packet, _, at in self._group]
-        return True
+        self._group.clear()
+        for audience in self._audiences:
+            audience.forget()
 
     def _tell(self, item: LiveItem) -> None:
-        for listener in self._listeners:
-            listener(item)
+        for audience in self._audiences:
+            audience.tell(item)

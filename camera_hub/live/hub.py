@@ -118,16 +118,18 @@ class LiveHub:
         *,
         tag: Hashable = None,
         masks: str = "",
+        sound: bool = False,
     ) -> Viewer:
         """Begin a viewing; the caller closes it. Its first messages wait already if others look.
 
         With `masks` (`masks_digest`) nothing comes before the worker has heard of these masks.
+        With `sound` it is heard too, where the camera has any and nothing of it is painted over.
         Whether it may go on is for the caller to ask (`api.guards`), and to `cut`.
 
         Raises:
             InvalidInputError: code `unknown-rendition`.
         """
-        key = (camera_id, stream, known_rendition(rendition), masks)
+        key = (camera_id, stream, known_rendition(rendition), masks, sound)
         upstream = self._upstreams.get(key)
         if upstream is None:
             upstream = self._upstreams[key] = _Upstream(
@@ -179,7 +181,7 @@ class LiveHub:
                 does not give this rendition.
             InvalidInputError: code `unknown-rendition`.
         """
-        key = (camera_id, stream, known_rendition(rendition), masks)
+        key = (camera_id, stream, known_rendition(rendition), masks, False)
         try:
             async with asyncio.timeout(SNAPSHOT_TIMEOUT_S):
                 answer = await self._ask(key)

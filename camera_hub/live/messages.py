@@ -17,8 +17,8 @@ from core.errors import InvalidInputError
 
 CONNECT_TIMEOUT_S = 3.0
 
-StreamKey = tuple[UUID, StreamRole, Rendition, str]
-"""Which stream of which camera, how it is shown, and with which masks ("": whichever)."""
+StreamKey = tuple[UUID, StreamRole, Rendition, str, bool]
+"""Which stream of which camera, how it is shown, with which masks ("": whichever), with sound?"""
 
 
 async def connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -33,8 +33,8 @@ async def connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWri
 
 def request(op: str, key: StreamKey) -> bytes:
     """Return a worker's request, `live` or `snapshot`, ready to be sent."""
-    camera_id, stream, rendition, masks = key
-    wanted = {"stream": stream, "rendition": rendition, "masks": masks}
+    camera_id, stream, rendition, masks, sound = key
+    wanted = {"stream": stream, "rendition": rendition, "masks": masks, "sound": sound}
     return encode({"op": op, "camera_id": str(camera_id), **wanted})
 
 

@@ -3,25 +3,28 @@
 The media library writes the init segment (ISO/IEC 14496-12 and -15). The fragments are
 written here: the library gives a frame away only when the next one comes, which would be one
 frame of delay for every viewer. A fragment is one frame: 112 bytes of boxes and the NAL units
-as the camera sent them, with lengths in place of start codes.
+as the camera sent them, with lengths in place of start codes. Sound lies in fragments of its own
+between them, on a second track.
 """
 
 from __future__ import annotations
 
 import io
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import av
 
+from camera_hub.live.voice import Voice
+from camera_hub.recording.sound import with_codec, with_sound
 from camera_hub.streams.parameters import nal_units, open_elementary
 from camera_hub.streams.types import ReasonCode, StreamInfo, StreamState
 
 if TYPE_CHECKING:
-    from camera_hub.streams.types import Packet
+    from camera_hub.streams.types import Packet, SoundPacket
 
 TIMESCALE = 90000
 _MOVFLAGS = "frag_every_frame+empty_moov+default_base_moof+frag_discont"
@@ -46,7 +49,7 @@ class Init:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """One frame. `at` is when it arrived from the camera (aware, UTC)."""
+    """One frame, or sound (no keyframe). `at` is when it arrived from the camera (aware, UTC)."""
 
     keyframe: bool
     at: datetime
@@ -69,13 +72,23 @@ LiveItem = Init | Fragment | StateChange
 class Muxer:
     """Makes the init segment and the fragments of a stream with unchanging parameters."""
 
-    def __init__(self, info: StreamInfo, keyframe: bytes) -> None:
+    def __init__(self, info: StreamInfo, keyframe: bytes, *, sound: bool = False) -> None:
         """Begin a stream with `keyframe`, an access unit in Annex B form.
+
+        With `sound` that of the stream gets a track of its own, if the stream has any.
 
         Raises:
             av.error.FFmpegError: the keyframe cannot be understood.
         """
         self.init = _init_segment(info, keyframe)
+        self._voice: Voice | None = None
+        if sound and info.sound is not None:
+            self._voice = Voice(info.sound)
+            self.init = replace(
+                self.init,
+                data=with_sound(self.init.data, info.sound),
+                codec=with_codec(self.init.codec, sound=True),
+            )
         self._scale = info.time_base * TIMESCALE
         self._step = round(TIMESCALE / info.fps) if 1 <= info.fps <= 120 else TIMESCALE // 25
         self._sequence = 0
@@ -102,6 +115,26 @@ class Muxer:
             *(len(sample) + 8, b"mdat"),
         )
         return Fragment(packet.is_keyframe, at, boxes + sample)
+
+    def sound(self, packet: SoundPacket, at: datetime) -> Fragment | None:
+        """Return a frame of sound as a fragment; None where there is no place for it.
+
+        Where the viewers' timeline leaves a gap of the pictures out, it does so with the sound too.
+        """
+        if self._voice is None or not self._sequence:
+            return None
+        seconds = (float(packet.at * self._scale) - self._origin) / TIMESCALE
+        return self._heard(self._voice.put(packet, seconds, self._sequence), at)
+
+    def silence(self, at: datetime) -> Fragment | None:
+        """Return silence where sound is late behind the last picture; None where it is not."""
+        if self._voice is None:
+            return None
+        return self._heard(self._voice.fill(self._last / TIMESCALE, self._sequence), at)
+
+    @staticmethod
+    def _heard(data: bytes, at: datetime) -> Fragment | None:
+        return Fragment(keyframe=False, at=at, data=data) if data else None
 
     def _decode_time(self, dts: int) -> int:
         """Return the time of the next sample on the viewers' timeline.

@@ -152,8 +152,12 @@ class MediaRuntime:
         role: StreamRole,
         listener: Listener,
         rendition: Rendition = "raw",
+        *,
+        sound: bool = False,
     ) -> list[LiveItem] | None:
         """Begin to watch; see `LiveChannel.listen`. None for an unknown camera.
+
+        Only the camera's own pictures come with `sound`: other renditions have none.
 
         Raises:
             ForbiddenError: code `raw-refused`: the camera has masks.
@@ -165,7 +169,7 @@ class MediaRuntime:
                 return None
             channel = self._channel(camera, role, rendition)
             self._acquire(camera_id, role)
-            return channel.listen(listener)
+            return channel.listen(listener, sound=sound and rendition == "raw")
 
     def leave(
         self,

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from camera_hub.live.muxer import Fragment, Init, LiveItem
@@ -20,6 +20,13 @@ log = get_logger(__name__)
 KEEPALIVE_S = 5.0
 SNAPSHOT_WAIT_S = 4.0
 _SNAPSHOTS_AT_ONCE = 2
+
+
+class _Wanted(NamedTuple):
+    camera_id: UUID
+    role: StreamRole
+    rendition: Rendition
+    sound: bool
 
 
 class MediaServer:
@@ -99,7 +106,9 @@ class MediaServer:
                 case "snapshot":
                     await self._snapshot(camera_id, role, rendition, writer)
                 case "live":
-                    await self._live(camera_id, role, rendition, reader, writer)
+                    sound = request.get("sound") is True
+                    stream = _Wanted(camera_id, role, rendition, sound)
+                    await self._live(stream, reader, writer)
                 case _:
                     raise WireError("A request asks for what is not offered.")
         except (ForbiddenError, UnavailableError) as error:
@@ -135,9 +144,7 @@ class MediaServer:
 
     async def _live(
         self,
-        camera_id: UUID,
-        role: StreamRole,
-        rendition: Rendition,
+        wanted: _Wanted,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
@@ -155,7 +162,8 @@ class MediaServer:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(on_loop, item)
 
-        missed = self._runtime.listen(camera_id, role, listener, rendition)
+        camera_id, role, rendition, sound = wanted
+        missed = self._runtime.listen(camera_id, role, listener, rendition, sound=sound)
         if missed is None:
             await write_message(writer, _UNKNOWN)
             return

@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
 
 @runtime_checkable
-class _Hears(Protocol):
-    def sound(self, packet: SoundPacket) -> None: ...
+class Hears(Protocol):
+    """A sink that takes sound too (see `SoundSink`)."""
+
+    def sound(self, packet: SoundPacket) -> None:
+        """Take one frame."""
+        ...
 
 
 class Feed:
@@ -140,7 +144,7 @@ class Feed:
                 continue
             packet = SoundPacket(data, at, samples)
             for sink in self._open:
-                if isinstance(sink, _Hears):
+                if isinstance(sink, Hears):
                     sink.sound(packet)
 
     def close(self) -> None:

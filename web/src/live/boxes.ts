@@ -2,6 +2,7 @@
 
 const TIMESCALE = 90_000
 const NOT_SYNC = 0x0001_0000
+const VIDEO = 1
 const INSIDE = new Set(['moof', 'traf'])
 
 function* boxes(view: DataView, from: number, to: number): Generator<{ kind: string; at: number }> {
@@ -20,7 +21,10 @@ export function keyframeTimes(bytes: ArrayBuffer): number[] {
   const view = new DataView(bytes)
   const found: number[] = []
   let decoded = 0
+  let track = VIDEO
   for (const { kind, at } of boxes(view, 0, bytes.byteLength)) {
+    if (kind === 'tfhd') track = view.getUint32(at + 4)
+    if (track !== VIDEO) continue // sound
     if (kind === 'tfdt') decoded = Number(view.getBigUint64(at + 4))
     // One sample: flags, count, offset of the data, duration, size, flags of the sample, composition.
     if (kind === 'trun' && (view.getUint32(at + 20) & NOT_SYNC) === 0) {
