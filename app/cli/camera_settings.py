@@ -73,6 +73,9 @@ def set_cameras(
         str | None, typer.Option(help="off, always or event, and main or sub behind it.")
     ] = None,
     transport: Annotated[str | None, typer.Option(help="tcp, udp or multicast.")] = None,
+    analysed_by: Annotated[
+        str | None, typer.Option(help="hub looks at its pictures, or the camera says what it sees.")
+    ] = None,
     latitude: Annotated[float | None, typer.Option()] = None,
     longitude: Annotated[float | None, typer.Option()] = None,
     heading: Annotated[float | None, typer.Option(help="Degrees clockwise from north.")] = None,
@@ -84,7 +87,8 @@ def set_cameras(
             "name": name, "area": area, "place_type": place_type, "purpose": purpose,
             "owner": owner, "contact": contact, "retention_hours": retention_hours,
             "retention_reason": retention_reason, "signage": signage, "analyse": analyse,
-            "enabled": enabled, "transport": transport, "latitude": latitude,
+            "enabled": enabled, "transport": transport, "analysed_by": analysed_by,
+            "latitude": latitude,
             "longitude": longitude, "heading": heading,
         }.items()
         if value is not None

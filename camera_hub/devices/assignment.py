@@ -10,6 +10,7 @@ import orjson
 from camera_hub.devices.models import Camera
 from camera_hub.devices.recording_plan import plan_of
 from camera_hub.devices.schemas import (
+    AnalysedBy,
     AssignedCameraOut,
     AssignedStream,
     StreamRole,
@@ -49,8 +50,13 @@ def assigned(camera: Camera, password: str, zones: list[dict[str, Any]]) -> Assi
         recording=plan_of(camera.recording),
         transport=transport_of(camera.transport),
         sound=camera.sound,
-        analysed_by="camera" if camera.analysed_by == "camera" else "hub",
+        analysed_by=analysed_by(camera),
     )
+
+
+def analysed_by(camera: Camera) -> AnalysedBy:
+    """Return who looks at a camera's pictures; the hub where its column says nothing known."""
+    return "camera" if camera.analysed_by == "camera" else "hub"
 
 
 def transport_of(stored: str) -> Transport:

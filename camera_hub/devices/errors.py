@@ -49,11 +49,25 @@ class CameraRefusedError(CameraError):
     code = "camera-refused"
 
 
+class NoMetadataError(CameraError):
+    """The camera does not say what it sees (409)."""
+
+    status = 409
+    code = "no-metadata"
+
+
 class NoPtzError(CameraError):
     """The camera cannot be turned (409)."""
 
     status = 409
     code = "no-ptz"
+
+
+class PresetNotReachedError(CameraError):
+    """The camera did not say that it has turned to a preset, so that was not changed (409)."""
+
+    status = 409
+    code = "preset-not-reached"
 
 
 class StopFailedError(CameraError):

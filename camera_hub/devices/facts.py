@@ -34,6 +34,7 @@ RECORDED = (
     *FLAGS,
     "enabled",
     "analyse",
+    "analysed_by",
 )
 """Fields whose change is in the ledger. The address is not: it may say where in a flat it hangs."""
 
@@ -56,6 +57,8 @@ def set_facts(camera: Camera, body: CameraCreate | CameraUpdate) -> None:
             setattr(camera, name, getattr(body, name))
     if body.transport is not None:
         camera.transport = body.transport
+    if body.analysed_by is not None:
+        camera.analysed_by = body.analysed_by
     if camera.place_kind != "shared_space" and not body.residents_may_watch:
         # What residents could watch as a shared space, they cannot as anything else.
         camera.residents_may_watch = False

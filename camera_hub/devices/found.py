@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from camera_hub.devices.address import parse_address
 from camera_hub.devices.choice import USABLE
+from camera_hub.devices.errors import NoMetadataError
 from camera_hub.devices.models import Camera, CameraStream
 from camera_hub.devices.schemas import CameraCreate
 from camera_hub.devices.types import ProbeResult, Profile
@@ -34,6 +35,32 @@ def check_chosen(found: ProbeResult, tokens: Iterable[str | None]) -> None:
                 "camera.",
                 code="profile-unusable",
             )
+
+
+def always_read(camera: Camera, found: ProbeResult, *, moves: bool) -> str:
+    """Return the token of the profile of `found` that is read always of `camera`.
+
+    `moves`: the streams are chosen anew, where those that it had are not offered.
+    """
+    tokens = {stream.role: stream.profile_token for stream in camera.streams}
+    offered = {profile.token for profile in found.profiles}
+    token = tokens.get("sub", "") or ("" if moves else tokens.get("main", ""))
+    return token if token in offered else found.sub
+
+
+def check_tells(found: ProbeResult, token: str) -> None:
+    """Refuse a camera that does not say what it sees.
+
+    Raises:
+        NoMetadataError: code `no-metadata`.
+    """
+    profile = next((one for one in found.profiles if one.token == token), None)
+    if profile is None or not profile.metadata:
+        raise NoMetadataError(
+            "This camera does not say what it sees: it has no metadata stream (ONVIF profile M).",
+            remedy="Let the hub look at its pictures, or switch the camera's own analytics on in "
+            "its settings and try again.",
+        )
 
 
 def describe_found(camera: Camera, found: ProbeResult, main: str, sub: str) -> None:

@@ -34,7 +34,8 @@ _MOST = 32
 class MediaProfile:
     """A profile with video before its addresses are known; fields as in `types.Profile`.
 
-    `encoder` is the token of its video encoder, `ptz` that of its PTZ configuration or "".
+    `encoder` is the token of its video encoder; `ptz`, `analytics` and `metadata` those of such
+    configurations, or "".
     """
 
     token: str
@@ -47,9 +48,11 @@ class MediaProfile:
     gop: int | None
     encoder: str
     ptz: str
+    analytics: str = ""
+    metadata: str = ""
 
-    def profile(self, stream_url: str, snapshot_url: str) -> Profile:
-        """Return the profile with its addresses."""
+    def profile(self, stream_url: str, snapshot_url: str, *, metadata: bool = False) -> Profile:
+        """Return the profile with its addresses, and whether it tells or can tell what it sees."""
         return Profile(
             token=self.token,
             name=self.name,
@@ -61,6 +64,7 @@ class MediaProfile:
             gop=self.gop,
             stream_url=stream_url,
             snapshot_url=snapshot_url,
+            metadata=metadata or bool(self.analytics and self.metadata),
         )
 
 
@@ -114,8 +118,6 @@ def _profiles(answer: Element) -> list[MediaProfile]:
         encoder = first(inner, "VideoEncoder") if encoder is None else encoder
         if not token or encoder is None or token in found:
             continue
-        ptz = first(said, "PTZConfiguration")
-        ptz = first(inner, "PTZ") if ptz is None else ptz
         how = encoding_of(encoder)
         found[token] = MediaProfile(
             token=token,
@@ -127,9 +129,16 @@ def _profiles(answer: Element) -> list[MediaProfile]:
             bitrate_kbps=how.bitrate_kbps,
             gop=how.gop,
             encoder=how.token,
-            ptz=attribute(ptz, "token"),
+            ptz=_token(said, inner, "PTZConfiguration", "PTZ"),
+            analytics=_token(said, inner, "VideoAnalyticsConfiguration", "Analytics"),
+            metadata=_token(said, inner, "MetadataConfiguration", "Metadata"),
         )
     return list(found.values())
+
+
+def _token(said: Element, inner: Element | None, name: str, shorter: str) -> str:
+    found = first(said, name)
+    return attribute(first(inner, shorter) if found is None else found, "token")
 
 
 def encoding_of(encoder: Element) -> Encoding:

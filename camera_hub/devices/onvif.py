@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from camera_hub.devices import media, soap
+from camera_hub.devices import media, soap, telling
 from camera_hub.devices.address import CameraAddress
 from camera_hub.devices.choice import USABLE, choose, warnings_of
 from camera_hub.devices.conversation import Conversation
@@ -35,6 +35,25 @@ def probe_onvif(camera: CameraAddress, clock: Clock, *, timeout_s: float) -> Pro
     return asyncio.run(_probe(camera, clock, timeout_s))
 
 
+def let_tell(camera: CameraAddress, clock: Clock, profile: str, *, timeout_s: float) -> None:
+    """Have a profile of the device at `camera` send what it sees. Blocks, as `probe_onvif` does.
+
+    Raises:
+        CameraError: one subclass for each way in which this fails; `no-metadata` where it cannot.
+    """
+    asyncio.run(_let_tell(camera, clock, profile, timeout_s))
+
+
+async def _let_tell(camera: CameraAddress, clock: Clock, profile: str, timeout_s: float) -> None:
+    async with Conversation(camera, clock, timeout_s=timeout_s) as talk:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await talk.read_time()
+                await telling.switch_on(talk, profile)
+        except TimeoutError:
+            raise slow_camera(camera.place, timeout_s) from None
+
+
 async def _probe(camera: CameraAddress, clock: Clock, timeout_s: float) -> ProbeResult:
     async with Conversation(camera, clock, timeout_s=timeout_s) as talk:
         try:
@@ -52,6 +71,7 @@ class _Probe:
         self._camera = talk.camera
         self._addresses: tuple[str, ...] = ()
         self._warnings: list[ProbeWarning] = []
+        self._can_tell = False
 
     async def run(self) -> ProbeResult:
         """Ask everything."""
@@ -61,6 +81,7 @@ class _Probe:
         if not {"trt", "tr2"} & set(services):
             raise self._no_media()
         version, encodings = await media.read_profiles(self._talk)
+        self._can_tell = bool(encodings) and await telling.offers(self._talk, version)
         profiles = await self._profiles(version, encodings)
         if not any(profile.codec in USABLE for profile in profiles):
             raise self._no_video(profiles)
@@ -142,7 +163,7 @@ class _Probe:
             pass
         if stream.moved:
             moved.add(stream.moved)
-        return encoding.profile(stream.url, snapshot)
+        return encoding.profile(stream.url, snapshot, metadata=self._can_tell)
 
     def _no_media(self) -> Exception:
         if self._camera.username and not self._talk.answered_signed:

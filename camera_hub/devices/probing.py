@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
-from camera_hub.devices.address import parse_address
+from camera_hub.devices.address import CameraAddress, parse_address
 from camera_hub.devices.background import in_thread
 from camera_hub.devices.errors import slow_camera
 from camera_hub.devices.types import ProbeResult, SourceKind
 from camera_hub.streams.reach import ANYWHERE, Reach
 from core.clock import Clock
 
+T = TypeVar("T")
 _GRACE_S = 5.0
 """For loading libraries, which the first probe of a process waits for."""
 
@@ -54,6 +57,30 @@ class Prober:
 
             return probe_onvif(camera, self._clock, timeout_s=self._timeout_s)
 
+        return await self._run(work, camera)
+
+    async def let_tell(self, address: str, username: str, password: str, profile: str) -> None:
+        """Have the ONVIF camera at `address` say what it sees, in its profile with this token.
+
+        Raises:
+            core.errors.InvalidInputError: `address` is none of a camera.
+            camera_hub.devices.errors.CameraError: it cannot (`no-metadata`), or fails.
+        """
+        camera = parse_address("onvif", address, self.reach)
+        camera = replace(
+            camera,
+            username=username or camera.username,
+            password=password or camera.password,
+        )
+
+        def work() -> None:
+            from camera_hub.devices.onvif import let_tell
+
+            let_tell(camera, self._clock, profile, timeout_s=self._timeout_s)
+
+        await self._run(work, camera)
+
+    async def _run(self, work: Callable[[], T], camera: CameraAddress) -> T:
         try:
             # The parts have limits of their own; this one also holds where a library has none.
             async with asyncio.timeout(self._timeout_s + _GRACE_S):

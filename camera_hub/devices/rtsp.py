@@ -129,6 +129,7 @@ def _looked(
         gop=seen.gop,
         stream_url=camera.url,
         snapshot_url="",
+        metadata=seen.metadata,
     )
 
 

@@ -112,6 +112,7 @@ class CameraCreate(ProbeRequest, SpotOnPlan):
     analyse: bool = True
     recording: RecordingPlan | None = None
     transport: Transport = "tcp"
+    analysed_by: AnalysedBy = "hub"
     latitude: Latitude | None = None
     longitude: Longitude | None = None
     heading: Heading | None = None
@@ -146,6 +147,7 @@ class CameraUpdate(_Body, SpotOnPlan):
     analyse: bool | None = None
     recording: RecordingPlan | None = None
     transport: Transport | None = None
+    analysed_by: AnalysedBy | None = None
     latitude: Latitude | None = None
     longitude: Longitude | None = None
     heading: Heading | None = None
@@ -163,7 +165,10 @@ class DeviceOut(BaseModel):
 
 
 class ProfileOut(BaseModel):
-    """A media profile that the device offers. `gop` is in frames."""
+    """A media profile that the device offers. `gop` is in frames.
+
+    `metadata`: it says, or can be told to say, what it sees there (`analysed_by: camera`).
+    """
 
     token: str
     name: str
@@ -175,6 +180,7 @@ class ProfileOut(BaseModel):
     gop: int | None
     stream_url: str
     snapshot_url: str
+    metadata: bool = False
 
 
 class WarningOut(BaseModel):
@@ -294,6 +300,7 @@ class CameraOut(CameraFactsOut):
     enabled: bool
     analyse: bool
     transport: Transport
+    analysed_by: AnalysedBy
     version: int
     created_at: AwareDatetime
     device: DeviceOut | None

@@ -10,7 +10,7 @@ from access.policy.areas import normalise_area
 from access.policy.types import Resource
 from camera_hub.devices import repository, taken
 from camera_hub.devices.address import CameraAddress, parse_address
-from camera_hub.devices.assignment import transport_of
+from camera_hub.devices.assignment import analysed_by, transport_of
 from camera_hub.devices.facts import (
     change_plan,
     facts_out,
@@ -18,7 +18,13 @@ from camera_hub.devices.facts import (
     home_place,
     set_facts,
 )
-from camera_hub.devices.found import check_chosen, describe_found, unprobed
+from camera_hub.devices.found import (
+    always_read,
+    check_chosen,
+    check_tells,
+    describe_found,
+    unprobed,
+)
 from camera_hub.devices.models import Camera
 from camera_hub.devices.probing import Prober
 from camera_hub.devices.readings import Readings, StatusChange
@@ -97,7 +103,23 @@ class Devices(Readings):
                 body.source_kind, body.address, body.username, body.password.get_secret_value()
             )
         check_chosen(found, (body.main_profile, body.sub_profile))
+        if body.analysed_by == "camera":
+            await self._let_tell(body, found)
         return found
+
+    async def _let_tell(self, body: CameraCreate, found: ProbeResult) -> None:
+        """Have the camera to be added say what it sees, in the stream that is always read.
+
+        Raises:
+            NoMetadataError: it does not, or cannot.
+        """
+        if not body.probe:
+            return  # Nobody can know: whoever watches its silence will tell.
+        main, sub = body.main_profile or found.main, body.sub_profile or found.sub
+        check_tells(found, sub or main)
+        if body.source_kind == "onvif":
+            password = body.password.get_secret_value()
+            await self.prober.let_tell(body.address, body.username, password, sub or main)
 
     async def add(self, session: AsyncSession, body: CameraCreate, found: ProbeResult) -> Camera:
         """Add the camera that was found.
@@ -154,7 +176,11 @@ class Devices(Readings):
             UpstreamError, InvalidInputError: as `find` does; nothing has been changed then.
         """
         _keep_password_at_home(camera, body)
-        if body.address is None and body.username is None and body.password is None:
+        moves = any(part is not None for part in (body.address, body.username, body.password))
+        # It is asked again when its address changes: another camera may stand there.
+        tells = body.analysed_by == "camera" and camera.analysed_by != "camera"
+        tells |= moves and (body.analysed_by or camera.analysed_by) == "camera"
+        if not moves and not tells:
             return None
         if body.address is not None:
             new = parse_address(camera.source_kind, body.address, self.prober.reach)
@@ -167,7 +193,13 @@ class Devices(Readings):
         username, password = self._account(camera, body, address)
         # The column holds one of the two.
         kind: SourceKind = "onvif" if camera.source_kind == "onvif" else "rtsp"
-        return await self.prober.probe(kind, address.url, username, password)
+        found = await self.prober.probe(kind, address.url, username, password)
+        if tells:
+            token = always_read(camera, found, moves=moves)
+            check_tells(found, token)
+            if kind == "onvif":
+                await self.prober.let_tell(address.url, username, password, token)
+        return found if moves else None
 
     def _account(
         self, camera: Camera, body: CameraUpdate, address: CameraAddress
@@ -277,6 +309,7 @@ class Devices(Readings):
             enabled=camera.enabled,
             analyse=camera.analyse,
             transport=transport_of(camera.transport),
+            analysed_by=analysed_by(camera),
             version=camera.version,
             created_at=camera.created_at,
             device=DeviceOut(**device, clock_offset_s=camera.clock_offset_s) if device else None,

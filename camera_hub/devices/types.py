@@ -25,6 +25,7 @@ class Profile:
     `codec` is `h264`, `hevc`, `jpeg` or whatever else the camera names, in lower case. `width`
     and `height` are in pixels, `fps` in pictures a second (0 where unknown), `gop` in pictures
     from keyframe to keyframe. The addresses hold no credentials; `snapshot_url` may be empty.
+    `metadata` says whether the camera tells, or can be told to tell, what it sees there.
     """
 
     token: str
@@ -37,6 +38,7 @@ class Profile:
     gop: int | None
     stream_url: str
     snapshot_url: str
+    metadata: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,9 @@ _EARLY_LIMIT = 1 << 20
 _CHUNK = 65536
 
 
+PLAIN_METADATA = "VND.ONVIF.METADATA"
+
+
 class CannotInterleaveError(Exception):
     """The camera does not send its packets within the connection (status 461)."""
 
@@ -83,6 +86,8 @@ class Playing:
     beside: tuple[Beside, ...] = ()
     no_metadata: str = ""
     sound: SoundState = SoundState.OFF
+    offers_metadata: bool = False
+    """Whether the camera could say what it sees, asked or not."""
 
 
 class RtspClient:
@@ -227,6 +232,7 @@ class RtspClient:
             beside=tuple(sides.found),
             no_metadata=no_metadata,
             sound=sound,
+            offers_metadata=any(t.encoding == PLAIN_METADATA for t in description.metadata),
         )
 
     def _set_up_sound(self, description: Description, sides: _Sides) -> SoundState:
@@ -250,7 +256,7 @@ class RtspClient:
             return diagnosis.NO_METADATA_REFUSED
         if not description.metadata:
             return diagnosis.NO_METADATA
-        plain = [t for t in description.metadata if t.encoding == "VND.ONVIF.METADATA"]
+        plain = [t for t in description.metadata if t.encoding == PLAIN_METADATA]
         if not plain:
             return diagnosis.NO_METADATA_PACKED
         return "" if self._set_up(sides, "metadata", plain[0]) else diagnosis.NO_METADATA_REFUSED

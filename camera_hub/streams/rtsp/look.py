@@ -32,6 +32,8 @@ class Seen:
     fps: float
     gop: int | None
     bitrate_kbps: int | None
+    metadata: bool = False
+    """Whether the camera offers to say what it sees."""
 
 
 def look(source: StreamSource, clock: Clock, *, timeout_s: float, longest_s: float) -> Seen | None:
@@ -109,8 +111,8 @@ def _seen(playing: Playing, pictures: list[AccessUnit]) -> Seen | None:
     seconds = (max(shown) - min(shown)) / track.clock_rate
     fps = info.fps if 1 <= info.fps <= 120 else count / seconds if seconds > 0 else 0.0
     if not count or not last.keyframe:
-        return Seen(info, fps, None, None)
+        return Seen(info, fps, None, None, playing.offers_metadata)
     size = sum(len(unit.data) for unit in pictures[:-1])
     duration = (last.ticks - first.ticks) / track.clock_rate
     rate = size * 8 / 1000 / duration if duration > 0 else 0.0
-    return Seen(info, fps, count, round(rate) or None)
+    return Seen(info, fps, count, round(rate) or None, playing.offers_metadata)
