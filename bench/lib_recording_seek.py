@@ -3,9 +3,10 @@
 The index has 43,200 segments of one camera (30 days in files of a minute). The files of the times
 that are asked for are real (640x360, 25 fps, about 1 Mbit/s, a keyframe each second) and are thrown
 out of the page cache before; the others are rows only. A jump is what the console does: the
-segments around the time, then media until the bytes of the first part are there.
+segments around the time, then media until the bytes of the first part are there. With `--browser`
+the console does it itself, in Chromium (`lib_recording_opening`).
 
-`python -m bench.lib_recording_seek` prints the figures; `… serve DATA_DIR` is the hub.
+`python -m bench.lib_recording_seek [--browser]` prints the figures; `… serve DATA_DIR` is the hub.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from api.app import make_server
 from api.door import COOKIE, CSRF_HEADER
 from api.hub import Hub, build_hub
 from app.migrate import upgrade
+from bench.lib_recording_opening import opening
 from camera_hub.devices.models import Camera
 from camera_hub.live.muxer import Muxer
 from camera_hub.recording.format import SegmentHeader, microseconds
@@ -116,7 +118,9 @@ async def _fill(hub: Hub, first: datetime) -> dict[str, Any]:
     info = read_info("h264", parameter_sets("h264", units[0]), units[0], Fraction(1, 90_000))
     init = Muxer(info, units[0]).init
     rows = _rows(camera_id, first, init.codec, sum(map(len, units)))
-    chosen = random.Random(_SEED).sample(range(_MINUTES), SEEKS)
+    # In pairs of neighbours, so that somebody can go on by a minute.
+    pairs = random.Random(_SEED).sample(range(0, _MINUTES, 2), SEEKS // 2)
+    chosen = [minute for pair in pairs for minute in (pair, pair + 1)]
     disk = hub.settings.recording_disks[0].path
     for minute in chosen:
         row = rows[minute]
@@ -247,8 +251,11 @@ def _seek(facts: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def seek() -> dict[str, float]:
-    """Return `seek_ms_p50`, `seek_ms_p95`, `seek_media_ms_p95` and `seek_ms_max`."""
+def seek(browser: bool = False) -> dict[str, float]:
+    """Return `seek_ms_p50`, `seek_ms_p95`, `seek_media_ms_p95` and `seek_ms_max`.
+
+    With `browser` those of `lib_recording_opening.opening` as well, which are taken first.
+    """
     with tempfile.TemporaryDirectory(prefix="camera-hub-seek-") as folder:
         hub = subprocess.Popen(
             [sys.executable, "-m", "bench.lib_recording_seek", "serve", folder],
@@ -257,7 +264,7 @@ def seek() -> dict[str, float]:
         try:
             assert hub.stdout is not None
             facts = json.loads(hub.stdout.readline())
-            return _seek(facts)
+            return {**(opening(facts) if browser else {}), **_seek(facts)}
         finally:
             hub.terminate()
             hub.wait()
@@ -267,4 +274,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
         asyncio.run(_serve(Path(sys.argv[2])))
     else:
-        print(json.dumps(seek()))
+        print(json.dumps({"load": os.getloadavg()[0], **seek(browser="--browser" in sys.argv)}))
