@@ -248,6 +248,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         hub.governance.running(),
         _beside(hub, "lost-workers", lambda: lost_workers.watch_for_lost_workers(hub)),
         _beside(hub, "camera-events", lambda: CameraEvents(hub).run()),
+        _beside(hub, "ptz", lambda: ptz.stop_abandoned(hub)),
         _beside(hub, "camera-outages", lambda: camera_health.watch_outages(hub)),
         _signing_ledger(hub),
         _beside(hub, "playbacks", lambda: playbacks.guard_playbacks(hub)),

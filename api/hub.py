@@ -36,6 +36,7 @@ from camera_hub.devices import homes
 from camera_hub.devices.discoveries import Discoveries
 from camera_hub.devices.facts import Places
 from camera_hub.devices.probing import Prober
+from camera_hub.devices.ptz_rows import PtzRows
 from camera_hub.devices.remote import Remote
 from camera_hub.devices.service import Devices
 from camera_hub.live.hub import LiveHub
@@ -126,7 +127,8 @@ class Hub:
     def __post_init__(self) -> None:
         self.token_lookup = TokenLookup(self.database, self.tokens)
         self.guards = Guards(self.live)
-        self.remote = Remote(self.clock, self.devices.prober.reach)
+        rows = PtzRows(self.database, self.clock)
+        self.remote = Remote(self.clock, self.devices.prober.reach, rows)
         self.plans = Plans(self.clock, self.settings.data_dir)
         self.discoveries = Discoveries(self.clock, self.devices.prober.reach)
         self.playbacks = Playbacks(self.clock, self.recordings)

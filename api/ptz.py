@@ -15,10 +15,11 @@ from api.hub import Hub, HubDep
 from api.looking import camera_to_look_at, may_look
 from camera_hub.devices.address import CameraAddress
 from camera_hub.devices.device_schemas import PtzCommand, PtzDoneOut, PtzOut
-from core.errors import ConflictError
+from core.errors import ConflictError, HubError
 
 router = APIRouter(tags=["cameras"])
 
+LOOK_EVERY_S = 5.0
 Turns = Annotated[Actor, permit("camera.ptz")]
 Purpose = Annotated[str, Query(max_length=40, description="A key of /purposes")]
 Reference = Annotated[str, Query(max_length=200, description="What it refers to")]
@@ -71,8 +72,24 @@ async def turn_camera(
 ) -> PtzDoneOut:
     """Turn the camera. A `move` is repeated every second for as long as it should go on."""
     address = await _head(hub, actor, camera_id, purpose, reference)
-    if body.op not in {"stop", "save_preset"}:
+    if body.op not in {"stop", "save_preset", "remove_preset"}:
         # For a moment only: a move is repeated, and the others are soon over.
         hub.devices.turned.note(camera_id, "hub", active=True)
         hub.devices.turned.note(camera_id, "hub", active=False)
-    return await hub.remote.turn(camera_id, address, body)
+    return await hub.remote.turn(camera_id, address, body, str(actor.id))
+
+
+async def stop_abandoned(hub: Hub) -> None:
+    """Stop, for ever, what processes of this site have left moving that died."""
+
+    async def address_of(camera_id: UUID) -> CameraAddress | None:
+        try:
+            async with hub.database.read() as session:
+                camera = await hub.devices.get(session, camera_id)
+            return hub.remote.address_of(camera, hub.devices.password_of(camera))
+        except HubError:
+            return None
+
+    while True:
+        await hub.remote.leases.adopt(address_of)
+        await hub.clock.sleep(LOOK_EVERY_S)

@@ -130,10 +130,20 @@ class PtzCommand(_Body):
 
     `move` turns with speeds from -1 to 1 for two seconds unless it is repeated; `absolute` goes to
     a position within `limits`; `preset` to `preset`; `save_preset` remembers where it looks now as
-    `name`, over `preset` if that is given.
+    `name`, over `preset` if that is given. `rename_preset` turns to `preset` and remembers it as
+    `name`: a camera keeps name and position together. `remove_preset` lets it forget `preset`.
     """
 
-    op: Literal["move", "absolute", "stop", "preset", "home", "save_preset"]
+    op: Literal[
+        "move",
+        "absolute",
+        "stop",
+        "preset",
+        "home",
+        "save_preset",
+        "rename_preset",
+        "remove_preset",
+    ]
     pan: Position | None = None
     tilt: Position | None = None
     zoom: Position | None = None

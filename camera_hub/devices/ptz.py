@@ -26,10 +26,15 @@ from camera_hub.devices.errors import (
     MalformedAnswerError,
     NoPtzError,
     NoVideoProfileError,
+    PresetNotReachedError,
 )
 from camera_hub.devices.soap import DeviceFaultError
 
 _MOST_PRESETS = 300
+_ARRIVES_WITHIN_S = 20.0
+_LOOK_AGAIN_S = 0.25
+_NEAR = 0.005
+"""Of the generic space, which goes from -1 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +72,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A position that the camera remembers."""
+    """A position that the camera remembers; `place` is None where it does not say which."""
 
     token: str
     name: str
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +250,8 @@ async def read_presets(talk: Conversation, head: Head) -> list[Preset]:
     found: dict[str, Preset] = {}
     for one in list(every(answer, "Preset"))[:_MOST_PRESETS]:
         if token := attribute(one, "token"):
-            found.setdefault(token, Preset(token, text(one, "Name") or token))
+            name = text(one, "Name") or token
+            found.setdefault(token, Preset(token, name, _place(first(one, "PTZPosition"))))
     return list(found.values())
 
 
@@ -289,7 +296,10 @@ async def read_place(talk: Conversation, head: Head) -> Place | None:
         answer = await talk.ask("tptz", request)
     except (DeviceFaultError, MalformedAnswerError):
         return None
-    said = first(answer, "PTZStatus/Position")
+    return _place(first(answer, "PTZStatus/Position"))
+
+
+def _place(said: Element | None) -> Place | None:
     turn, near = first(said, "PanTilt"), first(said, "Zoom")
     found = Place(
         pan=as_number(attribute(turn, "x")),
@@ -297,6 +307,57 @@ async def read_place(talk: Conversation, head: Head) -> Place | None:
         zoom=as_number(attribute(near, "x")),
     )
     return None if found == Place() else found
+
+
+async def remove_preset(talk: Conversation, head: Head, preset: str) -> None:
+    """Let the camera forget a position.
+
+    Raises:
+        CameraError: the camera cannot be asked, or does not know it.
+    """
+    request = node(
+        "tptz:RemovePreset",
+        node("tptz:ProfileToken", head.profile),
+        node("tptz:PresetToken", preset),
+    )
+    await _command(talk, request, "to forget this preset")
+
+
+async def rename_preset(talk: Conversation, head: Head, preset: str, name: str) -> str:
+    """Turn to a position that the camera remembers and give it another name; return its token.
+
+    SetPreset writes name and position together, so the camera must look there first, and say so.
+
+    Raises:
+        PresetNotReachedError: it has not said within 20 s that it looks there; nothing is changed.
+        CameraError: the camera cannot be asked, or does not know the preset.
+    """
+    known = {one.token: one for one in await read_presets(talk, head)}
+    await go_to_preset(talk, head, preset)
+    wanted = known[preset].place if preset in known else None
+    if wanted is None or not await _arrives(talk, head, wanted):
+        raise PresetNotReachedError(
+            f"The camera at {talk.camera.place} has not said that it reached this position, so its "
+            "name was not changed.",
+            remedy="Turn it there, look, and remember the position under the new name.",
+        )
+    return await save_preset(talk, head, name, preset)
+
+
+async def _arrives(talk: Conversation, head: Head, wanted: Place) -> bool:
+    """Wait until the camera looks at `wanted`, for at most 20 s; False if it never says so."""
+    until = talk.clock.monotonic() + _ARRIVES_WITHIN_S
+    while talk.clock.monotonic() < until:
+        now = await read_place(talk, head)
+        if now is None:
+            return False
+        axes = zip(
+            (now.pan, now.tilt, now.zoom), (wanted.pan, wanted.tilt, wanted.zoom), strict=True
+        )
+        if all(to is None or (at is not None and abs(at - to) < _NEAR) for at, to in axes):
+            return True
+        await talk.clock.sleep(_LOOK_AGAIN_S)
+    return False
 
 
 async def _command(talk: Conversation, request: Element, what: str) -> Element:

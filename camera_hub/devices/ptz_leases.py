@@ -2,21 +2,26 @@
 
 A browser repeats the move while the key is held. When it does not (the key is up, the page is
 closed, the network is gone), the camera is told to stop, again and again until it says yes. The
-camera has the same limit in the request itself, for the case that the hub dies.
+camera has the same limit in the request itself, for the case that the hub dies. Who turns which
+camera is a row as well (`ptz_rows.py`), so that no two people turn one, whatever processes they
+speak to, and that what a process leaves when it dies is stopped by another, or by the next.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from camera_hub.devices import ptz
 from camera_hub.devices.address import CameraAddress
 from camera_hub.devices.conversations import Conversations
 from camera_hub.devices.errors import NoPtzError, StopFailedError
+from camera_hub.devices.ptz_rows import PtzRows
 from core.clock import Clock
 from core.errors import HubError
 from core.logging import get_logger
@@ -29,6 +34,8 @@ STOPS_AT_ONCE = 3
 _PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 2.0
 _TRIES_FOR_S = 120.0
+_STORE_WITHIN_S = 2.0
+"""So long a stop waits for the store: stopping matters more than knowing who turns."""
 
 _log = get_logger("camera_hub.ptz")
 FAILED = counter("ptz_stops_failed", "Stops that a camera did not accept at once")
@@ -49,9 +56,13 @@ class _Lease:
 class PtzLeases:
     """Who moves until when; every continuous movement goes through here."""
 
-    def __init__(self, clock: Clock, conversations: Conversations) -> None:
+    def __init__(
+        self, clock: Clock, conversations: Conversations, rows: PtzRows | None = None
+    ) -> None:
+        """Keep `rows` for all processes; without them nobody else turns these cameras."""
         self._clock = clock
         self._conversations = conversations
+        self._rows = rows
         self._leases: dict[UUID, _Lease] = {}
 
     def moving(self, camera_id: UUID) -> bool:
@@ -64,14 +75,25 @@ class PtzLeases:
         lease = self._leases.get(camera_id)
         return "" if lease is None else lease.problem
 
-    async def move(self, camera_id: UUID, camera: CameraAddress, speed: ptz.Place) -> None:
-        """Move with `speed` for two seconds from now, unless this is repeated before.
+    async def moving_now(self, camera_id: UUID) -> bool:
+        """Say the same of all processes."""
+        return self.moving(camera_id) or (
+            self._rows is not None and await self._rows.live(camera_id)
+        )
+
+    async def move(
+        self, camera_id: UUID, camera: CameraAddress, speed: ptz.Place, who: str = ""
+    ) -> None:
+        """Let `who` move with `speed` for two seconds from now, unless this is repeated before.
 
         Raises:
+            ConflictError: code `ptz-taken`: somebody else turns it now.
             CameraError: the camera cannot be asked, or refuses. It is stopped all the same.
         """
         lease = self._lease(camera_id, camera)
         async with lease.lock:
+            if self._rows is not None:
+                await self._rows.take(camera_id, who, LEASE_S)
             # Before it is sent: what was lost on the way back has happened as well.
             self._hold(camera_id, lease)
             async with self._conversations.use(camera_id, camera) as kept:
@@ -80,17 +102,47 @@ class PtzLeases:
             lease.problem = ""
 
     async def instead(
-        self, camera_id: UUID, camera: CameraAddress, work: Callable[[], Awaitable[T]]
+        self,
+        camera_id: UUID,
+        camera: CameraAddress,
+        work: Callable[[], Awaitable[T]],
+        who: str = "",
     ) -> T:
-        """Do `work`, a movement that ends by itself, in place of a continuous one.
+        """Do `work` of `who`, a movement that ends by itself, in place of a continuous one.
 
         A stop of the continuous one would leave the camera half way, so its lease ends.
+
+        Raises:
+            ConflictError: code `ptz-taken`: somebody else turns it now.
         """
         lease = self._lease(camera_id, camera)
         async with lease.lock:
+            if self._rows is not None:
+                await self._rows.check(camera_id, who)
             done = await work()
-            _end(lease)
+            await self._done(camera_id, lease)
         return done
+
+    async def adopt(
+        self, address_of: Callable[[UUID], Awaitable[CameraAddress | None]]
+    ) -> list[UUID]:
+        """Stop what processes have left moving that died; return the cameras.
+
+        `address_of` says where a camera is asked, None if it is none any more.
+        """
+        if self._rows is None:
+            return []
+        found = await self._rows.adopt()
+        for camera_id in found:
+            camera = await address_of(camera_id)
+            if camera is None:
+                await self._rows.drop(camera_id)
+                continue
+            _log.warning("a camera was left moving and is stopped", camera_id=str(camera_id))
+            lease = self._lease(camera_id, camera)
+            lease.moving, lease.until = True, self._clock.monotonic()
+            self._watch_anew(camera_id, lease)
+        return found
 
     async def stop(self, camera_id: UUID, camera: CameraAddress) -> None:
         """Stop the camera, whoever moves it.
@@ -112,7 +164,7 @@ class PtzLeases:
                     return
         except NoPtzError:
             stopped = True
-            _end(lease)
+            await self._done(camera_id, lease)
             raise
         finally:
             if not stopped:
@@ -168,11 +220,12 @@ class PtzLeases:
             failing_since = now if failing_since is None else failing_since
             if now - failing_since > _TRIES_FOR_S:
                 _log.error("a camera was not stopped", camera_id=str(camera_id), why=lease.problem)
+                await self._store(lambda rows: rows.drop(camera_id))
                 return
             try:
                 stopped = await self._try_stop(camera_id, lease, only_if_due=True)
             except NoPtzError:
-                _end(lease)
+                await self._done(camera_id, lease)
                 return
             if not stopped:
                 await self._clock.sleep(pause)
@@ -184,6 +237,11 @@ class PtzLeases:
             if only_if_due and lease.until > self._clock.monotonic():
                 # Somebody moved it again while this waited for its turn.
                 return False
+            if only_if_due and await self._store(lambda rows: rows.of_another(camera_id)):
+                # Somebody turns it by another process, which sees to its stop.
+                _end(lease)
+                return True
+            await self._store(lambda rows: rows.stopping(camera_id))
             try:
                 async with self._conversations.use(camera_id, lease.camera) as kept:
                     await ptz.stop(kept.talk, await kept.head_of())
@@ -193,8 +251,23 @@ class PtzLeases:
                 FAILED.inc()
                 lease.problem = error.message
                 return False
-            _end(lease)
+            await self._done(camera_id, lease)
         return True
+
+    async def _done(self, camera_id: UUID, lease: _Lease) -> None:
+        _end(lease)
+        await self._store(lambda rows: rows.drop(camera_id))
+
+    async def _store(self, work: Callable[[PtzRows], Coroutine[Any, Any, T]]) -> T | None:
+        """Do `work` with the rows; None where there are none, or the store is away or slow."""
+        if self._rows is None:
+            return None
+        try:
+            async with asyncio.timeout(_STORE_WITHIN_S):
+                return await work(self._rows)
+        except (SQLAlchemyError, OSError, TimeoutError, HubError) as error:
+            _log.warning("who turns a camera could not be written", error=str(error))
+            return None
 
 
 def _end(lease: _Lease) -> None:

@@ -32,6 +32,7 @@ from camera_hub.devices.device_schemas import (
 from camera_hub.devices.errors import CameraRefusedError
 from camera_hub.devices.models import Camera
 from camera_hub.devices.ptz_leases import LEASE_S, PtzLeases
+from camera_hub.devices.ptz_rows import PtzRows
 from camera_hub.devices.schemas import DeviceOut, ProfileOut, StreamRole, WarningOut
 from camera_hub.streams.reach import Reach
 from core.clock import Clock
@@ -40,15 +41,19 @@ from core.errors import ConflictError, InvalidInputError
 Roles = Mapping[str, list[StreamRole]]
 """Which of our streams a profile's token is."""
 
+_NAMES_PRESET = frozenset({"preset", "rename_preset", "remove_preset"})
+_STANDS_STILL = frozenset({"save_preset", "remove_preset"})
+
 
 class Remote:
     """Asks ONVIF cameras, and tells them."""
 
-    def __init__(self, clock: Clock, reach: Reach) -> None:
+    def __init__(self, clock: Clock, reach: Reach, rows: PtzRows | None = None) -> None:
+        """Keep who turns what in `rows`, for all processes."""
         self._clock = clock
         self._reach = reach
         self._conversations = Conversations(clock)
-        self.leases = PtzLeases(clock, self._conversations)
+        self.leases = PtzLeases(clock, self._conversations, rows)
 
     async def close(self) -> None:
         """Stop what moves, and let go of every connection."""
@@ -222,16 +227,19 @@ class Remote:
             position=None
             if place is None
             else PtzPlaceOut(pan=place.pan, tilt=place.tilt, zoom=place.zoom),
-            moving=self.leases.moving(camera_id),
+            moving=await self.leases.moving_now(camera_id),
             lease_s=LEASE_S,
             problem=self.leases.problem(camera_id),
         )
 
-    async def turn(self, camera_id: UUID, address: CameraAddress, body: PtzCommand) -> PtzDoneOut:
-        """Do one command.
+    async def turn(
+        self, camera_id: UUID, address: CameraAddress, body: PtzCommand, who: str = ""
+    ) -> PtzDoneOut:
+        """Do one command of `who`, a text that tells one person from another.
 
         Raises:
             InvalidInputError: it names no preset, or nothing to do.
+            ConflictError: code `ptz-taken`: somebody else turns it now.
             NoPtzError: the camera has no head.
             CameraError: it cannot be asked, refuses, or has not accepted a stop.
         """
@@ -242,19 +250,21 @@ class Remote:
         elif body.op == "move":
             if place == ptz.Place():
                 raise _nothing("Give a speed for pan and tilt, or for zoom.")
-            await self.leases.move(camera_id, address, place)
+            await self.leases.move(camera_id, address, place, who)
         else:
-            if body.op == "preset" and not body.preset:
+            if body.op in _NAMES_PRESET and not body.preset:
                 raise _nothing("Name the preset.")
+            if body.op == "rename_preset" and not body.name:
+                raise _nothing("Say what the preset is to be called.")
 
             async def work() -> str:
                 async with self._conversations.use(camera_id, address) as kept:
                     return await _do(kept, body, place)
 
-            if body.op == "save_preset":
+            if body.op in _STANDS_STILL:
                 saved = await work()
             else:
-                await self.leases.instead(camera_id, address, work)
+                saved = await self.leases.instead(camera_id, address, work, who)
         return PtzDoneOut(moving=self.leases.moving(camera_id), lease_s=LEASE_S, preset=saved)
 
 
@@ -275,6 +285,10 @@ async def _do(kept: Kept, body: PtzCommand, place: ptz.Place) -> str:
         await ptz.go_to_preset(kept.talk, head, body.preset)
     elif body.op == "save_preset":
         return await ptz.save_preset(kept.talk, head, body.name or "Preset", body.preset)
+    elif body.op == "rename_preset":
+        return await ptz.rename_preset(kept.talk, head, body.preset, body.name)
+    elif body.op == "remove_preset":
+        await ptz.remove_preset(kept.talk, head, body.preset)
     else:
         await ptz.go_home(kept.talk, head)
     return ""
