@@ -32,7 +32,8 @@ log = get_logger("api.guards")
 class Watcher:
     """Who watches what, and how: views with equal watchers stand or fall together.
 
-    `purpose` and `reference` are those that the view began with; `grant_id` is the consent.
+    `purpose` and `reference` are those that the view began with; `grant_id` is the consent;
+    with `sound` it is heard too.
     """
 
     actor: Actor
@@ -41,6 +42,7 @@ class Watcher:
     purpose: str = ""
     reference: bool = False
     grant_id: UUID | None = None
+    sound: bool = False
 
 
 Still = Callable[[Actor, frozenset[Watcher]], Awaitable[frozenset[Watcher]]]

@@ -27,12 +27,17 @@ from core.errors import ForbiddenError, InvalidInputError, NotFoundError, Unavai
 from governance.incidents import repository as incidents
 from governance.incidents.models import Incident
 
+LISTENING = {"camera.live": "camera.listen", "recording.play": "recording.listen"}
+"""What is asked beside an action where what is seen is heard too."""
 _STRENGTH: dict[Rendition, int] = {"raw": 0, "masked": 1, "redacted": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A permitted look at a camera's pictures: why it is, and in which rendition they leave."""
+    """A permitted look at a camera's pictures: why it is, and in which rendition they leave.
+
+    With `sound` it may be heard too; painted and blurred pictures are silent.
+    """
 
     camera: Camera
     circumstances: Circumstances
@@ -41,6 +46,7 @@ class Look:
     purpose: str = ""
     reference: str = ""
     incident_id: UUID | None = None
+    sound: bool = False
 
     def watcher(self, actor: Actor) -> Watcher:
         """Return who watches, for the guard of a view that stays open."""
@@ -51,6 +57,7 @@ class Look:
             purpose=self.circumstances.purpose,
             reference=self.circumstances.reference,
             grant_id=None if self.grant is None else self.grant.id,
+            sound=self.sound,
         )
 
     @property
@@ -122,6 +129,28 @@ async def may_look(
     return replace(chosen, reference=text, incident_id=incident_id)
 
 
+async def may_listen(
+    hub: Hub,
+    session: AsyncSession,
+    actor: Actor,
+    look: Look,
+    action: str,
+    *,
+    purpose: str = "",
+    reference: str = "",
+) -> Look:
+    """Return `look`, which was permitted for `action`, with its sound where it has any.
+
+    Painted and blurred pictures have none: `sound` of the answer stays false then.
+
+    Raises:
+        NotFoundError, ForbiddenError, InvalidInputError: as `may_look`, for listening.
+    """
+    why = {"purpose": purpose, "reference": reference}
+    heard = await may_look(hub, session, actor, look.camera, LISTENING[action], **why)
+    return replace(look, sound=look.rendition == heard.rendition == "raw")
+
+
 async def may_look_at_incident(
     hub: Hub, session: AsyncSession, actor: Actor, incident: Incident, camera: Camera
 ) -> Look:
@@ -161,6 +190,7 @@ async def record(hub: Hub, session: AsyncSession, actor: Actor, look: Look, kind
         grant_id=None if look.grant is None else look.grant.id,
         incident_id=look.incident_id,
         redacted=look.rendition == "redacted",
+        sound=look.sound,
         household_id=look.camera.household_id,
         place_kind=look.camera.place_kind,
     )
@@ -188,8 +218,13 @@ async def still_looking(
         asked = Circumstances(purpose=watcher.purpose, reference=watcher.reference)
         question = _Question(now, action, resource_of(camera), camera, grants)
         look = _choose(hub, question, asked)
-        if look is not None and look.covers(watcher.rendition):
-            kept.add(watcher)
+        if look is None or not look.covers(watcher.rendition):
+            continue
+        if watcher.sound:
+            heard = _choose(hub, replace(question, action=LISTENING[action]), asked)
+            if heard is None or not look.rendition == heard.rendition == "raw":
+                continue
+        kept.add(watcher)
     return frozenset(kept)
 
 

@@ -162,6 +162,7 @@ def _watchers(row: Playback, actor: Actor) -> dict[UUID, Watcher]:
             rendition=one["rendition"],
             purpose=row.purpose,
             reference=bool(row.purpose),
+            sound=bool(one.get("sound")),
         )
         for one in row.cameras
         if not one.get("ended")

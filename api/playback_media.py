@@ -5,7 +5,7 @@ Files are read, decoded and painted in threads, never on the loop; few are paint
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from camera_hub.recording.playback import thumbnails
 from camera_hub.recording.playback.masked import Media, masked_init, masked_media
 from camera_hub.recording.playback.service import PlaybackEndedError, camera_of
 from camera_hub.recording.reading import SegmentFile, SegmentUnreadableError
+from camera_hub.recording.sound import has_sound, with_codec
 from camera_hub.streams.painting import Polygon, read_masks
 from core.errors import HubError, NotFoundError, UnavailableError
 
@@ -41,12 +42,16 @@ Span = tuple[datetime, datetime]
 
 @dataclass(frozen=True, slots=True)
 class OpenPlayback:
-    """What a request was let through to: a playback and one of its cameras."""
+    """What a request was let through to: a playback and one of its cameras.
+
+    `sound`: what was recorded is heard too.
+    """
 
     row: Playback
     actor: Actor
     camera: Camera
     masked: bool
+    sound: bool = False
 
     @property
     def camera_id(self) -> UUID:
@@ -84,7 +89,12 @@ async def let_in(hub: Hub, row: Playback, actor: Actor, camera_id: UUID) -> Open
         # Masks that came since: what was shown so far must not go on.
         await hub.playback_guard.end(row.id, [camera_id])
         raise PlaybackEndedError
-    return OpenPlayback(row, actor, camera, masked)
+    return OpenPlayback(row, actor, camera, masked, bool(shown.get("sound")) and not masked)
+
+
+def codec_of(opened: OpenPlayback, segment: SegmentRow) -> str:
+    """Return the codec of a recorded file as it leaves."""
+    return with_codec(segment.codec, sound=opened.sound and has_sound(segment.codec))
 
 
 async def init_of(hub: Hub, opened: OpenPlayback, segment: SegmentRow) -> Init:
@@ -94,10 +104,10 @@ async def init_of(hub: Hub, opened: OpenPlayback, segment: SegmentRow) -> Init:
 
     def read() -> bytes:
         with SegmentFile(path) as file:
-            return file.init
+            return file.init if opened.sound else file.silent_init
 
     data = await asyncio.to_thread(read)
-    return Init(segment.codec, segment.width, segment.height, data)
+    return Init(codec_of(opened, segment), segment.width, segment.height, data)
 
 
 async def as_recorded(
@@ -106,35 +116,31 @@ async def as_recorded(
     """Return the parts of a span as they lie in the file."""
     path = hub.recordings.path_of(segment)
 
-    def begin() -> tuple[SegmentFile, Sequence[Part], bytes]:
+    def begin() -> tuple[SegmentFile, Sequence[Part], Iterator[bytes], bytes]:
         file = SegmentFile(path)
         try:
             parts = file.span(*span, keyframe=keyframe)
             if not parts:
                 raise nothing_there() if file.closed else _cut_off()
-            size = parts[-1].offset + parts[-1].size - parts[0].offset
-            return file, parts, file.read(parts[0].offset, min(size, _PIECE))
+            pieces = file.media(parts, sound=opened.sound, most=_PIECE)
+            return file, parts, pieces, next(pieces)
         except BaseException:
             file.close()
             raise
 
-    file, parts, piece = await asyncio.to_thread(begin)
+    file, parts, pieces, first = await asyncio.to_thread(begin)
 
     async def send() -> AsyncIterator[bytes]:
         try:
-            found = piece
-            position, end = parts[0].offset + len(piece), parts[-1].offset + parts[-1].size
-            while hub.playback_guard.open(opened.row.id, opened.camera_id):
+            found: bytes | None = first
+            while found and hub.playback_guard.open(opened.row.id, opened.camera_id):
                 yield found
-                if position >= end:
-                    return
-                found = await asyncio.to_thread(file.read, position, min(_PIECE, end - position))
-                position += len(found)
+                found = await asyncio.to_thread(next, pieces, None)
         finally:
             file.close()
 
     headers = _headers(parts[0].starts_at, parts[-1].ends_at, parts[0].decode_time / TIMESCALE)
-    kind = f'video/mp4; codecs="{segment.codec}"'
+    kind = f'video/mp4; codecs="{codec_of(opened, segment)}"'
     return StreamingResponse(send(), media_type=kind, headers={**headers, "X-Rendition": "raw"})
 
 

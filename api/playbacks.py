@@ -17,12 +17,13 @@ from starlette.responses import StreamingResponse
 from access.policy.types import Actor
 from api.door import permit
 from api.hub import Hub, HubDep
-from api.looking import camera_to_look_at, may_look, record
+from api.looking import Look, camera_to_look_at, may_listen, may_look, record
 from api.playback_media import (
     ACTION,
     OpenPlayback,
     Span,
     as_recorded,
+    codec_of,
     draw,
     init_of,
     let_in,
@@ -41,6 +42,7 @@ from camera_hub.recording.playback.schemas import (
     PlaybackSegment,
 )
 from camera_hub.recording.playback.service import camera_of, check_within, hour_of
+from camera_hub.recording.sound import has_sound
 from camera_hub.streams.painting import read_masks
 from core.errors import ConflictError, InvalidInputError
 
@@ -65,7 +67,8 @@ async def begin_playback(body: PlaybackCreate, hub: HubDep, actor: Play) -> Play
     """Begin to play recordings back. A view record of kind `playback` is written for each camera.
 
     Everybody but the household itself says what it is for. Of a home nothing is shown that was
-    recorded before it was this household's; `from` in the answer says since when.
+    recorded before it was this household's; `from` in the answer says since when. With `sound`
+    the right to listen is asked for too, of each camera (`recording.listen`).
     """
     async with hub.database.transaction() as session:
         looks, since = [], body.from_at
@@ -87,6 +90,9 @@ async def begin_playback(body: PlaybackCreate, hub: HubDep, actor: Play) -> Play
                     remedy="Watch it live, or ask somebody who may see its recordings.",
                     code="no-redacted-playback",
                 )
+            if body.sound:
+                why = {"purpose": body.purpose, "reference": body.reference}
+                look = await may_listen(hub, session, actor, look, ACTION, **why)
             looks.append(look)
             since = max(since, await not_before(hub, session, camera) or since)
         if since >= body.to_at:
@@ -99,7 +105,7 @@ async def begin_playback(body: PlaybackCreate, hub: HubDep, actor: Play) -> Play
             purpose=looks[0].purpose,
             reference=looks[0].reference,
             cameras=[
-                (look.camera.id, view, look.rendition)
+                (look.camera.id, view, look.rendition, look.sound)
                 for look, view in zip(looks, views, strict=True)
             ],
         )
@@ -108,11 +114,8 @@ async def begin_playback(body: PlaybackCreate, hub: HubDep, actor: Play) -> Play
         PlaybackCamera(
             camera_id=look.camera.id,
             rendition=look.rendition,
-            segments=None
-            if hour is None
-            else await _files(
-                hub, OpenPlayback(row, actor, look.camera, look.rendition == "masked"), hour
-            ),
+            sound=look.sound,
+            segments=None if hour is None else await _files(hub, _opened(row, actor, look), hour),
         )
         for look in looks
     ]
@@ -142,6 +145,10 @@ async def list_playback_segments(
     return await _files(hub, opened, (from_at or row.from_at, to_at or row.to_at))
 
 
+def _opened(row: Playback, actor: Actor, look: Look) -> OpenPlayback:
+    return OpenPlayback(row, actor, look.camera, look.rendition == "masked", look.sound)
+
+
 async def _files(hub: Hub, opened: OpenPlayback, span: Span) -> list[PlaybackSegment]:
     """Return the recorded files of a camera in a span, as they leave."""
     async with hub.database.read() as session:
@@ -155,9 +162,10 @@ async def _files(hub: Hub, opened: OpenPlayback, span: Span) -> list[PlaybackSeg
                 camera_id=one.camera_id,
                 started_at=one.started_at,
                 ends_at=one.ends_at,
-                codec=one.codec if shown is None else shown.codec,
+                codec=codec_of(opened, one) if shown is None else shown.codec,
                 width=one.width if shown is None else shown.width,
                 height=one.height if shown is None else shown.height,
+                sound=opened.sound and has_sound(one.codec),
                 bytes=one.bytes,
                 cause=one.cause,
                 clock=one.clock,

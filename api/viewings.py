@@ -44,6 +44,8 @@ class ViewerOut(BaseModel):
 class ViewingOut(BaseModel):
     """A viewing. `own`: by a member of the household; `delayed`: told late because of a seal.
 
+    With `sound` it was heard too.
+
     What staff wrote as the reference is told of the own home; of a shared camera only the number
     of an incident is, since a text may name somebody else.
     """
@@ -59,6 +61,7 @@ class ViewingOut(BaseModel):
     reference: str
     grant_id: UUID | None
     redacted: bool
+    sound: bool
     started_at: datetime
     ended_at: datetime | None
     delayed: bool
@@ -161,6 +164,7 @@ def _out(actor: Actor, family: Collection[UUID], row: Row) -> ViewingOut:
         reference=record.reference if told else "",
         grant_id=record.grant_id,
         redacted=record.redacted,
+        sound=record.sound,
         started_at=record.started_at,
         ended_at=record.ended_at,
         delayed=row.delayed,

@@ -51,6 +51,7 @@ async def list_view_records(
             reference=record.reference,
             grant_id=record.grant_id,
             redacted=record.redacted,
+            sound=record.sound,
             incident_id=record.incident_id,
             started_at=record.started_at,
             ended_at=record.ended_at,

@@ -14,7 +14,7 @@ ViewKind = Literal["live", "snapshot", "incident_image", "playback", "thumbnail"
 class ViewRecordOut(BaseModel):
     """Who saw which camera, when and why; under which grant, and whether people were blurred.
 
-    `camera_name` is empty if the camera is not known."""
+    With `sound` it was heard too. `camera_name` is empty if the camera is not known."""
 
     id: UUID
     account: AccountBrief
@@ -25,6 +25,7 @@ class ViewRecordOut(BaseModel):
     reference: str
     grant_id: UUID | None
     redacted: bool
+    sound: bool
     incident_id: UUID | None
     started_at: datetime
     ended_at: datetime | None

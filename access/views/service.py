@@ -66,6 +66,7 @@ class Views:
         grant_id: UUID | None = None,
         incident_id: UUID | None = None,
         redacted: bool = False,
+        sound: bool = False,
         household_id: UUID | None = None,
         place_kind: str = "",
     ) -> UUID:
@@ -85,6 +86,7 @@ class Views:
             grant_id: the consent under which it is open.
             incident_id: the incident that it is looked at for.
             redacted: people and vehicles are blurred in what leaves.
+            sound: it is heard too.
             household_id: the household whose home it is.
             place_kind: the kind of place that the camera shows.
 
@@ -108,6 +110,7 @@ class Views:
             reference=reference[:80],
             grant_id=grant_id,
             redacted=redacted,
+            sound=sound,
             household_id=household_id,
             place_kind=place_kind,
             role=role_of(actor, area, household_id, invited=grant_id is not None),
@@ -130,6 +133,7 @@ class Views:
                 "grant_id": None if grant_id is None else str(grant_id),
                 "incident_id": None if incident_id is None else str(incident_id),
                 "redacted": redacted,
+                "sound": sound,
             },
         )
         return record.id

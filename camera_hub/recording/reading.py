@@ -227,6 +227,26 @@ class SegmentFile:
             raise _damaged("A part of the recorded file is not as it was written.") from error
         return found
 
+    def media(self, parts: Sequence[Part], *, sound: bool, most: int) -> Iterator[bytes]:
+        """Yield the bytes of neighbouring parts, `most` at once, without their sound or with it.
+
+        Raises:
+            SegmentUnreadableError: the disk does not give them.
+        """
+        found: list[bytes] = []
+        room = most
+        for begin, size in ranges(parts, sound=sound):
+            done = 0
+            while done < size:
+                found.append(self.read(begin + done, min(room, size - done)))
+                done += len(found[-1])
+                room -= len(found[-1])
+                if not room:
+                    yield b"".join(found)
+                    found, room = [], most
+        if found:
+            yield b"".join(found)
+
     def heard(self, part: Part) -> list[SoundSample]:
         """Return the frames of sound of a part, by time; none where there is no sound.
 

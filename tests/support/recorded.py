@@ -1,5 +1,7 @@
 """Recorded files that a test makes itself, as the recorder writes them."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from functools import cache
@@ -10,8 +12,10 @@ from uuid import UUID
 from camera_hub.live.muxer import Init, Muxer
 from camera_hub.recording.format import SegmentHeader, from_microseconds, microseconds
 from camera_hub.recording.index.schemas import SegmentIn
+from camera_hub.recording.sound import with_codec, with_sound
 from camera_hub.recording.writing import SegmentWriter
 from camera_hub.streams.parameters import parameter_sets, read_info
+from camera_hub.streams.types import SoundInfo, SoundPacket
 from core.ids import new_id
 from tests.support.media_footage import make_units, packets_of
 
@@ -44,14 +48,19 @@ def write_segment(
     role: str = "sub",
     close: bool = True,
     slower_ppm: float = 0.0,
+    sound: tuple[SoundInfo, Sequence[SoundPacket]] | None = None,
 ) -> SegmentIn:
     """Write one file below `disk` and return what the recorder would say of it.
 
-    `slower_ppm` makes the wall clock run so much faster than the camera's ticks.
+    `slower_ppm` makes the wall clock run so much faster than the camera's ticks; `sound` is on a
+    timeline of 90 kHz that begins with the file.
     """
     width, height = size
     units = list(footage_units(seconds * FPS, gop, width, height))
-    init = init_of(units[0])
+    init, heard = init_of(units[0]), sound[1] if sound else ()
+    if sound:
+        loud = with_sound(init.data, sound[0])
+        init = replace(init, data=loud, codec=with_codec(init.codec, sound=True))
     segment_id = new_id()
     path = f"{camera_id}/{started_at:%Y-%m-%d}/{started_at:%H%M%S}-{sequence}-{role}.mp4"
     header = SegmentHeader(
@@ -59,7 +68,7 @@ def write_segment(
         started_at=started_at, codec=init.codec, width=width, height=height, cause="always",
     )  # fmt: skip
     packets = packets_of(units)
-    writer = SegmentWriter(init.data, Fraction(1, 90000), 0)
+    writer = SegmentWriter(init.data, Fraction(1, 90000), 0, sound[0] if sound else None)
     content = [writer.begin(header)]
     begin = microseconds(started_at)
 
@@ -68,7 +77,9 @@ def write_segment(
 
     for first in range(0, len(packets), part_frames):
         some = packets[first : first + part_frames]
-        content.append(writer.part(some, (first + len(some)) * _TICKS, wall(first)))
+        end = (first + len(some)) * _TICKS
+        now = [one for one in heard if first * _TICKS <= one.at < end]
+        content.append(writer.part(some, end, wall(first), now))
     if close:
         content.append(writer.finish())
     data = b"".join(content)

@@ -31,6 +31,7 @@ class PlaybackCreate(BaseModel):
     at: AwareDatetime | None = None
     purpose: Annotated[str, StringConstraints(max_length=40)] = ""
     reference: Word = ""
+    sound: bool = False
 
     @model_validator(mode="after")
     def _coherent(self) -> "PlaybackCreate":
@@ -46,6 +47,8 @@ class PlaybackCreate(BaseModel):
 class PlaybackSegment(BaseModel):
     """A recorded file of a playback. `codec` (RFC 6381), `width` and `height` as they leave.
 
+    `sound`: with a track of sound, which `codec` names then.
+
     `bytes` is the size of the file; `cause` and `clock` as recorded.
     """
 
@@ -56,6 +59,7 @@ class PlaybackSegment(BaseModel):
     codec: str
     width: int
     height: int
+    sound: bool
     bytes: int
     cause: str
     clock: str
@@ -65,12 +69,15 @@ class PlaybackSegment(BaseModel):
 class PlaybackCamera(BaseModel):
     """A camera of a playback. `masked`: its pictures come painted, at most 12 a second.
 
+    `sound`: what was recorded of it is heard too; never of painted pictures.
+
     `segments` are the recorded files of the hour that was asked for with `at`, as
     `GET /playbacks/{id}/segments` tells them; null without `at`.
     """
 
     camera_id: UUID
     rendition: Rendition
+    sound: bool
     segments: list[PlaybackSegment] | None = None
 
 

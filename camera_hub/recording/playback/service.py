@@ -54,7 +54,7 @@ class Playbacks:
         *,
         purpose: str,
         reference: str,
-        cameras: Sequence[tuple[UUID, UUID, Rendition]],
+        cameras: Sequence[tuple[UUID, UUID, Rendition, bool]],
     ) -> Playback:
         """Write that `actor` plays back.
 
@@ -64,7 +64,7 @@ class Playbacks:
             wish: what was asked for.
             purpose: a key of `access.views.purposes`, or "".
             reference: what it refers to.
-            cameras: camera, its view record and rendition.
+            cameras: camera, its view record and rendition, and whether it is heard too.
 
         Raises:
             ForbiddenError: the actor is not signed in as an account.
@@ -81,8 +81,13 @@ class Playbacks:
             from_at=wish.from_at,
             to_at=wish.to_at,
             cameras=[
-                {"camera_id": str(camera), "view_id": str(view), "rendition": rendition}
-                for camera, view, rendition in cameras
+                {
+                    "camera_id": str(camera),
+                    "view_id": str(view),
+                    "rendition": rendition,
+                    "sound": sound,
+                }
+                for camera, view, rendition, sound in cameras
             ],
             created_at=now,
             last_used_at=now,
