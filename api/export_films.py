@@ -27,6 +27,7 @@ from camera_hub.recording.playback import repository as playbacks
 from camera_hub.streams.painting import read_masks
 from core.errors import NotFoundError, UnavailableError
 from governance.exports.builder import RECORDINGS, Filming, Films
+from governance.exports.credentials import Credentials
 from governance.exports.models import ExportRequest
 from governance.exports.packing import check_room
 
@@ -40,7 +41,8 @@ def films(hub: Hub) -> Films:
 
     async def make(row: ExportRequest, filming: Filming) -> list[dict[str, Any]]:
         plans = [await _plan(hub, one) for one in row.recordings]
-        check_room(filming.folder, sum(_needed(row, *plan) for plan in plans))
+        needed = sum(_needed(row, *plan) for plan in plans)
+        check_room(filming.folder, needed if filming.credentials is None else 2 * needed)
         total = sum(source.row.bytes for _, sources in plans for source in sources) or 1
         done = 0
 
@@ -70,7 +72,10 @@ def films(hub: Hub) -> Films:
                         remedy="Ask for it again.",
                         code="redaction-away",
                     )
-                found.append(await _about(hub, noted, (camera, painting), clip, span))
+                about = await _about(hub, noted, (camera, painting), clip, span)
+                if filming.credentials is not None:
+                    await asyncio.to_thread(_credit, filming.credentials, clip, about)
+                found.append(about)
         async with hub.database.transaction() as session:
             kept = await hub.exports.locked(session, row.id)
             kept.recordings = [
@@ -92,6 +97,16 @@ async def _in(pool: ThreadPoolExecutor, work: partial[Clip], stopped: threading.
         with suppress(Exception):  # it was told to stop: how it does is nobody's business
             await running
         raise
+
+
+def _credit(credentials: Credentials, clip: Clip, about: dict[str, Any]) -> None:
+    """Write Content Credentials into the files of a clip; where its parts lie moves with that."""
+    for file, told in zip(clip.files, about["files"], strict=True):
+        used = {part["segment_id"] for part in file.parts}
+        sources = [one for one in about["segments"] if one["id"] in used]
+        moved = credentials.embed(file.path, about["rendition"], sources)
+        told["content_credentials"] = "c2pa"
+        told["parts"] = [{**part, "offset": part["offset"] + moved} for part in file.parts]
 
 
 def _after_everything_else() -> None:

@@ -1,7 +1,7 @@
 """`camera-hub evidence verify`: checks what was handed out; needs no hub and no player."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -9,6 +9,13 @@ from app.cli.context import out, print_json
 from app.cli.exports import verified
 
 app = typer.Typer(help="Evidence that was handed out.", no_args_is_help=True)
+
+
+_RENDITION = {
+    "raw": "as recorded.",
+    "masked": "with privacy masks painted.",
+    "blurred": "a copy with people and vehicles blurred.",
+}
 
 
 @app.command("verify")
@@ -45,7 +52,7 @@ def verify_evidence(
         lines.append(
             f"{clip['camera']}: {clip['present']['from']} to {clip['present']['to']}, {frames} "
             f"frames in {parts} parts of {len(clip['segments'])} segments, "
-            + ("as recorded." if clip["rendition"] == "raw" else "with privacy masks painted.")
+            + _RENDITION[clip["rendition"]]
         )
         lines += [f"  gap: {gap['from']} to {gap['to']}" for gap in clip["gaps"]]
         lines += [
@@ -53,5 +60,25 @@ def verify_evidence(
             for one in clip["segments"]
             if one["unchanged"] is False
         ]
+    lines += _not_evidence(manifest)
     for line in lines:
         out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _not_evidence(manifest: dict[str, Any]) -> list[str]:
+    """Say what a blurred copy is, and what it was made with."""
+    if manifest.get("rendition") != "blurred":
+        return []
+    lines = [
+        "This is a copy for publication and no evidence: people and vehicles were blurred by a "
+        "program, and a person looked at the result. manifest.json names the SHA-256 of each "
+        "recording it was made from."
+    ]
+    for clip in manifest["recordings"]:
+        made = clip["redaction"]
+        lines.append(
+            f"{clip['camera']}: blurred with {made['model']}, {made['looks_per_s']:g} looks a "
+            f"second from a score of {made['confidence']:g}; {made['covered']} pictures covered "
+            f"in part, {made['blurred_whole']} as a whole."
+        )
+    return lines

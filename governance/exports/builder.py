@@ -8,10 +8,11 @@ contents are prepared before, for the second person to look at, and only packed 
 import asyncio
 import shutil
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -29,6 +30,7 @@ from governance.attachments.models import Attachment
 from governance.attachments.store import PictureStore
 from governance.exports import package, packing, repository
 from governance.exports.archive import Member, Writer
+from governance.exports.credentials import Credentials, installed
 from governance.exports.models import ExportRequest
 from governance.exports.packing import PART, WORK, Opened
 from governance.exports.previews import AGAIN
@@ -60,6 +62,7 @@ class Filming:
     """Where recordings are written to, and who wants them.
 
     `opened` opens the file of a recording; None: it lies in `folder`, as everything else does.
+    `credentials` are written into each file, which must lie in `folder` then.
     `progress` is told how far it is (0 to 1). `stopped` is set when nobody wants them any more.
     """
 
@@ -67,6 +70,7 @@ class Filming:
     opened: Opened | None
     progress: Callable[[float], None]
     stopped: threading.Event
+    credentials: Credentials | None
 
 
 Films = Callable[[ExportRequest, Filming], Awaitable[list[dict[str, Any]]]]
@@ -176,8 +180,8 @@ class ExportBuilder:
         if over:
             async with self._database.transaction() as session:
                 await self._exports.expire(session, over)
-        there = await asyncio.to_thread(_named, self._exports.directory, ".zip")
-        folders = await asyncio.to_thread(_named, self._exports.directory, _PREPARED)
+        there = await asyncio.to_thread(packing.named, self._exports.directory, ".zip")
+        folders = await asyncio.to_thread(packing.named, self._exports.directory, _PREPARED)
         if not there and not folders:
             return
         async with self._database.read() as session:
@@ -298,12 +302,16 @@ class ExportBuilder:
             return []
         await asyncio.to_thread(packing.fresh_folder, folder)
         done, stopped = 0.0, threading.Event()
+        credentials = await self._credentials()
+        if credentials is not None:
+            opened = None
 
         def progress(share: float) -> None:
             nonlocal done
             done = share
 
-        task = asyncio.ensure_future(self._films(row, Filming(folder, opened, progress, stopped)))
+        filming = Filming(folder, opened, progress, stopped, credentials)
+        task = asyncio.ensure_future(self._films(row, filming))
         told = 0
         try:
             while not (await asyncio.wait({task}, timeout=_TELL_EVERY_S))[0]:
@@ -318,6 +326,13 @@ class ExportBuilder:
             # What writes does so in a thread: nothing is removed under it.
             stopped.set()
             await asyncio.gather(task, return_exceptions=True)
+
+    async def _credentials(self) -> Credentials | None:
+        """Return what writes Content Credentials, where the extra for them is installed."""
+        if not installed():
+            return None
+        _, public, sign = await self._signer.document_key()
+        return Credentials(public, sign, self._clock.now(), version("camera-hub"))
 
     async def _picture(self, row: ExportRequest, one: Attachment, lines: tuple[str, ...]) -> bytes:
         source = await asyncio.to_thread(self._pictures.read, one.sha256)
@@ -372,16 +387,3 @@ def _replace(work: Path, folder: Path) -> None:
 def _taken(one: Attachment, when: Mapping[UUID, datetime]) -> datetime:
     """Return when a picture was taken; one without a signal when it was added."""
     return one.created_at if one.signal_id is None else when[one.signal_id]
-
-
-def _named(directory: Path, suffix: str) -> dict[UUID, Path]:
-    """Return what is there with this ending, by the export's id."""
-    return dict(_ids(directory.glob(f"*{suffix}")))
-
-
-def _ids(paths: Iterator[Path]) -> Iterator[tuple[UUID, Path]]:
-    for path in paths:
-        try:
-            yield UUID(path.stem), path
-        except ValueError:
-            continue

@@ -2,11 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
+from uuid import UUID
 
 import orjson
 
@@ -197,6 +198,19 @@ def fresh_folder(folder: Path) -> None:
     """Make an empty folder; what a killed build left there goes."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
+
+
+def named(directory: Path, suffix: str) -> dict[UUID, Path]:
+    """Return what is there with this ending, by the export's id."""
+    return dict(_ids(directory.glob(f"*{suffix}")))
+
+
+def _ids(paths: Iterator[Path]) -> Iterator[tuple[UUID, Path]]:
+    for path in paths:
+        try:
+            yield UUID(path.stem), path
+        except ValueError:
+            continue
 
 
 def sync(folder: Path) -> None:
