@@ -85,7 +85,7 @@ class LockOut(StretchOut):
     ended_at: AwareDatetime | None
     ended_by: AccountBrief | None
     state: Literal["active", "ended", "expired"]
-    allowed: list[Literal["end"]]
+    allowed: list[Literal["extend", "end"]]
 
 
 class RecordingsOut(_Wire):
@@ -124,6 +124,22 @@ class LockCreate(_Wire):
     expires_at: AwareDatetime
 
     @field_validator("start", "end", "expires_at")
+    @classmethod
+    def _of_our_times(cls, value: datetime) -> datetime:
+        if not _FIRST <= value <= _LAST:
+            raise ValueError("lies between the years 2000 and 2200")
+        return value
+
+
+class LockExtend(_Wire):
+    """Until when a lock is to last instead, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    expires_at: AwareDatetime
+    reason: str = Field(min_length=3, max_length=300)
+
+    @field_validator("expires_at")
     @classmethod
     def _of_our_times(cls, value: datetime) -> datetime:
         if not _FIRST <= value <= _LAST:
@@ -208,6 +224,7 @@ async def list_recording_locks(
     hub: HubDep,
     actor: Annotated[Actor, permit("recording.lock")],
     state: Literal["active", "all"] = "active",
+    camera_id: UUID | None = None,
 ) -> Page[LockOut]:
     """List the locks on recordings of the cameras that one may lock, newest first."""
     before = page.after(UUID)
@@ -216,6 +233,7 @@ async def list_recording_locks(
             session,
             camera_scope(hub.policy, actor, "recording.lock"),
             active=state == "active",
+            camera_id=camera_id,
             before=before[0] if before else None,
             limit=page.fetch,
         )
@@ -252,28 +270,54 @@ async def lock_recordings(
         return _out(hub, actor, row, camera, await locks.people(session, [row]))
 
 
+@router.patch("/recordings/locks/{lock_id}")
+async def extend_lock(
+    lock_id: UUID,
+    body: LockExtend,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("recording.lock")],
+) -> LockOut:
+    """Let a lock last longer: by whoever may end it."""
+    async with hub.database.transaction() as session:
+        row, camera = await _lock_of(hub, session, actor, lock_id)
+        until, why = body.expires_at.astimezone(UTC), body.reason.strip()
+        await hub.recordings.locks.extend(session, actor, row, camera.area, until=until, why=why)
+        return _out(hub, actor, row, camera, await locks.people(session, [row]))
+
+
 @router.delete("/recordings/locks/{lock_id}")
 async def unlock_recordings(
-    lock_id: UUID, hub: HubDep, actor: Annotated[Actor, permit("recording.lock")]
+    lock_id: UUID,
+    hub: HubDep,
+    actor: Annotated[Actor, permit("recording.lock")],
+    reason: Annotated[str, Query(max_length=300, description="Why; it is in the ledger")] = "",
 ) -> LockOut:
     """End a lock: whoever made it, a supervisor of the place, or the household of the home."""
     async with hub.database.transaction() as session:
-        row = await hub.recordings.locks.get(session, lock_id)
-        camera = await homes.also_deleted(session, row.camera_id)
-        if camera is None:
-            raise locks.no_such_lock()
-        try:
-            await may_look(hub, session, actor, camera, "recording.lock")
-        except NotFoundError:
-            raise locks.no_such_lock() from None
-        if not _may_end(actor, row, camera):
-            raise ForbiddenError(
-                "Somebody else has locked this.",
-                remedy="Ask them, or a supervisor of the place.",
-                code="not-yours",
-            )
-        await hub.recordings.locks.unlock(session, actor, row, camera.area)
+        row, camera = await _lock_of(hub, session, actor, lock_id)
+        await hub.recordings.locks.unlock(session, actor, row, camera.area, reason.strip())
         return _out(hub, actor, row, camera, await locks.people(session, [row]))
+
+
+async def _lock_of(
+    hub: Hub, session: AsyncSession, actor: Actor, lock_id: UUID
+) -> tuple[RecordingLock, Camera]:
+    """Return a lock that the actor may change, and its camera."""
+    row = await hub.recordings.locks.get(session, lock_id)
+    camera = await homes.also_deleted(session, row.camera_id)
+    if camera is None:
+        raise locks.no_such_lock()
+    try:
+        await may_look(hub, session, actor, camera, "recording.lock")
+    except NotFoundError:
+        raise locks.no_such_lock() from None
+    if not _may_end(actor, row, camera):
+        raise ForbiddenError(
+            "Somebody else has locked this.",
+            remedy="Ask them, or a supervisor of the place.",
+            code="not-yours",
+        )
+    return row, camera
 
 
 def _between(start: datetime, end: datetime) -> tuple[datetime, datetime]:
@@ -343,5 +387,5 @@ def _out(
         ended_at=row.ended_at,
         ended_by=people.get(row.ended_by) if row.ended_by else None,
         state=state,
-        allowed=["end"] if may else [],
+        allowed=["extend", "end"] if may else [],
     )

@@ -1,8 +1,9 @@
-"""`camera-hub recordings list | export | check | locks`."""
+"""`camera-hub recordings list | export | check | locks | extend-lock`."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -233,6 +234,44 @@ def list_locks(
         return
     columns = ("id", "camera", "from", "to", "reason", "expires_at", "state")
     print_table(columns, [[row[c] for c in columns] for row in found], "Nothing is locked.")
+
+
+@app.command("extend-lock")
+def extend_lock(
+    lock_id: Annotated[UUID, typer.Argument(help="Its id; see `locks`.", show_default=False)],
+    until: Annotated[str, typer.Option(help="When it expires instead, in ISO 8601.")],
+    reason: Annotated[str, typer.Option(help="Why; it is in the ledger.")],
+    json: AsJson = False,
+) -> None:
+    """Let a lock last longer. The ledger says that the command line did it, and why."""
+
+    async def work() -> str:
+        from camera_hub.devices import homes
+
+        async with opened_hub() as hub, hub.database.transaction() as session:
+            row = await hub.recordings.locks.get(session, lock_id)
+            camera = await homes.also_deleted(session, row.camera_id)
+            if camera is None:
+                raise NotFoundError("There is no such lock.", remedy="See `recordings locks`.")
+            if camera.place_kind == "home":
+                raise ForbiddenError(
+                    "What is kept of a home is its household's to say.",
+                    remedy="Ask the household to extend it in the console.",
+                    code="no-consent",
+                )
+            end = _moment(until)
+            if end is None or not 3 <= len(reason.strip()) <= 300:
+                raise InvalidInputError("Name a time and a reason.", remedy="See --help.")
+            await hub.recordings.locks.extend(
+                session, None, row, camera.area, until=end, why=reason.strip()
+            )
+            return _text(row.expires_at)
+
+    shown = run(work)
+    if json:
+        print_json({"id": lock_id, "expires_at": shown})
+    else:
+        out.print(f"It is kept until {shown}.")
 
 
 def size(count: float) -> str:

@@ -297,6 +297,13 @@ TABLE = [
         },
     ),
     Row(
+        "PATCH",
+        "/api/v1/recordings/locks/{lock_id}",
+        "supervisor",
+        things=True,
+        body={"expires_at": "2026-02-20T08:00:00Z", "reason": "The court asks."},
+    ),
+    Row(
         "DELETE",
         "/api/v1/recordings/locks/{lock_id}",
         "supervisor",

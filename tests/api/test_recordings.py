@@ -224,7 +224,7 @@ async def test_a_lock_is_made_listed_and_ended_by_its_maker_or_a_supervisor(
     body = lock(of, incident_id=str(incident.id))
     made = [(await maker.post("/api/v1/recordings/locks", json=body)).json() for _ in range(2)]
     assert made[0]["requested_by"]["username"] == maker.username
-    assert (made[0]["state"], made[0]["allowed"]) == ("active", ["end"])
+    assert (made[0]["state"], made[0]["allowed"]) == ("active", ["extend", "end"])
     listed = (await other.get("/api/v1/recordings/locks?limit=1")).json()
     assert [one["id"] for one in listed["items"]] == [made[1]["id"]]
     assert listed["items"][0]["allowed"] == []
@@ -269,6 +269,39 @@ async def test_a_lock_that_makes_no_sense_is_refused(
     duty, of = await sign_in(Role.DUTY_STAFF, AREA), await place(hub)
     answer = await duty.post("/api/v1/recordings/locks", json=lock(of, **wrong))
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+@BOTH_STORES
+async def test_a_lock_lasts_longer_for_a_reason(
+    hub: Hub, sign_in: SignIn, clock: ManualClock
+) -> None:
+    of = await place(hub)
+    maker, other = await sign_in("duty_staff", AREA), await sign_in("duty_staff", AREA)
+    boss = await sign_in("supervisor", AREA)
+    made = (await maker.post("/api/v1/recordings/locks", json=lock(of))).json()
+    assert made["allowed"] == ["extend", "end"]
+    url = f"/api/v1/recordings/locks/{made['id']}"
+    later = (clock.now() + timedelta(days=60)).isoformat()
+    wish = {"expires_at": later, "reason": "The court asks for it."}
+    assert (await other.patch(url, json=wish)).json()["code"] == "not-yours"
+    longer = await boss.patch(url, json=wish)
+    assert longer.status_code == 200, longer.text
+    assert datetime.fromisoformat(longer.json()["expires_at"]) == datetime.fromisoformat(later)
+    for until, code in ((later, "bad-expiry"), ("2199-01-01T00:00:00Z", "bad-expiry")):
+        wrong = await boss.patch(url, json={**wish, "expires_at": until})
+        assert (wrong.status_code, wrong.json()["code"]) == (422, code)
+    assert (await boss.patch(url, json={**wish, "reason": ""})).status_code == 422
+    here = f"/api/v1/recordings/locks?camera_id={made['camera_id']}"
+    assert len((await boss.get(here)).json()["items"]) == 1
+    nowhere = (await boss.get(f"/api/v1/recordings/locks?camera_id={made['id']}")).json()
+    assert nowhere["items"] == []
+    assert (await boss.delete(f"{url}?reason=settled")).status_code == 200
+    assert (await boss.patch(url, json=wish)).json()["code"] == "lock-ended"
+    async with hub.database.read() as session:
+        query = select(LedgerEntry.body).where(LedgerEntry.kind.startswith("recording."))
+        bodies = list(await session.scalars(query.order_by(LedgerEntry.seq)))
+    assert "The court asks for it." in bodies[1]
+    assert "settled" in bodies[2]
 
 
 async def locks_of(hub: Hub, incident: Incident) -> list[tuple[datetime, datetime, bool]]:

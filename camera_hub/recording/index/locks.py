@@ -82,12 +82,8 @@ class Locks:
                 remedy="Lock what was recorded already.",
                 code="bad-span",
             )
-        if actor is not None and not now < wanted.expires_at <= now + self.longest:
-            raise InvalidInputError(
-                f"A lock expires within {self.longest.days} days.",
-                remedy="Name a time in between; lock it again before that if it is not enough.",
-                code="bad-expiry",
-            )
+        if actor is not None:
+            self._check_expiry(wanted.expires_at)
         await deletions.serialise(session)
         row = RecordingLock(
             id=new_id(),
@@ -163,20 +159,63 @@ class Locks:
         return row
 
     async def unlock(
-        self, session: AsyncSession, actor: Actor, row: RecordingLock, area: str
+        self, session: AsyncSession, actor: Actor, row: RecordingLock, area: str, why: str = ""
     ) -> None:
         """End a lock now; what it kept goes when its time is over. Append last.
 
         Raises:
             ConflictError: code `lock-ended`: it has ended or expired.
         """
+        self._check_active(row)
+        await self._end(session, actor, row, area, why=why)
+
+    async def extend(
+        self, session: AsyncSession, actor: Actor | None, row: RecordingLock, area: str, *,
+        until: datetime, why: str,
+    ) -> None:  # fmt: skip
+        """Let a lock in force expire later; `area` is its camera's. Append last.
+
+        Raises:
+            ConflictError: code `lock-ended`: it has ended or expired.
+            InvalidInputError: code `bad-expiry`: not later than now it does, or too late.
+        """
+        self._check_active(row)
+        if until <= row.expires_at:
+            raise InvalidInputError(
+                "The lock lasts as long already.",
+                remedy="Name a later time, or end the lock.",
+                code="bad-expiry",
+            )
+        self._check_expiry(until)
+        await deletions.serialise(session)
+        row.expires_at = until
+        await session.flush()
+        await self._note(
+            session,
+            "recording.lock_extended",
+            actor,
+            row,
+            area,
+            reason=why,
+            expires_at=until.isoformat(),
+        )
+
+    def _check_active(self, row: RecordingLock) -> None:
         if self.state_of(row) != "active":
             raise ConflictError(
                 "This lock has ended.",
                 remedy="Reload the list. What is still there can be locked anew.",
                 code="lock-ended",
             )
-        await self._end(session, actor, row, area)
+
+    def _check_expiry(self, until: datetime) -> None:
+        now = self._clock.now()
+        if not now < until <= now + self.longest:
+            raise InvalidInputError(
+                f"A lock expires within {self.longest.days} days.",
+                remedy="Name a time in between; extend it before that if it is not enough.",
+                code="bad-expiry",
+            )
 
     async def expire(self, session: AsyncSession) -> int:
         """Write the end of locks whose time is over; return how many there were.
@@ -223,12 +262,13 @@ class Locks:
         scope: CameraScope,
         *,
         active: bool,
+        camera_id: UUID | None = None,
         before: UUID | None,
         limit: int,
     ) -> Sequence[tuple[RecordingLock, str]]:
         """Return at most `limit` locks of the cameras of `scope` with their names, newest first.
 
-        `active`: only those in force.
+        `active`: only those in force; `camera_id`: only those of that camera.
         """
         query = (
             select(RecordingLock, Camera.name)
@@ -241,6 +281,8 @@ class Locks:
             query = query.where(
                 RecordingLock.ended_at.is_(None), RecordingLock.expires_at > self._clock.now()
             )
+        if camera_id is not None:
+            query = query.where(RecordingLock.camera_id == camera_id)
         if before is not None:
             query = query.where(RecordingLock.id < before)
         return [(row, name) for row, name in await session.execute(query)]
@@ -268,7 +310,13 @@ class Locks:
         return "active" if row.ended_at is None else "ended"
 
     async def _end(
-        self, session: AsyncSession, actor: Actor | None, row: RecordingLock, area: str
+        self,
+        session: AsyncSession,
+        actor: Actor | None,
+        row: RecordingLock,
+        area: str,
+        *,
+        why: str = "",
     ) -> None:
         await session.execute(
             update(RecordingLock)
@@ -276,7 +324,7 @@ class Locks:
             .values(ended_at=self._clock.now(), ended_by=None if actor is None else actor.id)
         )
         await session.refresh(row)
-        await self._note(session, "recording.unlocked", actor, row, area)
+        await self._note(session, "recording.unlocked", actor, row, area, reason=why)
 
     async def _note(
         self,
