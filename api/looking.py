@@ -151,6 +151,15 @@ async def may_listen(
     return replace(look, sound=look.rendition == heard.rendition == "raw")
 
 
+async def could_listen(
+    hub: Hub, session: AsyncSession, actor: Actor, look: Look, action: str
+) -> bool:
+    """Say whether `may_listen` would give `look`, which was permitted for `action`, its sound."""
+    grants = await _grants(hub, session, actor, [look.camera])
+    heard = possible_look(hub, actor, look.camera, grants, LISTENING[action])
+    return heard is not None and look.rendition == heard.rendition == "raw"
+
+
 async def may_look_at_incident(
     hub: Hub, session: AsyncSession, actor: Actor, incident: Incident, camera: Camera
 ) -> Look:

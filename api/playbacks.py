@@ -17,7 +17,7 @@ from starlette.responses import StreamingResponse
 from access.policy.types import Actor
 from api.door import permit
 from api.hub import Hub, HubDep
-from api.looking import Look, camera_to_look_at, may_listen, may_look, record
+from api.looking import Look, camera_to_look_at, could_listen, may_listen, may_look, record
 from api.playback_media import (
     ACTION,
     OpenPlayback,
@@ -97,6 +97,7 @@ async def begin_playback(body: PlaybackCreate, hub: HubDep, actor: Play) -> Play
             since = max(since, await not_before(hub, session, camera) or since)
         if since >= body.to_at:
             raise nothing_there()
+        heard = [await could_listen(hub, session, actor, look, ACTION) for look in looks]
         views = [await record(hub, session, actor, look, "playback") for look in looks]
         row = await hub.playbacks.begin(
             session,
@@ -115,9 +116,10 @@ async def begin_playback(body: PlaybackCreate, hub: HubDep, actor: Play) -> Play
             camera_id=look.camera.id,
             rendition=look.rendition,
             sound=look.sound,
+            may_listen=look.sound or listening,
             segments=None if hour is None else await _files(hub, _opened(row, actor, look), hour),
         )
-        for look in looks
+        for look, listening in zip(looks, heard, strict=True)
     ]
     return PlaybackOut(
         id=row.id,
@@ -166,6 +168,7 @@ async def _files(hub: Hub, opened: OpenPlayback, span: Span) -> list[PlaybackSeg
                 width=one.width if shown is None else shown.width,
                 height=one.height if shown is None else shown.height,
                 sound=opened.sound and has_sound(one.codec),
+                has_sound=has_sound(one.codec) and not opened.masked,
                 bytes=one.bytes,
                 cause=one.cause,
                 clock=one.clock,

@@ -132,6 +132,11 @@ async def test_the_answer_to_a_new_playback_names_the_sound_of_its_first_files(
         playback = await past.begin(operator, sound=sound, at=at)
         (one,) = playback["cameras"][0]["segments"]
         assert (one["sound"], "mp4a" in one["codec"]) == (sound, sound)
+        assert one["has_sound"] is True
+        assert playback["cameras"][0]["may_listen"] is True
+    await past.change(masks=[{"polygon": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]}])
+    (painted,) = (await past.begin(operator, at=at))["cameras"]
+    assert (painted["may_listen"], painted["segments"][0]["has_sound"]) == (False, False)
 
 
 async def test_what_was_recorded_without_sound_is_silent_with_it_too(

@@ -47,7 +47,8 @@ class PlaybackCreate(BaseModel):
 class PlaybackSegment(BaseModel):
     """A recorded file of a playback. `codec` (RFC 6381), `width` and `height` as they leave.
 
-    `sound`: with a track of sound, which `codec` names then.
+    `sound`: with a track of sound, which `codec` names then. `has_sound`: it was recorded with
+    sound, which leaves only where a playback asked for it.
 
     `bytes` is the size of the file; `cause` and `clock` as recorded.
     """
@@ -60,6 +61,7 @@ class PlaybackSegment(BaseModel):
     width: int
     height: int
     sound: bool
+    has_sound: bool
     bytes: int
     cause: str
     clock: str
@@ -69,7 +71,8 @@ class PlaybackSegment(BaseModel):
 class PlaybackCamera(BaseModel):
     """A camera of a playback. `masked`: its pictures come painted, at most 12 a second.
 
-    `sound`: what was recorded of it is heard too; never of painted pictures.
+    `sound`: what was recorded of it is heard too; never of painted pictures. `may_listen`: the one
+    who asked may have it with sound.
 
     `segments` are the recorded files of the hour that was asked for with `at`, as
     `GET /playbacks/{id}/segments` tells them; null without `at`.
@@ -78,6 +81,7 @@ class PlaybackCamera(BaseModel):
     camera_id: UUID
     rendition: Rendition
     sound: bool
+    may_listen: bool
     segments: list[PlaybackSegment] | None = None
 
 
