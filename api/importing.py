@@ -102,6 +102,8 @@ class Imports:
                     area=row.area,
                     state="ok" if row.body else "invalid",
                     message=row.message,
+                    code=row.code,
+                    params=dict(row.params),
                 )
                 for row in rows
             ],
@@ -170,7 +172,7 @@ class Imports:
         for at, body in list(job.bodies.items()):
             if (body.name, body.area) in there:
                 message = "There is a camera of this name here; it stays as it is."
-                self._say(job, at, "exists", message=message)
+                self._say(job, at, "exists", message=message, code="camera-exists")
                 continue
             try:
                 if at in job.spots:
@@ -248,7 +250,8 @@ class Imports:
         if wrong:
             message = f"Nothing was added: line {wrong[0].line} cannot be."
             for at in waiting:
-                self._say(job, at, "failed", message=message)
+                self._say(job, at, "failed", message=message, code="list-wrong")
+                job.rows[at].params = {"line": str(wrong[0].line)}
             return
         made: dict[int, UUID] = {}
         at = -1
@@ -261,7 +264,7 @@ class Imports:
                     made[at] = (await create(hub, session, actor, body, job.found[at])).id
         except HubError as error:
             for other in waiting:
-                self._say(job, other, "failed", message="Nothing was added.")
+                self._say(job, other, "failed", message="Nothing was added.", code="list-not-added")
             if at >= 0:
                 self._refuse(job, at, "failed", error)
             return
@@ -286,10 +289,12 @@ class Imports:
         state: Literal["ok", "exists", "failed", "created"],
         *,
         message: str = "",
+        code: str = "",
         camera_id: UUID | None = None,
     ) -> None:
         row = job.rows[at]
-        row.state, row.message, row.code, row.camera_id = state, message, "", camera_id
+        row.state, row.message, row.code, row.camera_id = state, message, code, camera_id
+        row.params = {}
         if state == "exists":
             job.bodies.pop(at, None)
 
@@ -298,6 +303,7 @@ class Imports:
     ) -> None:
         row = job.rows[at]
         row.state, row.message, row.code = state, str(error), error.code
+        row.params = {}
         job.bodies.pop(at, None)
 
 

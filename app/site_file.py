@@ -1,4 +1,4 @@
-"""Cameras and their zones as a file says they should be: `camera-hub apply site.yaml`.
+"""Plans, cameras and their zones as a file says they should be: `camera-hub apply site.yaml`.
 
 A camera is known by name and area. What the file says of it holds afterwards; what it leaves out
 stays, and so do cameras that it does not name. The same file twice changes nothing.
@@ -14,7 +14,19 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from analytics.zones.schemas import ZoneIn
 from app.cli.context import out
+from app.site_plans import (
+    PlanEntry,
+    WantedPlan,
+    do_plan,
+    plan_steps,
+    read_plans,
+    show_plan,
+    spot_changes,
+    spot_of,
+)
+from camera_hub.devices.recording_text import NotAPlanError, plan_named
 from camera_hub.devices.schemas import CameraCreate, CameraUpdate
+from camera_hub.devices.spots import SPOT, NamedSpot
 from core.errors import HubError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -24,7 +36,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 2_000_000
 _OTHERWISE = {"version", "address", "username", "password", "probe", "household_id", "place_kind"}
-_SHOWN = (set(CameraUpdate.model_fields) - _OTHERWISE) | {"household_id", "place_kind"}
+_SHOWN = (set(CameraUpdate.model_fields) - _OTHERWISE - set(SPOT)) | {"household_id", "place_kind"}
 
 
 class _CameraFile(BaseModel):
@@ -44,6 +56,7 @@ class _SiteFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     defaults: dict[str, Any] = {}
+    plans: list[PlanEntry] = Field(default=[], max_length=500)
     cameras: list[dict[str, Any]] = Field(max_length=5000)
 
 
@@ -54,6 +67,15 @@ class Wanted:
     body: CameraCreate
     named: set[str]
     zones: list[ZoneIn] | None
+    spot: NamedSpot | None = None
+
+
+@dataclass
+class Site:
+    """The file, checked."""
+
+    plans: list[WantedPlan]
+    cameras: list[Wanted]
 
 
 @dataclass
@@ -65,6 +87,7 @@ class _Step:
     changes: dict[str, Any] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     zones: int | None = None
+    stands: bool = False
 
     @property
     def title(self) -> str:
@@ -73,21 +96,27 @@ class _Step:
         return f"{body.name} ({body.area or 'site'})"
 
 
-async def apply_file(hub: "Hub", wanted: list[Wanted], *, dry_run: bool) -> bool:
+async def apply_file(hub: "Hub", site: Site, *, dry_run: bool) -> bool:
     """Show what differs from the file and change it unless `dry_run`; False if something failed."""
-    steps = [await _step(hub, one) for one in wanted]
+    plans = await plan_steps(hub, site.plans)
+    steps = [await _step(hub, one, site.plans) for one in site.cameras]
+    for plan in plans:
+        show_plan(plan)
     for step in steps:
         _show(step)
     todo = [step for step in steps if step.lines]
-    if not todo:
+    if not todo and not any(plan.lines for plan in plans):
         out.print("Everything is as the file says.")
-    if dry_run or not todo:
         return True
-    return all([await _do(hub, step) for step in todo])
+    if dry_run:
+        return True
+    # Plans first: cameras stand on them.
+    done = [await do_plan(hub, plan) for plan in plans]
+    return all([*done, *[await _do(hub, step) for step in todo]])
 
 
-def read_file(file: Path) -> list[Wanted]:
-    """Return the cameras of the file.
+def read_file(file: Path) -> Site:
+    """Return the plans and cameras of the file.
 
     Raises:
         InvalidInputError: it cannot be read, or says something that cannot be.
@@ -114,7 +143,7 @@ def read_file(file: Path) -> list[Wanted]:
             raise InvalidInputError(f"camera {number} ({key[0]}) is in the file twice.")
         seen.add(key)
         found.append(one)
-    return found
+    return Site(read_plans(site.plans, file.parent), found)
 
 
 def _wanted(number: int, defaults: dict[str, Any], entry: dict[str, Any], folder: Path) -> Wanted:
@@ -136,10 +165,14 @@ def _wanted(number: int, defaults: dict[str, Any], entry: dict[str, Any], folder
         )
     address = str(values.get("address", "")).lower()
     values.setdefault("source_kind", "rtsp" if address.startswith("rtsp") else "onvif")
-    if isinstance(values.get("recording"), str):
-        values["recording"] = {"mode": values["recording"]}
+    if values.get("recording") is False:
+        values["recording"] = "off"  # what YAML makes of a bare off
     try:
+        if isinstance(values.get("recording"), str):
+            values["recording"] = plan_named(values["recording"])
         body = CameraCreate.model_validate(values)
+    except NotAPlanError as error:
+        raise InvalidInputError(f"{where}: {error}") from None
     except ValidationError as error:
         raise InvalidInputError(_wrong(where, error)) from None
     return Wanted(body, set(values), said.zones)
@@ -162,7 +195,7 @@ def _wrong(where: str, error: ValidationError) -> str:
     return f"{where}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}."
 
 
-async def _step(hub: "Hub", wanted: Wanted) -> _Step:
+async def _step(hub: "Hub", wanted: Wanted, plans: list[WantedPlan]) -> _Step:
     """Return what must be done so that a camera is as wanted."""
     from access.scope import EVERYTHING
     from camera_hub.devices import repository
@@ -176,8 +209,13 @@ async def _step(hub: "Hub", wanted: Wanted) -> _Step:
             if wanted.zones:
                 step.zones = 0
                 step.lines.append(f"+ {len(wanted.zones)} zones")
+            if wanted.spot:
+                step.lines.append(f"+ on the plan {wanted.spot.plan}")
             return step
         await _compare_zones(session, camera, step)
+    if line := await spot_changes(hub, camera, wanted.spot, plans):
+        step.lines.append(line)
+        step.stands = True
     now = hub.devices.describe(camera).model_dump(mode="json")
     for name in sorted(_SHOWN & wanted.named):
         value = wanted.body.model_dump(mode="json")[name]
@@ -249,15 +287,18 @@ async def _do(hub: "Hub", step: _Step) -> bool:
 
     body = step.wanted.body
     try:
+        spot = step.wanted.spot
+        fields = {} if spot is None else await spot_of(hub, spot, body.area)
         if step.camera is None:
+            body = body.model_copy(update=fields)
             allow_create(hub, None, body)
             found = await hub.devices.find(body)
             async with hub.database.transaction() as session:
                 camera = await create(hub, session, None, body, found)
         else:
             camera = step.camera
-            if step.changes:
-                update = {"version": camera.version, **step.changes}
+            if step.changes or step.stands:
+                update = {"version": camera.version, **step.changes, **fields}
                 camera = await change(hub, None, camera.id, CameraUpdate.model_validate(update))
         if step.zones is not None:
             async with hub.database.transaction() as session:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from app.cli.cameras import AsJson
 from app.cli.context import err, opened_hub, out, print_json, print_table, run
+from app.cli.plans import plan_named
 from core.errors import ForbiddenError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     )
     from camera_hub.devices.models import Camera
 
+_WHO = "command line"
 CameraArgument = Annotated[str, typer.Argument(help="Its id or name.", show_default=False)]
 
 
@@ -79,8 +81,15 @@ def set_cameras(
     latitude: Annotated[float | None, typer.Option()] = None,
     longitude: Annotated[float | None, typer.Option()] = None,
     heading: Annotated[float | None, typer.Option(help="Degrees clockwise from north.")] = None,
+    plan: Annotated[
+        str | None, typer.Option(help='Id or name of the plan it stands on, with --at; "": none.')
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="Where on it: 0.42,0.61 of its width and height.")
+    ] = None,
 ) -> None:
     """Change cameras alike; what is not named stays."""
+    spot = _spot(plan, at)
     named: dict[str, Any] = {
         key: value
         for key, value in {
@@ -95,7 +104,7 @@ def set_cameras(
     }  # fmt: skip
     if recording is not None:
         named["recording"] = _plan(recording)
-    if not named:
+    if not named and plan is None:
         raise InvalidInputError("Nothing is named that should change.", remedy="See --help.")
 
     async def work() -> None:
@@ -105,19 +114,42 @@ def set_cameras(
         async with opened_hub() as hub:
             for one in cameras:
                 camera = await _camera(hub, one)
+                if plan:
+                    spot["plan_id"] = (await plan_named(hub, plan, camera.area)).id
                 try:
-                    body = CameraUpdate.model_validate({"version": camera.version, **named})
+                    body = CameraUpdate.model_validate({"version": camera.version, **named, **spot})
                 except ValidationError as error:
                     first = error.errors(include_input=False)[0]
-                    raise InvalidInputError(f"--{first['loc'][0]}: {first['msg']}.") from None
+                    where = first["loc"][0] if first["loc"] else "at"
+                    raise InvalidInputError(f"--{where}: {first['msg']}.") from None
                 changed = await change(hub, None, camera.id, body)
                 out.print(f"'{changed.name}' is changed.", highlight=False)
 
     run(work)
 
 
+def _spot(plan: str | None, at: str | None) -> dict[str, Any]:
+    """Return where on a plan a camera is to stand, but for the plan's id.
+
+    Raises:
+        InvalidInputError: one of the two is missing, or `at` is no pair of numbers.
+    """
+    if not plan and at is None:
+        return {} if plan is None else {"plan_id": None}
+    x, comma, y = (at or "").partition(",")
+    try:
+        if plan and comma:
+            return {"plan_x": float(x), "plan_y": float(y)}
+    except ValueError:
+        pass
+    raise InvalidInputError(
+        "A plan and the place on it go together.",
+        remedy="Write them as --plan 'Ground floor' --at 0.42,0.61.",
+    )
+
+
 def _plan(said: str) -> Any:
-    from camera_hub.devices.importing import plan_named
+    from camera_hub.devices.recording_text import plan_named
 
     try:
         return plan_named(said)
@@ -255,12 +287,21 @@ def ptz(
     preset: Annotated[str, typer.Option(help="Turn to this preset.")] = "",
     home: Annotated[bool, typer.Option("--home", help="Turn to the home position.")] = False,
     stop: Annotated[bool, typer.Option("--stop", help="Stop it.")] = False,
+    save: Annotated[str, typer.Option(help="Remember where it looks under this name.")] = "",
+    rename: Annotated[
+        str, typer.Option(help="With --preset: turn there, and call it this from now on.")
+    ] = "",
+    remove: Annotated[str, typer.Option(help="Forget this preset.")] = "",
     json: AsJson = False,
 ) -> None:
     """Turn a camera, or say where it looks. A home's is turned by its household only."""
     speeds = {"pan": pan, "tilt": tilt, "zoom": zoom}
     op = "stop" if stop else "home" if home else "preset" if preset else ""
-    if not op and any(speed is not None for speed in speeds.values()):
+    if preset and rename:
+        op = "rename_preset"
+    elif remove or save:
+        op, preset = ("remove_preset", remove) if remove else ("save_preset", preset)
+    elif not op and any(speed is not None for speed in speeds.values()):
         op = "move"
 
     async def work() -> "PtzOut":
@@ -273,16 +314,17 @@ def ptz(
                     "This is a home. It is turned by its household only.", code="no-consent"
                 )
             if op:
-                given = {key: value for key, value in speeds.items() if value is not None}
-                body = PtzCommand.model_validate({"op": op, "preset": preset, **given})
-                await hub.remote.turn(found.id, address, body)
+                given: dict[str, Any] = {k: v for k, v in speeds.items() if v is not None}
+                given |= {"op": op, "preset": preset, "name": rename or save}
+                body = PtzCommand.model_validate(given)
+                await hub.remote.turn(found.id, address, body, _WHO)
             if op == "move":
                 left = seconds
                 while left > 0:
                     await hub.clock.sleep(min(left, 1.0))
                     left -= 1.0
                     if left > 0:
-                        await hub.remote.turn(found.id, address, body)
+                        await hub.remote.turn(found.id, address, body, _WHO)
                 await hub.remote.turn(found.id, address, PtzCommand(op="stop"))
             head: PtzOut = await hub.remote.head(found.id, address)
             return head

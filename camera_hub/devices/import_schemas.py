@@ -24,7 +24,9 @@ class ImportRowOut(BaseModel):
 
     `ok`: it will be added; `exists`: there is a camera of this name in this area, which stays as it
     is; `invalid`: it cannot be added, the message says why; `waiting`; `failed`: the camera does
-    not answer as it should, or the hub refuses it; `created`. `code` is that of the error.
+    not answer as it should, or the hub refuses it; `created`. `code` is that of the error, or of
+    what is wrong with the row: `row-…`, `camera-exists`, `list-wrong`, `list-not-added`. `params`
+    are what texts of such a code speak of: a column, another line, what may be written.
     """
 
     line: int
@@ -33,6 +35,7 @@ class ImportRowOut(BaseModel):
     state: RowState
     message: str = ""
     code: str = ""
+    params: dict[str, str] = {}
     camera_id: UUID | None = None
 
 

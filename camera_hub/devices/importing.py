@@ -10,12 +10,13 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
-from camera_hub.devices.recording_plan import RecordingPlan
+from camera_hub.devices.recording_text import NotAPlanError, plan_named
 from camera_hub.devices.schemas import CameraCreate
 from camera_hub.devices.spots import NamedSpot
 from core.errors import InvalidInputError
@@ -51,7 +52,8 @@ _SPOT: dict[str, Any] = {"plan": "", "plan_x": None, "plan_y": None}
 class Row:
     """A row of a list: what is to be added, or why it cannot be; `line` is the file's line.
 
-    `spot` names the plan that it stands on; which one that is, is found with the others.
+    `spot` names the plan that it stands on; which one that is, is found with the others. `code` and
+    `params` say what `message` says, for other languages (`ImportRowOut`).
     """
 
     line: int
@@ -60,6 +62,17 @@ class Row:
     body: CameraCreate | None = None
     message: str = ""
     spot: NamedSpot | None = None
+    code: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+class _RowError(ValueError):
+    """A row that cannot be: what of it, in words and for other languages."""
+
+    def __init__(self, message: str, code: str, **params: object) -> None:
+        super().__init__(message)
+        self.code = code
+        self.params = {name: str(value) for name, value in params.items()}
 
 
 def read_list(data: bytes) -> list[Row]:
@@ -135,24 +148,55 @@ def _row(line: int, columns: list[str], cells: list[str], seen: dict[tuple[str, 
         if name and cell.strip()
     }
     name, area = said.get("name", "")[:120], said.get("area", "")[:200]
-    if len(cells) > len(columns) and any(cell.strip() for cell in cells[len(columns) :]):
-        return Row(line, name, area, message="The row has more cells than the first line names.")
-    # A recorder has an address and many cameras, each a profile of its own.
-    place = said.get("address", ""), said.get("main_profile", "")
-    for key in ((f"name {name}", area), place):
-        if (before := seen.setdefault(key, line)) != line:
-            return Row(line, name, area, message=f"Line {before} has the same camera.")
     try:
+        if len(cells) > len(columns) and any(cell.strip() for cell in cells[len(columns) :]):
+            raise _RowError("The row has more cells than the first line names.", "row-cells")
+        # A recorder has an address and many cameras, each a profile of its own.
+        place = said.get("address", ""), said.get("main_profile", "")
+        for key in ((f"name {name}", area), place):
+            if (before := seen.setdefault(key, line)) != line:
+                raise _RowError(f"Line {before} has the same camera.", "row-doubled", line=before)
         values = _typed(said)
         spot = NamedSpot.of(*(values.pop(key, other) for key, other in _SPOT.items()))
         body = CameraCreate.model_validate(values)
     except ValidationError as error:
-        wrong = error.errors(include_input=False, include_url=False)[0]
-        where = str(wrong["loc"][0]) if wrong["loc"] else "plan"
-        return Row(line, name, area, message=f"{where}: {wrong['msg']}.")
-    except ValueError as error:
-        return Row(line, name, area, message=str(error))
+        return _wrong_value(line, name, area, error)
+    except NotAPlanError as error:
+        return Row(line, name, area, message=str(error), code="row-recording")
+    except _RowError as error:
+        return Row(line, name, area, message=str(error), code=error.code, params=error.params)
     return Row(line, body.name, body.area, body=body, spot=spot)
+
+
+_KINDS_OF_WRONG = {
+    "missing": "row-missing",
+    "string_too_short": "row-missing",
+    "string_too_long": "row-long",
+    "too_long": "row-long",
+    "greater_than": "row-range",
+    "greater_than_equal": "row-range",
+    "less_than": "row-range",
+    "less_than_equal": "row-range",
+    "finite_number": "row-range",
+    "literal_error": "row-choice",
+}
+
+
+def _wrong_value(line: int, name: str, area: str, error: ValidationError) -> Row:
+    """Say what the first thing is that is wrong with a row, without quoting it."""
+    wrong = error.errors(include_input=False, include_url=False)[0]
+    column = str(wrong["loc"][0]) if wrong["loc"] else "plan"
+    params = {"column": column}
+    if wrong["type"] == "literal_error":
+        params["choices"] = str(wrong.get("ctx", {}).get("expected", "")).replace("'", "")
+    return Row(
+        line,
+        name,
+        area,
+        message=f"{column}: {wrong['msg']}.",
+        code=_KINDS_OF_WRONG.get(wrong["type"], "row-value"),
+        params=params,
+    )
 
 
 def _typed(said: dict[str, str]) -> dict[str, Any]:
@@ -164,28 +208,13 @@ def _typed(said: dict[str, str]) -> dict[str, Any]:
     for name in _FLAGS & said.keys():
         truth = _TRUTHS.get(said[name].lower())
         if truth is None:
-            raise ValueError(f"{name}: write yes or no.")
+            raise _RowError(f"{name}: write yes or no.", "row-flag", column=name)
         values[name] = truth
     for name in _NUMBERS & said.keys():
         try:
             values[name] = float(said[name].replace(",", "."))
         except ValueError:
-            raise ValueError(f"{name}: this is no number.") from None
+            raise _RowError(f"{name}: this is no number.", "row-number", column=name) from None
     if "recording" in said:
         values["recording"] = plan_named(said["recording"])
     return values
-
-
-def plan_named(said: str) -> RecordingPlan:
-    """Return the plan of a short text: `off`, `always` or `event`, and `main` or `sub` behind it.
-
-    Raises:
-        ValueError: it is none; says what there is.
-    """
-    mode, _, role = said.strip().lower().partition(" ")
-    if mode not in ("off", "always", "event") or role.strip() not in ("", "main", "sub"):
-        raise ValueError(
-            "recording: write off, always or event, and main or sub behind it; hours are set "
-            "with the camera."
-        )
-    return RecordingPlan.model_validate({"mode": mode, "role": role.strip() or "main"})

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Encoder, Found } from '@/api/devices'
 import type { Camera } from '@/api/types'
-import { areasOf, asTable, matching, within } from '@/lib/cameraTable'
+import { areasOf, asTable, matching, planText, within } from '@/lib/cameraTable'
 import { hostOf, inTurns, proposedNames, rangesOf, wrongRange } from '@/lib/discover'
 import { codecsOf, encoderChange, encoderForm, isSub, keyframeSeconds, ratesOf, sizesOf } from '@/lib/encoders'
 import { metresFrom, moved, pair, positionFault, roundLength, viewOf, wedge } from '@/lib/geo'
@@ -272,5 +272,21 @@ describe('the plan', () => {
     expect(pair('31.2304, 121.4737')).toEqual(shanghai)
     expect(pair('31.2304')).toBeNull()
     expect(pair('north, east')).toBeNull()
+  })
+})
+
+describe('a plan of recording in a cell', () => {
+  const plan = { mode: 'schedule' as const, role: 'main' as const, pre_s: 10, post_s: 30 }
+  it.each([
+    [[{ days: ['mon', 'tue', 'wed', 'thu', 'fri'], from: '08:00', to: '18:00' }, { days: ['sat'], from: '09:00', to: '12:00' }], 'main', 'mon-fri 08:00-18:00; sat 09:00-12:00'],
+    [[{ days: ['sun', 'sat'], from: '22:00', to: '06:00' }], 'sub', 'sat,sun 22:00-06:00 sub'],
+    [[{ days: ['mon', 'wed', 'thu', 'fri', 'sun'], from: '08:00', to: '09:30' }], 'main', 'mon,wed-fri,sun 08:00-09:30'],
+    [[], 'sub', ''],
+  ] as const)('is what the import reads', (schedule, role, text) => {
+    expect(planText({ ...plan, role, schedule: schedule.map((window) => ({ ...window, days: [...window.days] })) })).toBe(text)
+  })
+  it('is its mode where there are no hours', () => {
+    expect(planText({ ...plan, mode: 'event', role: 'sub', schedule: [] })).toBe('event sub')
+    expect(planText({ ...plan, mode: 'off', schedule: [] })).toBe('off')
   })
 })

@@ -46,11 +46,37 @@ const COLUMNS = [
   'longitude', 'heading',
 ] as const satisfies (keyof Camera)[]
 
+const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
+
+/** Days by name, three and more in a row as a range. */
+function daysText(days: readonly string[]): string {
+  const runs: number[][] = []
+  DAYS.forEach((day, number) => {
+    if (!days.includes(day)) return
+    const last = runs.at(-1)
+    if (last?.at(-1) === number - 1) last.push(number)
+    else runs.push([number])
+  })
+  return runs
+    .map((run) => {
+      const names = run.map((number) => DAYS[number])
+      return names.length > 2 ? `${names[0]}-${names.at(-1)}` : names.join(',')
+    })
+    .join(',')
+}
+
+/** A plan of recording as the import reads it (camera_hub/devices/recording_text.py). */
+export function planText({ mode, role, schedule = [] }: Camera['recording']): string {
+  const said =
+    mode === 'schedule'
+      ? schedule.map(({ days, from, to }) => `${daysText(days)} ${from}-${to}`).join('; ')
+      : (mode ?? '')
+  return said && role === 'sub' ? `${said} sub` : said
+}
+
 function told(camera: Camera, column: (typeof COLUMNS)[number]): string {
   if (column === 'recording') {
-    const { mode, role } = camera.recording
-    // Hours do not fit into a cell: the import leaves them to the camera's page.
-    return mode === 'schedule' ? '' : role === 'sub' ? `${mode} sub` : mode
+    return planText(camera.recording)
   }
   const value = camera[column]
   if (value === null || value === undefined) return ''
