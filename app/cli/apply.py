@@ -1,4 +1,4 @@
-"""`camera-hub apply site.yaml`: cameras and their zones as a file says they should be."""
+"""`camera-hub apply site.yaml`: plans, cameras and their zones as a file says they should be."""
 
 import sys
 from pathlib import Path
@@ -15,15 +15,15 @@ def apply(
         bool, typer.Option(help="Show what would change, and change nothing.")
     ] = False,
 ) -> None:
-    """Make cameras and their zones be as a file says; the same file twice changes nothing."""
+    """Make plans, cameras and zones be as a file says; the same file twice changes nothing."""
     # Imported here: every other command would pay for it.
     from app.site_file import apply_file, read_file
 
-    wanted = read_file(file)
+    site = read_file(file)
 
     async def work() -> bool:
         async with opened_hub() as hub:
-            return await apply_file(hub, wanted, dry_run=dry_run)
+            return await apply_file(hub, site, dry_run=dry_run)
 
     if not run(work):
         sys.exit(1)

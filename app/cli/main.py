@@ -25,6 +25,7 @@ from app.cli import (
     law,
     ledger,
     models,
+    plans,
     policies,
     recordings,
     secrets,
@@ -64,6 +65,7 @@ app.add_typer(law.residents, name="residents")
 app.add_typer(law.seals, name="seals")
 app.command("transparency")(law.transparency)
 app.add_typer(models.app, name="models")
+app.add_typer(plans.app, name="plans")
 app.add_typer(policies.app, name="policies")
 app.add_typer(recordings.app, name="recordings")
 app.add_typer(secrets.app, name="secrets")
