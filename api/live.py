@@ -11,12 +11,22 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response, WebSocket, WebSocketDisconnect
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from access.policy.types import Actor
 from api.door import permit
 from api.hub import Hub, HubDep
-from api.looking import camera_to_look_at, check_covered, may_look, record, still_looking
+from api.looking import (
+    Look,
+    camera_to_look_at,
+    check_covered,
+    may_listen,
+    may_look,
+    record,
+    still_looking,
+)
 from api.open_streams import stream_slot
+from camera_hub.devices.models import Camera
 from camera_hub.live.hub import Viewer
 from camera_hub.streams.types import StreamRole
 from core.errors import HubError, UnavailableError
@@ -88,26 +98,42 @@ async def camera_live(
     stream: StreamRole = "sub",
     purpose: Annotated[str, Query(max_length=40)] = "",
     reference: Annotated[str, Query(max_length=200)] = "",
+    sound: Annotated[bool, Query(description="With the camera's sound (camera.listen)")] = False,
 ) -> None:
     """Show the camera live: states and init segments as JSON and bytes, then fragments.
 
-    A purpose is not needed, but recorded where it is given.
+    A purpose is not needed for seeing, but recorded where it is given. With `sound` the camera is
+    heard too where it has sound; the record says so.
     """
     why = {"purpose": purpose, "reference": reference}
+
+    async def permitted(session: AsyncSession, camera: Camera) -> Look:
+        look = await may_look(hub, session, actor, camera, "camera.live", **why)
+        if sound and camera.sound:
+            return await may_listen(hub, session, actor, look, "camera.live", **why)
+        return look
+
     async with hub.database.read() as session:
         camera = await camera_to_look_at(session, camera_id)
-        await may_look(hub, session, actor, camera, "camera.live", **why)
+        await permitted(session, camera)
     if not camera.enabled:
         raise UnavailableError("The camera is switched off.", code="no-picture")
     async with hub.database.transaction() as session:
         camera = await camera_to_look_at(session, camera_id)
-        look = await may_look(hub, session, actor, camera, "camera.live", **why)
+        look = await permitted(session, camera)
         view_id = await record(hub, session, actor, look, "live")
     watcher = look.watcher(actor)
     try:
         await websocket.accept()
         with hub.guards.watching(watcher, lambda who, which: still_looking(hub, who, which)):
-            viewer = hub.live.view(camera_id, stream, look.rendition, tag=watcher, masks=look.masks)
+            viewer = hub.live.view(
+                camera_id,
+                stream,
+                look.rendition,
+                tag=watcher,
+                masks=look.masks,
+                sound=look.sound,
+            )
             try:
                 await _show(hub, websocket, viewer)
             finally:

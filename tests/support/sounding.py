@@ -17,14 +17,15 @@ PICTURE_S = 0.04
 
 @lru_cache(maxsize=8)
 def tone(rate: int = 16000, channels: int = 1, count: int = 64) -> tuple[bytes, tuple[bytes, ...]]:
-    """Return the config and `count` AAC frames of a tone of 440 Hz."""
+    """Return the config and `count` AAC frames of a tone of 440 Hz, no two of them alike."""
     encoder = open_encoder(rate, channels)
+    noise = np.random.default_rng(rate)
     found = []
     for number in range(count + 2):
         times = (np.arange(FRAME_SAMPLES) + number * FRAME_SAMPLES) / rate
-        wave = (0.4 * np.sin(2 * math.pi * 440 * times)).astype(np.float32)
+        wave = 0.4 * np.sin(2 * math.pi * 440 * times) + noise.normal(0, 0.02, FRAME_SAMPLES)
         frame = AudioFrame.from_ndarray(
-            np.tile(wave, (channels, 1)),
+            np.tile(wave.astype(np.float32), (channels, 1)),
             format="fltp",
             layout="mono" if channels == 1 else "stereo",
         )
