@@ -18,7 +18,7 @@ from api.hub import Hub, HubDep
 from api.looking import possible_look
 from api.pages import Page, Paging
 from camera_hub.devices import repository
-from camera_hub.devices.facts import home_place, recorded, records_more
+from camera_hub.devices.facts import hears_more, home_place, recorded, records_more
 from camera_hub.devices.models import Camera
 from camera_hub.devices.schemas import (
     CameraCreate,
@@ -41,7 +41,7 @@ from governance.outbox import service as outbox
 router = APIRouter(tags=["cameras"])
 
 VIEW_ACTIONS = ("camera.live", "camera.snapshot", "recording.play")
-SWITCHES = {"version", "enabled", "recording"}
+SWITCHES = {"version", "enabled", "recording", "sound", "sound_reason"}
 """What a household may change of its own camera."""
 
 
@@ -183,12 +183,13 @@ def allow_create(hub: Hub, actor: Actor | None, body: CameraCreate) -> None:
     """Let `actor` (None: the command line) add the camera, or raise.
 
     Raises:
-        ForbiddenError: not there; or it is a home's, which is recorded because its household says
-            so.
+        ForbiddenError: not there; or it is a home's, which is recorded and heard because its
+            household says so.
     """
     if actor is not None:
         require(hub, actor, "camera.create", _place(body.area, body.place_kind))
-    if body.place_kind == "home" and body.recording is not None and body.recording.mode != "off":
+    records = body.recording is not None and body.recording.mode != "off"
+    if body.place_kind == "home" and (records or body.sound):
         home = replace(_place(body.area, "home"), household=str(body.household_id or ""))
         _require_switch_on(hub, actor, home)
 
@@ -198,7 +199,7 @@ def _require_switch_on(hub: Hub, actor: Actor | None, resource: Resource) -> Non
         require(hub, actor, "camera.switch_on", resource)
     elif resource.place_kind == "home":
         raise ForbiddenError(
-            "A home is switched on, and recorded, by its household only.",
+            "A home is switched on, recorded and heard by its household only.",
             remedy="Leave it out: the household does it in its own app.",
             code="no-consent",
         )
@@ -271,8 +272,8 @@ async def update_camera(
 ) -> CameraOut:
     """Change a camera. A new address or account is tried first, and used at once.
 
-    Members of a household may switch their own home camera and its recording off and on, and change
-    nothing else. An administrator may switch them off; on again only they.
+    Members of a household may switch their own home camera, its recording and its sound off and on,
+    and change nothing else. An administrator may switch them off; on again only they.
     """
     return _changed(hub, actor, await change(hub, actor, camera_id, body))
 
@@ -295,7 +296,7 @@ async def change(hub: Hub, actor: Actor | None, camera_id: UUID, body: CameraUpd
         camera = await _to_change(hub, session, actor, camera_id, action)
         if body.enabled and not camera.enabled:
             _require_switch_on(hub, actor, resource_of(camera))
-        if records_more(camera, body):
+        if records_more(camera, body) or hears_more(camera, body):
             _require_switch_on(hub, actor, _home_to_be(camera, body))
         place, facts = home_place(camera), recorded(camera)
         left, address = camera.area, camera.address

@@ -51,6 +51,7 @@ class PublicCamera(BaseModel):
     residents_may_watch: bool
     masked: bool
     signage: bool
+    sound: bool
 
 
 class HomesOut(BaseModel):
@@ -180,6 +181,7 @@ def _public(hub: "Hub", camera: Camera) -> PublicCamera:
         residents_may_watch=camera.residents_may_watch,
         masked=bool(camera.masks),
         signage=camera.signage,
+        sound=camera.sound,
     )
 
 

@@ -25,11 +25,13 @@ from access.jurisdictions.schemas import (
     Rule,
     RuleOut,
     SealLimit,
+    SoundWish,
     Text,
 )
 from core.errors import InvalidInputError
 
 _KIND_RULE = "HUB-2"
+_SOUND_RULE = "HUB-4"
 _KIND_NAMES = {
     "public_space": Text(en="a public space", zh="公共空间"),
     "shared_space": Text(en="a shared space", zh="共用空间"),
@@ -123,19 +125,15 @@ class Law:
             InvalidInputError: code `unknown-place-type`.
         """
         if not facts.place_type:
+            found = []
             # What is in a home nobody needs to say.
             if self.content.place_needed and facts.place_kind != "home":
-                return [
-                    self._breach(
-                        "place_type",
-                        self.content.place_needed,
-                        Text(
-                            en="It is not said what place the camera looks at.",
-                            zh="没有填写摄像机拍摄的场所。",
-                        ),
-                    )
-                ]
-            return []
+                unknown = Text(
+                    en="It is not said what place the camera looks at.",
+                    zh="没有填写摄像机拍摄的场所。",
+                )
+                found.append(self._breach("place_type", self.content.place_needed, unknown))
+            return [*found, *self._sound_breaches(facts, None)]
         place = self.place(facts.place_type)
         if place.forbidden:
             title = _title(place, facts.place_type)
@@ -150,6 +148,7 @@ class Law:
             found += self._notice_breaches(facts, place)
             if place.retention is not None:
                 found += self._retention_breaches(facts, place.retention)
+            found += self._sound_breaches(facts, place)
         return found
 
     def findings(self, facts: CameraFacts) -> list[Breach]:
@@ -202,6 +201,11 @@ class Law:
             )
         return place
 
+    @property
+    def sound_rule(self) -> str:
+        """The number of the rule about sound: the jurisdiction's own, else the hub's."""
+        return self.content.sound or _SOUND_RULE
+
     def retention_of(self, place_type: str, place_kind: str, asked: int | None) -> int | None:
         """Return how many hours a camera's recordings are kept; None where nothing says."""
         if asked is not None:
@@ -221,6 +225,7 @@ class Law:
             rules=[self._rule_out(number, rule) for number, rule in self.rules.items()],
             places=[_place_out(key, place) for key, place in self.places.items()],
             place_needed=bool(self.content.place_needed),
+            sound_rule=self.sound_rule,
             retrieval=RetrievalOut(
                 rule=self.retrieval.rule,
                 roles=list(self.retrieval.roles),
@@ -271,6 +276,21 @@ class Law:
                 if not getattr(facts, name):
                     yield self._breach(name, place.told, untold)
 
+    def _sound_breaches(self, facts: CameraFacts, place: Place | None) -> Iterable[Breach]:
+        """Yield what speaks against the sound; what is heard in a home is its own affair."""
+        if not facts.sound or facts.place_kind == "home":
+            return
+        if place is not None and place.sound == "forbidden":
+            title = _title(place, facts.place_type)
+            here = Text(
+                en=f"A camera may not hear here: {title.en.lower()}.",
+                zh=f"此处的摄像机不得收音：{title.zh}。",
+            )
+            yield self._breach("sound", self.sound_rule, here)
+        elif not facts.sound_reason:
+            silent = Text(en="It is not said why it has to hear.", zh="没有写明为什么需要收音。")
+            yield self._breach("sound_reason", self.sound_rule, silent)
+
     def _retention_breaches(self, facts: CameraFacts, limits: Retention) -> Iterable[Breach]:
         hours = limits.default_h if facts.retention_hours is None else facts.retention_hours
         if hours is None:
@@ -305,6 +325,12 @@ class Law:
             )
 
 
+def _sound_over(below: Place, above: Place) -> SoundWish | None:
+    if "forbidden" in (below.sound, above.sound):
+        return "forbidden"
+    return above.sound or below.sound
+
+
 def _laid_over(below: Place | None, above: Place | None) -> Place:
     """Return `below` with what `above` says; a forbidden place stays one."""
     if below is None or above is None:
@@ -320,6 +346,7 @@ def _laid_over(below: Place | None, above: Place | None) -> Place:
         told=above.told or below.told,
         retention=above.retention or below.retention,
         words=below.words + above.words,
+        sound=_sound_over(below, above),
     )
 
 
@@ -346,6 +373,7 @@ def _place_out(key: str, place: Place) -> PlaceOut:
         forbidden=bool(place.forbidden),
         forbidden_by=place.forbidden,
         signage=bool(place.signage),
+        sound=place.sound or "justified",
         min_h=limits.min_h if limits else None,
         default_h=limits.default_h if limits else None,
         justify_above_h=limits.justify_above_h if limits else None,

@@ -169,7 +169,7 @@ def check_over(base: JurisdictionFile, over: ReadFile) -> None:
 
 
 def _named_rules(content: JurisdictionFile) -> list[tuple[str, str]]:
-    named = [("place_needed", content.place_needed)]
+    named = [("place_needed", content.place_needed), ("sound", content.sound)]
     if content.retrieval is not None:
         named.append(("retrieval.rule", content.retrieval.rule))
     if content.seal is not None:

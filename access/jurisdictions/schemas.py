@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Language = Literal["en", "zh-CN"]
 PlaceKind = Literal["public_space", "shared_space", "home"]
+SoundWish = Literal["forbidden", "justified"]
 Hours = int | None
 
 
@@ -84,7 +85,8 @@ class Place(_Part):
     """A kind of spot a camera looks at. `forbidden`, `signage`, `told` name the rule that says so.
 
     `told`: the rule that asks for purpose, owner and contact. `words` hint, in a camera's name, at
-    a place where it may not be.
+    a place where it may not be. `sound`: whether it may be heard there, with a reason
+    (`justified`, also where nothing is said) or not at all.
     """
 
     title: Text | None = None
@@ -95,6 +97,7 @@ class Place(_Part):
     told: str = ""
     retention: Retention | None = None
     words: tuple[str, ...] = ()
+    sound: SoundWish | None = None
 
 
 class Retrieval(_Part):
@@ -114,13 +117,17 @@ class SealLimit(_Part):
 
 
 class JurisdictionFile(_Part):
-    """One file. `place_needed` names the rule that wants every camera's place to be known."""
+    """One file. `place_needed` names the rule that wants every camera's place to be known.
+
+    `sound` names the rule about sound.
+    """
 
     title: Text
     note: Text
     source: Source
     rules: dict[str, Rule]
     place_needed: str = ""
+    sound: str = ""
     retrieval: Retrieval | None = None
     seal: SealLimit | None = None
     places: dict[str, Place]
@@ -139,6 +146,8 @@ class CameraFacts:
     retention_hours: int | None = None
     retention_reason: str = ""
     signage: bool = False
+    sound: bool = False
+    sound_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +204,7 @@ class PlaceOut(BaseModel):
     forbidden: bool
     forbidden_by: str
     signage: bool
+    sound: SoundWish
     min_h: Hours
     default_h: Hours
     justify_above_h: Hours
@@ -223,5 +233,6 @@ class LawOut(BaseModel):
     rules: list[RuleOut]
     places: list[PlaceOut]
     place_needed: bool
+    sound_rule: str
     retrieval: RetrievalOut
     seal_max_days: int

@@ -69,6 +69,10 @@ def set_cameras(
     retention_hours: Annotated[int | None, typer.Option()] = None,
     retention_reason: Annotated[str | None, typer.Option()] = None,
     signage: Annotated[bool | None, typer.Option()] = None,
+    sound: Annotated[
+        bool | None, typer.Option(help="It hears too; of a home only its household says so.")
+    ] = None,
+    sound_reason: Annotated[str | None, typer.Option(help="Why it has to hear.")] = None,
     analyse: Annotated[bool | None, typer.Option()] = None,
     enabled: Annotated[bool | None, typer.Option()] = None,
     recording: Annotated[
@@ -96,6 +100,7 @@ def set_cameras(
             "name": name, "area": area, "place_type": place_type, "purpose": purpose,
             "owner": owner, "contact": contact, "retention_hours": retention_hours,
             "retention_reason": retention_reason, "signage": signage, "analyse": analyse,
+            "sound": sound, "sound_reason": sound_reason,
             "enabled": enabled, "transport": transport, "analysed_by": analysed_by,
             "latitude": latitude,
             "longitude": longitude, "heading": heading,

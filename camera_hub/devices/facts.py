@@ -22,8 +22,8 @@ from camera_hub.devices.spots import SPOT
 from core.errors import InvalidInputError
 from core.settings import SiteSettings
 
-TEXTS = ("place_type", "purpose", "owner", "contact", "retention_reason")
-FLAGS = ("signage", "residents_may_watch")
+TEXTS = ("place_type", "purpose", "owner", "contact", "retention_reason", "sound_reason")
+FLAGS = ("signage", "residents_may_watch", "sound")
 RECORDED = (
     "name",
     "area",
@@ -83,12 +83,19 @@ def change_plan(camera: Camera, body: CameraUpdate, before: HomePlace, at: datet
         camera.recording = body.recording.stored
     elif now.place_kind == "home" and now != before:
         camera.recording = plan_of(camera.recording).model_copy(update={"mode": "off"}).stored
+    if now.place_kind == "home" and now != before and body.sound is None:
+        camera.sound, camera.sound_reason = False, ""
 
 
 def records_more(camera: Camera, body: CameraUpdate) -> bool:
     """Say whether `body` lets a camera be recorded otherwise than now, and not just not at all."""
     plan = body.recording
     return plan is not None and plan.mode != "off" and plan != plan_of(camera.recording)
+
+
+def hears_more(camera: Camera, body: CameraUpdate) -> bool:
+    """Say whether `body` lets a camera be heard that is silent now."""
+    return bool(body.sound) and not camera.sound
 
 
 def facts_out(camera: Camera, law: Law) -> dict[str, Any]:
@@ -106,6 +113,8 @@ def facts_out(camera: Camera, law: Law) -> dict[str, Any]:
         "retention_reason": camera.retention_reason,
         "signage": camera.signage,
         "residents_may_watch": camera.residents_may_watch,
+        "sound": camera.sound,
+        "sound_reason": camera.sound_reason,
         "masks": camera.masks,
         "masks_burnt": camera.masks_burnt,
         "recording": plan_of(camera.recording),
@@ -134,6 +143,8 @@ def facts_of(camera: Camera, site: SiteSettings) -> CameraFacts:
         retention_hours=camera.retention_hours,
         retention_reason=camera.retention_reason,
         signage=camera.signage,
+        sound=camera.sound,
+        sound_reason=camera.sound_reason,
     )
 
 
@@ -196,8 +207,12 @@ class Places:
                 remedy="Leave residents_may_watch out, or make it a camera of a shared space.",
                 code="residents-shared-only",
             )
-        switched_off = named & _LAWFUL == {"enabled"} and not camera.enabled
-        if isinstance(body, CameraCreate) or (named & _LAWFUL and not switched_off):
+        if isinstance(body, CameraCreate):
+            self.law.require(facts_of(camera, self._site))
+            return
+        # Less may be done with a camera whatever else is wrong with it.
+        less = named & _LAWFUL <= {"enabled", "sound"} and not (body.enabled or body.sound)
+        if named & _LAWFUL and not less:
             self.law.require(facts_of(camera, self._site))
 
     async def _check_home(

@@ -107,6 +107,8 @@ class CameraCreate(ProbeRequest, SpotOnPlan):
     retention_reason: Purpose = ""
     signage: bool = False
     residents_may_watch: bool = False
+    sound: bool = False
+    sound_reason: Purpose = ""
     main_profile: ProfileToken | None = None
     sub_profile: ProfileToken | None = None
     analyse: bool = True
@@ -140,6 +142,8 @@ class CameraUpdate(_Body, SpotOnPlan):
     retention_reason: Purpose | None = None
     signage: bool | None = None
     residents_may_watch: bool | None = None
+    sound: bool | None = None
+    sound_reason: Purpose | None = None
     address: Address | None = None
     username: Username | None = None
     password: Password | None = None
@@ -271,6 +275,8 @@ class CameraFactsOut(BaseModel):
     retention_reason: str
     signage: bool
     residents_may_watch: bool
+    sound: bool
+    sound_reason: str
     masks: list[dict[str, Any]]
     masks_burnt: bool
     recording: RecordingPlan

@@ -263,3 +263,49 @@ def test_each_refusal_and_warning_is_in_both_languages() -> None:
     (hint,) = law.hints("1号楼更衣室")
     assert "更衣室" in hint.message.zh
     assert "CN-VID-2" in hint.message.zh
+
+
+def test_sound_needs_a_reason_everywhere_but_at_home(tmp_path: Path) -> None:
+    for name, rule in (
+        ("none", "HUB-4"),
+        ("cn", "CN-PIPL-6"),
+        ("eu", "EU-GDPR-25"),
+        ("uk", "UK-SCC-SOUND"),
+    ):
+        law = Law.load(None, name)
+        assert broken(law, sound=True, retention_hours=720, retention_reason="x") == [
+            ("sound_reason", rule)
+        ]
+        said = {"sound": True, "sound_reason": "Calls for help", "retention_hours": 720}
+        assert broken(law, **said, retention_reason="x") == []
+        assert broken(law, sound=True, place_kind="home", place_type="home_interior") == []
+        unknown = broken(law, sound=True, place_type="")
+        assert ("sound_reason", rule) in unknown
+
+
+def test_where_sound_is_forbidden_no_reason_helps(tmp_path: Path) -> None:
+    places = {"street": {"sound": "forbidden"}, "park": {"sound": "justified"}}
+    law = own(tmp_path, places=places, sound="TOWN-1")
+    for reason in ("", "Calls for help"):
+        assert broken(law, sound=True, sound_reason=reason) == [("sound", "TOWN-1")]
+    assert broken(law, sound=False) == []
+    assert broken(law, place_type="park", sound=True) == [("sound_reason", "TOWN-1")]
+    told = {place.key: place.sound for place in law.describe().places}
+    assert (told["street"], told["park"], told["square"]) == ("forbidden", "justified", "justified")
+    assert law.describe().sound_rule == "TOWN-1"
+    (breach,) = law.check(replace(GOOD, sound=True))
+    assert "may not hear here: street" in str(breach.message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sound": "TOWN-9"}, "names at sound the rule 'TOWN-9'"),
+        ({"places": {"street": {"sound": "loud"}}}, "places.street.sound"),
+    ],
+)
+def test_a_bad_word_on_sound_stops_the_start(
+    tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    with pytest.raises(JurisdictionError, match=said):
+        own(tmp_path, **changes)
