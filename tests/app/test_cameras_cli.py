@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from camera_hub.simulator.onvif import OnvifDevice
 from camera_hub.simulator.onvif_xml import Identity, StreamProfile
@@ -93,16 +94,21 @@ async def test_cameras_are_found_imported_set_and_turned(
     (camera,) = json.loads(str(done[9]["out"]))
     assert (camera["recording"]["mode"], camera["recording"]["role"]) == ("event", "sub")
     assert camera["latitude"] == 31.2
-    assert "write off, always or event" in str(done[10]["err"])
+    assert "write off, always, event" in str(done[10]["err"])
     assert not any(PASSWORD in f"{d['out']}{d['err']}" for d in done)
 
 
 SITE = """
 defaults: {{area: demo/a, username: viewer, password_env: CAMERA_PASSWORD}}
+plans:
+  - {{name: Ground floor, area: demo, file: drawings/ground.png, north: {north}}}
 cameras:
   - name: Gate
     address: {address}
     recording: {mode}
+    plan: Ground floor
+    plan_x: 0.25
+    plan_y: {north_y}
     zones:
       - {{name: Pavement, polygon: [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]}}
   - name: Yard
@@ -117,8 +123,11 @@ async def test_a_file_is_applied_once_and_changes_nothing_the_second_time(
 ) -> None:
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
     (tmp_path / "yard.txt").write_text("of-the-yard\n")
-    first.write_text(SITE.format(address=device.address, mode="always"))
-    second.write_text(SITE.format(address=device.address, mode="{mode: event, role: sub}"))
+    (tmp_path / "drawings").mkdir()
+    Image.new("RGB", (400, 300), "white").save(tmp_path / "drawings" / "ground.png")
+    first.write_text(SITE.format(address=device.address, mode="always", north=0, north_y=0.5))
+    changed = {"mode": "{mode: event, role: sub}", "north": 90, "north_y": 0.75}
+    second.write_text(SITE.format(address=device.address, **changed))
     done = await hub(
         tmp_path,
         ["apply", str(first), "--dry-run"],
@@ -129,17 +138,35 @@ async def test_a_file_is_applied_once_and_changes_nothing_the_second_time(
         ["apply", str(second)],
         ["cameras", "list", "--json"],
         ["ledger", "verify"],
+        ["plans", "list", "--json"],
+        ["cameras", "set", "Yard", "--plan", "Ground floor", "--at", "0.1,0.9", "--heading", "90"],
+        ["cameras", "set", "Yard", "--plan", "Ground floor"],
+        ["plans", "set", "Ground floor", "--file", str(first)],
+        ["plans", "remove", "Ground floor"],
+        ["cameras", "list", "--json"],
     )
-    assert [d["status"] for d in done] == [0] * 8, done
+    assert [d["status"] for d in done] == [0] * 10 + [1, 1, 0, 0], done
     assert "+ 1 zones" in str(done[0]["out"])
+    assert "+ on the plan Ground floor" in str(done[0]["out"])
     assert json.loads(str(done[1]["out"])) == []
     assert str(done[3]["out"]).strip() == "Everything is as the file says."
     changes = [line for line in str(done[4]["out"]).splitlines() if line.startswith("  ")]
-    assert len(changes) == 1
-    assert changes[0].startswith("  ~ recording: ")
+    assert [line.partition(":")[0] for line in changes] == [
+        "  ~ north",
+        "  ~ recording",
+        "  ~ plan",
+    ]
+    (plan,) = json.loads(str(done[8]["out"]))
+    assert (plan["north"], plan["cameras"], plan["width"]) == (90, 1, 400)
+    assert "--at 0.42,0.61" in str(done[10]["err"])
+    assert "no picture" in str(done[11]["err"])
+    assert "2 cameras stood on it" in str(done[12]["out"])
+    left = {one["name"]: one for one in json.loads(str(done[13]["out"]))}
+    assert (left["Yard"]["plan_id"], left["Yard"]["heading"]) == (None, 90)
     there = {camera["name"]: camera for camera in json.loads(str(done[6]["out"]))}
     assert there["Gate"]["recording"]["mode"] == "event"
     assert there["Yard"]["has_password"]
+    assert (there["Gate"]["plan_id"], there["Gate"]["plan_y"]) == (plan["id"], 0.75)
     assert not any(PASSWORD in f"{d['out']}{d['err']}" for d in done)
 
 
@@ -152,6 +179,9 @@ async def test_a_file_is_applied_once_and_changes_nothing_the_second_time(
         ("cameras: [{name: A, address: 10.0.0.1, password_env: NOT_THERE}]", "NOT_THERE"),
         ("cameras: [{name: A, address: 10.0.0.1}, {name: A, address: 10.0.0.2}]", "twice"),
         ("{cameras: [], houses: []}", "houses"),
+        ("{plans: [{name: A, file: no.png}]}", "no.png cannot be read"),
+        ("cameras: [{name: A, address: 10.0.0.1, plan: B}]", "the place on it go together"),
+        ("cameras: [{name: A, address: 10.0.0.1, plan: B, plan_x: 2, plan_y: 0}]", "from 0 to 1"),
         ("- !!python/object/apply:os.system [id]", "no YAML"),
     ],
 )
