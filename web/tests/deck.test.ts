@@ -18,7 +18,7 @@ function row(from: number, count: number, length = MINUTE, name = 'f', camera = 
   return Array.from({ length: count }, (_, n) => ({ id: `${name}${n}`, camera, from: from + n * length, to: from + (n + 1) * length }))
 }
 
-async function open(files: Recorded[], at: number, options: { now?: number; cameras?: string[]; play?: boolean } = {}): Promise<void> {
+async function open(files: Recorded[], at: number, options: { now?: number; cameras?: string[]; play?: boolean } = {}): Promise<Video[]> {
   hub = new Hub(files)
   openCinema(hub, options.now ?? NOW)
   vi.resetModules()
@@ -26,13 +26,15 @@ async function open(files: Recorded[], at: number, options: { now?: number; came
   const { Source } = await import('@/lib/playback/source')
   views = []
   const cameras = options.cameras ?? ['gate']
-  const sources = new Map(cameras.map((id) => [id, new Source(new Video() as unknown as HTMLVideoElement)]))
+  const videos = cameras.map(() => new Video())
+  const sources = new Map(cameras.map((id, n) => [id, new Source(videos[n] as unknown as HTMLVideoElement)]))
   const playback = {
     id: 'p', from: '2026-11-22T00:00:00+00:00', to: '2026-11-23T00:00:00+00:00', purpose: 'case', reference: 'K',
     cameras: cameras.map((camera_id) => ({ camera_id, rendition: 'raw' })),
   } // prettier-ignore
   deck = new Deck(playback as never, sources, at, (view) => views.push(view))
   if (options.play ?? true) deck.play()
+  return videos
 }
 const wait = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms)
 /** Until `done`, in steps of a tenth of a second of the test's clock; a minute at most. */
@@ -258,6 +260,23 @@ describe('a hub', () => {
     expect(seen().problem?.code).toBe('playback-ended')
     expect(state()).toBe('refused')
   })
+})
+
+it('one camera at a time is heard, at normal speed only', async () => {
+  const videos = await open([...row(T, 3), ...row(T, 3, MINUTE, 'y', 'yard').map((file) => ({ ...file, sound: true }))], T, { cameras: ['gate', 'yard'] })
+  await until(() => state() === 'ready' && state('yard') === 'ready')
+  const silent = (): boolean[] => videos.map((video) => video.muted)
+  expect([seen().tracks.gate?.sound, seen().tracks.yard?.sound]).toEqual([false, true])
+  expect(silent()).toEqual([true, true])
+  deck.hear('yard')
+  expect(silent()).toEqual([true, false])
+  deck.setRate(2)
+  expect(silent()).toEqual([true, true])
+  deck.setRate(1)
+  deck.hear('gate')
+  expect(silent()).toEqual([false, true])
+  deck.hear(null)
+  expect(silent()).toEqual([true, true])
 })
 
 it('a codec that the browser cannot play is said without fetching any of it', async () => {

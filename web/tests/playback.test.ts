@@ -137,6 +137,8 @@ it('times of frames are read out of parts, in the order in which they are shown'
   const { shown: times, keyframes } = framesOf(bytes.buffer)
   expect(times).toEqual([1.04, 1.08, 1.12, 1.16])
   expect(keyframes).toEqual([1.04, 1.12])
+  const heard = new Uint8Array([...bytes, ...part(48_000, [[1024, true, 0]], 2)])
+  expect(framesOf(heard.buffer)).toEqual(framesOf(bytes.buffer))
   expect(framesOf(bytes.slice(0, 60).buffer).shown).toEqual([])
 })
 
@@ -151,14 +153,15 @@ it('keys do what the help says, and leave a button its space bar', () => {
     edge: (end) => did.push(`edge ${end}`),
     nearer: (factor) => did.push(`nearer ${factor}`),
     mark: (end) => did.push(`mark ${end}`),
+    sound: () => did.push('sound'),
     help: () => did.push('help'),
   }
   const press = (key: string, shiftKey = false, button = false): void => keyStep({ key, shiftKey }, button, keys)?.()
-  for (const key of [' ', 'J', 'k', 'l', ',', '.', 'ArrowLeft', 'End', '+', 'i', 'x']) press(key)
+  for (const key of [' ', 'J', 'k', 'l', ',', '.', 'ArrowLeft', 'End', '+', 'i', 'M', 'x']) press(key)
   press('ArrowRight', true)
   press(' ', false, true)
   expect(did).toEqual([
-    'toggle', 'jump -10000', 'pause', 'faster', 'frame -1', 'frame 1', 'jump -5000', 'edge true', 'nearer 0.5', 'mark false', 'jump 60000',
+    'toggle', 'jump -10000', 'pause', 'faster', 'frame -1', 'frame 1', 'jump -5000', 'edge true', 'nearer 0.5', 'mark false', 'sound', 'jump 60000',
   ]) // prettier-ignore
 })
 

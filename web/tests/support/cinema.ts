@@ -10,7 +10,7 @@ import { framesOf } from '../../src/lib/playback/parts'
 import { exactly } from '../../src/lib/playback/zone'
 
 /** A part as the recorder writes it. */
-export function part(decoded: number, samples: readonly [duration: number, keyframe: boolean, later: number][]): Uint8Array<ArrayBuffer> {
+export function part(decoded: number, samples: readonly [duration: number, keyframe: boolean, later: number][], track = 1): Uint8Array<ArrayBuffer> {
   const trun = 20 + 16 * samples.length
   const traf = 8 + 16 + 20 + trun
   const moof = 8 + 16 + traf
@@ -28,7 +28,8 @@ export function part(decoded: number, samples: readonly [duration: number, keyfr
   at += 8
   head(traf, 'traf')
   head(16, 'tfhd')
-  at += 8
+  put(0x020000)
+  put(track)
   head(20, 'tfdt')
   put(0x01000000)
   put(0)
@@ -53,6 +54,7 @@ export interface Recorded {
   from: number
   to: number
   codec?: string
+  sound?: boolean
   /** When the hub knows of it; from the beginning where it is left out. */
   listedAt?: number
   /** Where its whole parts really end. */
@@ -93,7 +95,7 @@ export class Hub {
       const rows = this.files.filter(
         (one) => (one.camera ?? 'gate') === camera && one.from < to && one.to > from && (one.listedAt ?? 0) <= Date.now(),
       )
-      return Response.json(rows.map((one) => ({ id: one.id, codec: one.codec ?? 'avc1.640028', started_at: iso(one.from), ends_at: iso(one.to) })))
+      return Response.json(rows.map((one) => ({ id: one.id, codec: one.codec ?? 'avc1.640028', has_sound: one.sound ?? false, started_at: iso(one.from), ends_at: iso(one.to) })))
     }
     const one = this.files.find(({ id }) => id === file)
     if (!one) return problem(404, 'not-found')

@@ -114,6 +114,12 @@ export class Deck {
     this.step()
   }
 
+  /** Lets one camera be heard, at normal speed; null: none. */
+  hear(camera: string | null): void {
+    for (const track of this.tracks) track.audible = track.camera === camera
+    this.step()
+  }
+
   /** To the frame before or after. */
   frame(step: 1 | -1): void {
     if (this.clock.playing) this.pause()

@@ -5,6 +5,8 @@ import { exactly } from './zone'
 
 export interface File extends Piece {
   codec: string
+  /** It was recorded with sound. */
+  sound: boolean
 }
 
 const HOUR = 3_600_000
@@ -105,7 +107,7 @@ export class Files {
   }
 
   private add(rows: readonly RecordedFile[]): void {
-    const read = rows.map(({ id, codec, started_at, ends_at }) => ({ id, codec, from: exactly(started_at), to: exactly(ends_at) }))
+    const read = rows.map(({ id, codec, has_sound, started_at, ends_at }) => ({ id, codec, sound: has_sound, from: exactly(started_at), to: exactly(ends_at) }))
     this.list = this.whole(ordered([...this.list, ...read]))
   }
 

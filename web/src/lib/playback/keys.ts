@@ -10,6 +10,7 @@ export interface PlaybackKeys {
   edge: (end: boolean) => void
   nearer: (factor: number) => void
   mark: (end: boolean) => void
+  sound: () => void
   help: () => void
 }
 
@@ -35,6 +36,7 @@ export function keyStep(event: Pick<KeyboardEvent, 'key' | 'shiftKey'>, button: 
     '-': () => keys.nearer(2),
     i: () => keys.mark(false),
     o: () => keys.mark(true),
+    m: keys.sound,
     '?': keys.help,
   }
   if (event.key === ' ') return button ? null : keys.toggle

@@ -1,4 +1,4 @@
-/** When the frames of recorded parts are shown (ISO/IEC 14496-12: moof, traf, tfdt, trun). */
+/** When the frames of recorded parts are shown (ISO/IEC 14496-12: moof, traf, tfhd, tfdt, trun). */
 
 export interface Frames {
   /** Seconds of the media's own time, rising. */
@@ -8,6 +8,8 @@ export interface Frames {
 }
 
 const TIMESCALE = 90_000
+/** The track of the pictures; that of the sound has a clock of its own. */
+const PICTURES = 1
 const NOT_SYNC = 0x00010000
 const HAS_OFFSET = 0x1
 const HAS_FIRST_FLAGS = 0x4
@@ -34,23 +36,24 @@ function run(view: DataView, at: number, decoded: number, found: Frames): void {
   }
 }
 
-function walk(view: DataView, from: number, to: number, found: Frames, decoded: { at: number }): void {
+function walk(view: DataView, from: number, to: number, found: Frames, traf: { decoded: number; track: number }): void {
   let at = from
   while (at + 8 <= to) {
     const size = view.getUint32(at)
     if (size < 8 || at + size > to) return
     const kind = view.getUint32(at + 4)
-    if (kind === 0x6d6f6f66 || kind === 0x74726166) walk(view, at + 8, at + size, found, decoded) // moof, traf
-    if (kind === 0x74666474) decoded.at = Number(view.getBigUint64(at + 12)) // tfdt, version 1
-    if (kind === 0x7472756e) run(view, at + 8, decoded.at, found) // trun
+    if (kind === 0x6d6f6f66 || kind === 0x74726166) walk(view, at + 8, at + size, found, traf) // moof, traf
+    if (kind === 0x74666864) traf.track = view.getUint32(at + 12) // tfhd
+    if (kind === 0x74666474) traf.decoded = Number(view.getBigUint64(at + 12)) // tfdt, version 1
+    if (kind === 0x7472756e && traf.track === PICTURES) run(view, at + 8, traf.decoded, found) // trun
     at += size
   }
 }
 
-/** The frames in `bytes`, whole parts of one track. */
+/** The frames of the pictures in `bytes`, whole parts. */
 export function framesOf(bytes: ArrayBuffer): Frames {
   const found: Frames = { shown: [], keyframes: [] }
-  walk(new DataView(bytes), 0, bytes.byteLength, found, { at: 0 })
+  walk(new DataView(bytes), 0, bytes.byteLength, found, { decoded: 0, track: PICTURES })
   found.shown.sort((a, b) => a - b)
   return found
 }

@@ -20,6 +20,8 @@ export interface TrackView {
   problem: Problem | null
   /** There was a recording here, but it cannot be read. */
   damaged: boolean
+  /** There is sound in what is known of it. */
+  sound: boolean
 }
 
 const AHEAD = 10_000
@@ -41,7 +43,7 @@ const TRIES = 2
 const NEWS = ['loadeddata', 'seeked', 'canplay'] as const
 
 export class Track {
-  view: TrackView = { state: 'waiting', codec: '', problem: null, damaged: false }
+  view: TrackView = { state: 'waiting', codec: '', problem: null, damaged: false, sound: false }
   readonly files: Files
   readonly video: HTMLVideoElement
   private chunks: Chunk[] = []
@@ -53,6 +55,8 @@ export class Track {
   private lostSince = 0
   private over = false
   private tightened = false
+  /** Somebody wants to hear it. */
+  audible = false
   private restUntil = 0
   private at = 0
   /** What is on its way into the browser, and how often a file could not be decoded. */
@@ -75,9 +79,10 @@ export class Track {
 
   private say(state: TrackState, more: Partial<TrackView> = {}): void {
     const damaged = state === 'gap' && this.files.damagedAt(this.at)
-    const same = this.view.state === state && this.view.damaged === damaged && Object.keys(more).length === 0
+    const sound = this.files.list.some((file) => file.sound)
+    const same = this.view.state === state && this.view.damaged === damaged && this.view.sound === sound && Object.keys(more).length === 0
     if (same && (state !== 'ready' || !this.view.problem)) return
-    this.view = { ...this.view, problem: null, ...more, state, damaged }
+    this.view = { ...this.view, problem: null, ...more, state, damaged, sound }
     this.tell()
   }
 
@@ -195,6 +200,8 @@ export class Track {
       return
     }
     this.lostSince = 0
+    const muted = !this.audible || rate !== 1
+    if (video.muted !== muted) video.muted = muted
     const apart = video.currentTime - target
     if (!video.seeking) {
       if (!running ? Math.abs(apart) > 0.002 : Math.abs(apart) > FAR * Math.max(1, rate)) video.currentTime = target
