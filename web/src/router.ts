@@ -74,6 +74,12 @@ const routes: RouteRecordRaw[] = [
     meta: { title: 'title.storage', needs: ['storage.read'] },
   },
   {
+    path: '/storage/locks',
+    name: 'locks',
+    component: () => import('@/pages/LocksPage.vue'),
+    meta: { title: 'title.locks', needs: ['recording.lock'] },
+  },
+  {
     path: '/cameras',
     name: 'cameras',
     component: () => import('@/pages/CamerasPage.vue'),
@@ -266,6 +272,7 @@ export const menu = [
   { name: 'duty', needs: 'duty.read' },
   { name: 'households', needs: 'household.list' },
   { name: 'exports', needs: 'export.list' },
+  { name: 'locks', needs: 'recording.lock' },
   { name: 'seals', needs: 'seal.list' },
   { name: 'accounts', needs: 'account.list' },
   { name: 'setup', needs: 'dispatch.read' },
@@ -277,7 +284,7 @@ export const menu = [
 ] as const
 
 /** Lists that a resident's household would fill only with what the home page shows better. */
-const forStaff: ReadonlySet<string> = new Set(['cameras', 'exports'])
+const forStaff: ReadonlySet<string> = new Set(['cameras', 'exports', 'locks'])
 
 /** Whether the signed-in account finds `entry` in its menu. */
 export function offered({ name, needs }: (typeof menu)[number]): boolean {

@@ -37,11 +37,15 @@ export const recordings = {
         signal: patience(),
       }),
     ),
-  locks: (state: 'active' | 'all', cursor?: string | null) =>
-    result(client.GET('/api/v1/recordings/locks', { params: { query: { limit: 100, state, cursor } }, signal: patience() })),
+  locks: (state: 'active' | 'all', cursor?: string | null, camera_id?: string) =>
+    result(client.GET('/api/v1/recordings/locks', { params: { query: { limit: 100, state, cursor, camera_id } }, signal: patience() })),
   lock: (body: LockRequest) => result(client.POST('/api/v1/recordings/locks', { body, signal: patience() })),
-  unlock: (lock_id: string) =>
-    result(client.DELETE('/api/v1/recordings/locks/{lock_id}', { params: { path: { lock_id } }, signal: patience() })),
+  extendLock: (lock_id: string, expires_at: string, reason: string) =>
+    result(
+      client.PATCH('/api/v1/recordings/locks/{lock_id}', { params: { path: { lock_id } }, body: { expires_at, reason }, signal: patience() }),
+    ),
+  unlock: (lock_id: string, reason = '') =>
+    result(client.DELETE('/api/v1/recordings/locks/{lock_id}', { params: { path: { lock_id }, query: { reason } }, signal: patience() })),
 }
 
 /** Bytes with what their headers say of them; refused with a `Problem`, a 401 ends the session. */

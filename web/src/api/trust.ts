@@ -73,6 +73,8 @@ export const exports = {
   request: (body: ExportRequest) => result(client.POST('/api/v1/exports', { body, signal: patience() })),
   decide: (export_id: string, step: 'approve' | 'refuse' | 'withdraw', note: string) =>
     result(client.POST(`/api/v1/exports/{export_id}/${step}`, put({ export_id }, { note }))),
+  /** Opens what would leave; that it is looked at is written down. */
+  preview: (export_id: string) => result(client.POST('/api/v1/exports/{export_id}/previews', at({ export_id }))),
   fileUrl: (export_id: string) => `/api/v1/exports/${export_id}/file`,
 }
 

@@ -104,3 +104,4 @@ export type PlaceFacts = Pick<
 export type Export = Schemas['ExportOut']
 export type ExportRequest = Schemas['ExportCreate']
 export type Audience = Export['audience']
+export type Preview = Schemas['PreviewOut']

@@ -43,6 +43,8 @@ export const ledgerKinds = [
   'camera.configured',
   'camera.searched',
   'export.requested',
+  'export.prepared',
+  'export.previewed',
   'export.approved',
   'export.refused',
   'export.withdrawn',
