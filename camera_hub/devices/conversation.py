@@ -10,7 +10,8 @@ import asyncio
 import base64
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -111,18 +112,23 @@ class Conversation:
             raise soap.DeviceFaultError(name_of(request), ("NoSuchService",))
         return await self.ask_at(url, request, signed=signed)
 
-    async def ask_at(self, url: str, request: Element, *, signed: bool = True) -> Element:
-        """Send `request` to `url`, which must be on this device; raises as `ask` does."""
+    async def ask_at(
+        self, url: str, request: Element, *, signed: bool = True, headers: Sequence[Element] = ()
+    ) -> Element:
+        """Send `request` to `url`, which must be on this device; raises as `ask` does.
+
+        `headers` go beside the signature.
+        """
         signed = signed and bool(self.camera.username)
         try:
-            return await self._ask_once(url, request, signed)
+            return await self._ask_once(url, request, signed, headers)
         except CameraUnauthorisedError:
             if not (signed and self._looks_like_local_time()):
                 raise
         # Signed with the local time that the device calls UTC, it may refuse what is right.
         self._own_time = True
         try:
-            return await self._ask_once(url, request, signed)
+            return await self._ask_once(url, request, signed, headers)
         except CameraUnauthorisedError:
             self._own_time = False
             raise
@@ -134,7 +140,9 @@ class Conversation:
         near = abs(seconds - round(seconds / _QUARTER_S) * _QUARTER_S)
         return _QUARTER_S <= abs(seconds) + 60 <= 15 * 3600 and near <= 60
 
-    async def _ask_once(self, url: str, request: Element, signed: bool) -> Element:
+    async def _ask_once(
+        self, url: str, request: Element, signed: bool, headers: Sequence[Element]
+    ) -> Element:
         camera = self.camera
         if self._session is None:
             self._session = soap.open_session(
@@ -145,9 +153,13 @@ class Conversation:
             )
             self._exchange = soap.Exchange(self._session, camera)
         assert self._exchange is not None
+        # An element has one place: it is asked twice where a signature is refused.
+        more = [deepcopy(header) for header in headers]
+        if signed:
+            more.append(self._token())
         envelope = node(
             "s:Envelope",
-            node("s:Header", self._token()) if signed else None,
+            node("s:Header", *more) if more else None,
             node("s:Body", request),
         )
         action = f"{request.tag[1:].partition('}')[0]}/{name_of(request)}"

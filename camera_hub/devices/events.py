@@ -9,13 +9,25 @@ devices put different roots before them; what is not known is left out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from lxml import etree  # type: ignore[import-untyped]
+
 from camera_hub.devices import soap
 from camera_hub.devices.conversation import Conversation
-from camera_hub.devices.elements import Element, address, attribute, every, first, node, text
+from camera_hub.devices.elements import (
+    NAMESPACES,
+    Element,
+    address,
+    attribute,
+    every,
+    first,
+    node,
+    text,
+)
 from camera_hub.devices.errors import CameraError, CameraUnauthorisedError
 from camera_hub.devices.urls import service_url
 
@@ -28,6 +40,11 @@ _MOST_MESSAGES = 32
 _MOST_READ = 128
 """Read of one answer, however many a device sends."""
 _LONGEST_NAME = 60
+_MOST_HEADERS = 8
+_LONGEST_HEADERS = 4096
+_OUR_HEADERS = {NAMESPACES[prefix] for prefix in ("s", "wsse", "wsu")} | {
+    "http://schemas.xmlsoap.org/soap/envelope/"
+}
 _SLACK_S = 5.0
 _SHORTEST_S = 2.0
 
@@ -90,6 +107,7 @@ class PullPoint:
         self._clock = conversation.clock
         self._ask_s = conversation.timeout_s
         self._url = ""
+        self._headers: tuple[Element, ...] = ()
         self._until = 0.0
         self._renews = True
 
@@ -119,13 +137,15 @@ class PullPoint:
             if fault.unknown_here:
                 raise _no_events(self._talk) from None
             raise _refused(self._talk, fault) from None
-        named = address(first(answer, "SubscriptionReference"), "Address")
+        reference = first(answer, "SubscriptionReference")
+        named = address(reference, "Address")
         try:
             # Asked on the host that was entered, whatever the device calls itself.
             self._url = service_url(named, self._talk.camera)
         except ValueError:
             what = "the address of its subscription is none"
             raise soap.malformed(self._talk.camera.place, what) from None
+        self._headers = tuple(_echoed(reference))
         self._note_end(answer)
 
     async def pull(self, wait_s: float) -> list[CameraEvent]:
@@ -163,7 +183,7 @@ class PullPoint:
     async def _renew(self) -> None:
         request = node("wsnt:Renew", node("wsnt:TerminationTime", f"PT{LASTS_S:.0f}S"))
         try:
-            answer = await self._talk.ask_at(self._url, request)
+            answer = await self._talk.ask_at(self._url, request, headers=self._headers)
         except CameraUnauthorisedError:
             raise _lost(self._talk) from None
         except soap.DeviceFaultError as fault:
@@ -177,7 +197,7 @@ class PullPoint:
     async def _ask(self, request: Element, within_s: float) -> Element:
         before, self._talk.timeout_s = self._talk.timeout_s, within_s
         try:
-            return await self._talk.ask_at(self._url, request)
+            return await self._talk.ask_at(self._url, request, headers=self._headers)
         except (soap.DeviceFaultError, CameraUnauthorisedError):
             # The account was right when the subscription was made: its clock has been set since,
             # or it answers so for what it does not know. A new one begins with its time.
@@ -202,6 +222,29 @@ def read_events(answer: Element) -> Iterator[CameraEvent]:
         event = _event(notification)
         if event is not None:
             yield event
+
+
+def _echoed(reference: Element | None) -> Iterator[Element]:
+    """Yield the headers by which a device knows its subscription (WS-Addressing 1.0, section 4.1).
+
+    Some give all subscriptions one address. What would take the place of a header of ours is left
+    out, and so is all of it where it is too much to be meant.
+    """
+    given = [
+        *every(reference, "ReferenceParameters"),
+        # Of the draft of 2004, which some still speak.
+        *every(reference, "ReferenceProperties"),
+    ]
+    found = [child for one in given for child in one if isinstance(child.tag, str)]
+    if len(found) > _MOST_HEADERS or sum(len(etree.tostring(f)) for f in found) > _LONGEST_HEADERS:
+        return
+    for child in found:
+        if etree.QName(child).namespace in _OUR_HEADERS:
+            continue
+        header = deepcopy(child)
+        header.tail = None
+        header.set(f"{{{NAMESPACES['wsa']}}}IsReferenceParameter", "true")
+        yield header
 
 
 def _event(notification: Element) -> CameraEvent | None:

@@ -19,7 +19,7 @@ from camera_hub.simulator.media1 import WRONG_HOST, Media1
 from camera_hub.simulator.media2 import Media2
 from camera_hub.simulator.onvif_xml import Identity, SoapFaultError, StreamProfile
 from camera_hub.simulator.ptz import Ptz, PtzHead
-from camera_hub.simulator.pullpoint import EventSource
+from camera_hub.simulator.pullpoint import MAKER_NS, EventSource
 from camera_hub.simulator.quirks import Quirk, spoil
 from camera_hub.simulator.wsse import TokenGuard
 from core.clock import Clock
@@ -231,6 +231,9 @@ class OnvifDevice:
         signed_elsewhere = Quirk.HTTP_DIGEST_ONLY in self.quirks
         if not free and not signed_elsewhere and not self._tokens.admits(envelope, true):
             raise SoapFaultError("NotAuthorized", "Sender not authorized.")
+        if Quirk.SUBSCRIPTION_IN_HEADER in self.quirks and path.endswith("/any"):
+            named = envelope.findtext(f"{_SOAP}Header/{{{MAKER_NS}}}SubscriptionId", "")
+            path = f"{path.removesuffix('any')}{named}"
         return await self._serve(namespace, operation, request, path)
 
     async def _serve(

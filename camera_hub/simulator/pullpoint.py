@@ -26,6 +26,8 @@ MOTION = "tns1:RuleEngine/CellMotionDetector/Motion"
 TAMPER = "tns1:VideoSource/GlobalSceneChange/ImagingService"
 DIGITAL_INPUT = "tns1:Device/Trigger/DigitalInput"
 
+MAKER_NS = "http://camera.example/events"
+"""Of the header that says which subscription is meant (`Quirk.SUBSCRIPTION_IN_HEADER`)."""
 _DEFAULT_S = 60.0
 _MOST_KEPT = 256
 _TEV = f"{{{xml.EVENTS_NS}}}"
@@ -169,9 +171,16 @@ class EventSource:
         self._subscriptions[name] = one
         self._initialise(one)
         times = self._times(one)
+        reference = f"<wsa5:Address>{escape(f'{base}/{name}')}</wsa5:Address>"
+        if Quirk.SUBSCRIPTION_IN_HEADER in quirks:
+            reference = (
+                f"<wsa5:Address>{escape(f'{base}/any')}</wsa5:Address><wsa5:ReferenceParameters>"
+                f'<dom0:SubscriptionId xmlns:dom0="{MAKER_NS}">{name}</dom0:SubscriptionId>'
+                "</wsa5:ReferenceParameters>"
+            )
         return xml.envelope(
             "<tev:CreatePullPointSubscriptionResponse><tev:SubscriptionReference>"
-            f"<wsa5:Address>{escape(f'{base}/{name}')}</wsa5:Address></tev:SubscriptionReference>"
+            f"{reference}</tev:SubscriptionReference>"
             f"{times}</tev:CreatePullPointSubscriptionResponse>"
         )
 

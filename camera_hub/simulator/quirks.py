@@ -55,6 +55,7 @@ class Quirk(StrEnum):
     EVENTS_AT_ONCE = "events-at-once"
     EVENTS_SHORT_LIVED = "events-short-lived"
     NO_RENEW = "no-renew"
+    SUBSCRIPTION_IN_HEADER = "subscription-in-header"
     DISCOVERY_GARBAGE = "discovery-garbage"
     NO_METADATA = "no-metadata"
     METADATA_NOT_TAKEN = "metadata-not-taken"
@@ -110,6 +111,7 @@ EXPLAINED: dict[Quirk, str] = {
     Quirk.EVENTS_AT_ONCE: "PullMessages is answered at once, with nothing",
     Quirk.EVENTS_SHORT_LIVED: "subscriptions last five seconds, whatever was asked for",
     Quirk.NO_RENEW: "Renew is not supported",
+    Quirk.SUBSCRIPTION_IN_HEADER: "subscriptions have one address; a header says which is meant",
     Quirk.DISCOVERY_GARBAGE: "a WS-Discovery probe is answered with bytes that are no XML",
     Quirk.NO_METADATA: "it cannot say what it sees: there is no metadata configuration",
     Quirk.METADATA_NOT_TAKEN: "metadata is added to a profile without a word, and is not there",

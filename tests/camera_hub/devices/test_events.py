@@ -12,12 +12,14 @@ from lxml import etree  # type: ignore[import-untyped]
 
 from camera_hub.devices.address import parse_address
 from camera_hub.devices.conversation import Conversation
+from camera_hub.devices.elements import NAMESPACES
 from camera_hub.devices.errors import CameraUnauthorisedError
 from camera_hub.devices.events import (
     CameraEvent,
     LostSubscriptionError,
     NoEventsError,
     PullPoint,
+    _echoed,
     read_events,
 )
 from camera_hub.devices.listening import Listener
@@ -152,6 +154,50 @@ async def test_the_subscription_is_asked_on_the_host_that_was_entered(device: On
     device.quirk = Quirk.XADDR_OF_OTHER_HOST
     async with opened(device) as point:
         assert len(await point.pull(5)) == 3
+
+
+async def test_a_subscription_that_a_header_names_is_pulled_renewed_and_ended(
+    device: OnvifDevice,
+) -> None:
+    device.quirk = Quirk.SUBSCRIPTION_IN_HEADER
+    clock = ManualClock(SystemClock().now())
+    async with opened(device, clock=clock) as point, opened(device) as other:
+        assert len(await point.pull(5)) == 3
+        assert len(await other.pull(5)) == 3
+        clock.advance(61)
+        device.skew += timedelta(seconds=61)
+        device.events.tamper(True)
+        assert said(await point.pull(5)) == [("tamper", "source", True)]
+        assert device.events.renewed == 1
+        await point.close()
+        assert len(device.events.subscriptions) == 1
+        device.skew = timedelta()
+        assert said(await other.pull(5)) == [("tamper", "source", True)]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ('<x:Id xmlns:x="urn:x" a="1">7<x:In/></x:Id>', ["Id"]),
+        ("".join(f'<x:I{n} xmlns:x="urn:x"/>' for n in range(9)), []),
+        (f'<x:Id xmlns:x="urn:x">{"7" * 5000}</x:Id>', []),
+        (
+            f'<wsse:Security xmlns:wsse="{NAMESPACES["wsse"]}"><wsse:Token/></wsse:Security>'
+            '<x:Id xmlns:x="urn:x"/><!-- a comment -->',
+            ["Id"],
+        ),
+        ("", []),
+    ],
+)
+def test_only_headers_that_can_be_meant_are_sent_back(given: str, kept: list[str]) -> None:
+    reference = etree.fromstring(
+        f'<r xmlns:w="{NAMESPACES["wsa"]}"><w:Address>http://a/</w:Address>'
+        f"<w:ReferenceParameters>{given}</w:ReferenceParameters></r>"
+    )
+    headers = list(_echoed(reference))
+    assert [etree.QName(header).localname for header in headers] == kept
+    for header in headers:
+        assert header.get(f"{{{NAMESPACES['wsa']}}}IsReferenceParameter") == "true"
 
 
 # What a device may send

@@ -111,6 +111,9 @@ ELSEWHERE = {
     Quirk.EVENTS_MALFORMED: "test_odd_events_are_left_out",
     Quirk.EVENTS_AT_ONCE: "test_odd_events_are_left_out",
     Quirk.EVENTS_SHORT_LIVED: "test_a_short_subscription_is_renewed_in_time",
+    Quirk.SUBSCRIPTION_IN_HEADER: (
+        "test_events.py: test_a_subscription_that_a_header_names_is_pulled_renewed_and_ended"
+    ),
     Quirk.NO_RENEW: "test_events.py: test_without_renew_a_new_subscription_follows",
     Quirk.DISCOVERY_GARBAGE: "test_garbage_hides_no_other_camera",
 }
