@@ -59,6 +59,7 @@ CRASHES = counter("stream_reader_errors", "Errors inside a stream reader that no
 _Library = Transport | Literal["datagrams"]
 _HEALTHY_S = 10.0
 """A connection that held this long was healthy: the next failure starts with short delays."""
+_TWICE_S = 60.0
 _ALONE_S = 600.0
 """How long a camera that fails when asked for more is asked for its video alone."""
 _OVER_UDP = "Pictures are arriving over UDP, because the camera refuses TCP."
@@ -114,6 +115,7 @@ class StreamReader:
         self._use_library: _Library | None = None
         self._on_metadata = on_metadata
         self._alone_until = 0.0
+        self._fruitless_at = float("-inf")
 
     @property
     def source(self) -> StreamSource:
@@ -211,6 +213,7 @@ class StreamReader:
         self._backoff = self._new_backoff()
         self._use_library = None
         self._alone_until = 0.0
+        self._fruitless_at = float("-inf")
         self._launch(self._generation)
 
     def _launch(self, generation: int) -> None:
@@ -312,7 +315,7 @@ class StreamReader:
         attempt = Attempt(
             current=lambda: self._current(generation),
             ended=lambda failure: self._failed(generation, failure, started),
-            fruitless=self._video_alone,
+            fruitless=self._fruitless,
         )
         receiving = Receiving(
             playing,
@@ -363,8 +366,12 @@ class StreamReader:
                     self._alone_until = self._clock.monotonic() + _ALONE_S
                 return playing
 
-    def _video_alone(self) -> None:
-        self._alone_until = self._clock.monotonic() + _ALONE_S
+    def _fruitless(self) -> None:
+        """Ask for the video alone where it has failed twice: once may be a camera that restarts."""
+        now = self._clock.monotonic()
+        if now - self._fruitless_at < _TWICE_S:
+            self._alone_until = now + _ALONE_S
+        self._fruitless_at = now
 
     def _read_library(self, generation: int, source: StreamSource, transport: _Library) -> Failure:
         """Read through the media library until it ends; return why it ended."""
