@@ -9,11 +9,13 @@ clock (UTC) of every frame.
 from __future__ import annotations
 
 import csv
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, TextIO
@@ -27,6 +29,7 @@ from camera_hub.live.rendering import Pace
 from camera_hub.recording import mp4
 from camera_hub.recording.format import TIMESCALE, Part
 from camera_hub.recording.reading import SegmentFile, SegmentUnreadableError, wall
+from camera_hub.recording.sound import TOLERANCE_S, SoundSample, sound_of, with_codec
 from camera_hub.recording.writing import length_prefixed
 from camera_hub.streams.painting import Polygon, Shot
 
@@ -105,6 +108,10 @@ class Clip:
     gaps: list[tuple[datetime, datetime]] = field(default_factory=list)
 
 
+def _nothing(_: Sequence[SoundSample]) -> bytes:
+    return b""
+
+
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """Neighbouring samples with one description, and the wall clock of each."""
@@ -118,6 +125,8 @@ class _Piece:
     frames: Sequence[mp4.Frame]
     last_duration: int
     read: Callable[[], bytes]
+    heard: Sequence[tuple[datetime, SoundSample]] = ()
+    read_heard: Callable[[Sequence[SoundSample]], bytes] = _nothing
 
 
 def make_clip(
@@ -127,6 +136,7 @@ def make_clip(
     span: tuple[datetime, datetime],
     *,
     masking: Painting | None = None,
+    sound: bool = False,
     progress: Progress = lambda _: None,
     opened: Opened | None = None,
 ) -> Clip:
@@ -138,6 +148,7 @@ def make_clip(
         sources: segments of one camera and role, by time.
         span: [from, to); the clip holds the whole parts that cover it, from a keyframe on.
         masking: None where the samples may leave as they are.
+        sound: with what was heard, where samples leave as they are; painted clips are silent.
         progress: see `Progress`.
         opened: opens the MP4s; None: they lie in `folder`, as the lists of frames do.
 
@@ -159,7 +170,7 @@ def make_clip(
                     continue
                 present.append((parts[0].starts_at, parts[-1].ends_at))
                 if masking is None:
-                    pieces += _copied(source, file, parts)
+                    pieces += _copied(source, file, parts, sound=sound)
                 else:
                     pieces += _painted(source, file, parts, masking, painted, progress=progress)
         for number, run in enumerate(_by_description(pieces)):
@@ -202,8 +213,16 @@ def _described(
     }
 
 
-def _copied(source: Source, file: SegmentFile, parts: Sequence[Part]) -> Iterator[_Piece]:
+def _copied(
+    source: Source, file: SegmentFile, parts: Sequence[Part], *, sound: bool
+) -> Iterator[_Piece]:
     row, header = source.row, file.header
+    described = sound_of(file.init) if sound and file.sounds else None
+
+    def read_heard(chosen: Sequence[SoundSample], path: Path = source.path) -> bytes:
+        with path.open("rb", buffering=0) as again:
+            return b"".join(os.pread(again.fileno(), one.size, one.position) for one in chosen)
+
     for part in parts:
         samples = file.samples(part)
         begin, size = samples[0].position, sum(s.size for s in samples)
@@ -215,14 +234,20 @@ def _copied(source: Source, file: SegmentFile, parts: Sequence[Part]) -> Iterato
 
         yield _Piece(
             segment_id=str(row.id),
-            init=file.init,
+            init=file.init if described else file.silent_init,
             width=header.width,
             height=header.height,
-            codec=header.codec,
+            codec=with_codec(header.codec, sound=described is not None),
             times=[wall(part, s.time) for s in samples],
             frames=[mp4.Frame(0, s.size, s.later, s.keyframe) for s in samples],
             last_duration=samples[-1].duration,
             read=read,
+            heard=[
+                (wall(part, one.time * TIMESCALE // described[1]), one) for one in file.heard(part)
+            ]
+            if described
+            else (),
+            read_heard=read_heard,
         )
 
 
@@ -309,7 +334,7 @@ def _by_description(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
     """Group neighbours that one sample description fits."""
     run: list[_Piece] = []
     for piece in pieces:
-        if run and mp4.sample_description(piece.init) != mp4.sample_description(run[0].init):
+        if run and _description(piece.init) != _description(run[0].init):
             yield run
             run = []
         run.append(piece)
@@ -317,17 +342,47 @@ def _by_description(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
         yield run
 
 
+def _description(init: bytes) -> tuple[bytes, tuple[bytes, int] | None]:
+    return mp4.sample_description(init), sound_of(init)
+
+
+class _Placing:
+    """Places sound on the timeline of a clip; what overlaps with what is there is left out."""
+
+    def __init__(self, base: datetime, rate: int) -> None:
+        self._base, self._rate, self._next = base, rate, 0
+
+    def place(
+        self, heard: Sequence[tuple[datetime, SoundSample]]
+    ) -> tuple[list[mp4.Heard], list[SoundSample]]:
+        """Return the samples that have a place, as they are in the clip and in the source."""
+        slack, placed, chosen = round(TOLERANCE_S * self._rate), [], []
+        for at, one in heard:
+            time = round((at - self._base).total_seconds() * self._rate)
+            if time < self._next - slack:
+                continue
+            time = time if time > self._next + slack else self._next
+            placed.append(mp4.Heard(time, one.duration, one.size))
+            chosen.append(one)
+            self._next = time + one.duration
+        return placed, chosen
+
+
 def _write(folder: Path, title: str, run: Sequence[_Piece], opened: Opened | None) -> ClipFile:
     """Write one file and its list of frames."""
     first, base = run[0], run[0].times[0]
     chunks, last = [], -1
+    sound = sound_of(first.init)
+    placing = None if sound is None else _Placing(base, sound[1])
     for piece in run:
         frames = []
         for at, frame in zip(piece.times, piece.frames, strict=True):
             # Where the clock was set back the frames follow on; the list says what it was.
             last = max(round((at - base).total_seconds() * TIMESCALE), last + 1)
             frames.append(replace(frame, time=last))
-        chunks.append(mp4.Chunk(frames, piece.read))
+        heard, chosen = placing.place(piece.heard) if placing is not None else ([], [])
+        both = partial(_both, piece, chosen) if chosen else piece.read
+        chunks.append(mp4.Chunk(frames, both, heard))
     parts: list[dict[str, Any]] = []
 
     def copied(number: int, position: int, data: bytes) -> None:
@@ -344,13 +399,17 @@ def _write(folder: Path, title: str, run: Sequence[_Piece], opened: Opened | Non
         )
 
     path, listed = folder / f"{title}.mp4", folder / f"{title}.frames.csv"
-    look = mp4.Look(mp4.sample_description(first.init), first.width, first.height, base)
+    look = mp4.Look(mp4.sample_description(first.init), first.width, first.height, base, sound)
     with path.open("wb") if opened is None else opened(path.name) as out:
         mp4.write(out, look, chunks, run[-1].last_duration, copied)
     with listed.open("w", encoding="utf-8", newline="") as out_text:
         count = _list_frames(out_text, run, chunks)
     end = run[-1].times[-1] + timedelta(seconds=run[-1].last_duration / TIMESCALE)
     return ClipFile(path, listed, first.codec, first.width, first.height, base, end, count, parts)
+
+
+def _both(piece: _Piece, chosen: Sequence[SoundSample]) -> bytes:
+    return piece.read() + piece.read_heard(chosen)
 
 
 def _list_frames(out: TextIO, run: Sequence[_Piece], chunks: Sequence[mp4.Chunk]) -> int:

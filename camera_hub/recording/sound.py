@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CODEC = "mp4a.40.2"
 """AAC-LC after RFC 6381."""
-_TOLERANCE_S = 0.02
+TOLERANCE_S = 0.02
 """A frame that begins so near to the end of the one before it follows on from there."""
 _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _MOOF = struct.Struct(">I4s I4sII I4s I4sII I4sIQ I4sIII")
@@ -113,7 +113,7 @@ class SoundTimes:
         """Begin a file whose first picture has the dts `origin`, in `time_base`."""
         self._scale = time_base * sound.rate
         self._origin = origin
-        self._slack = round(_TOLERANCE_S * sound.rate)
+        self._slack = round(TOLERANCE_S * sound.rate)
         self._next = 0
 
     def place(self, packets: Sequence[SoundPacket]) -> list[tuple[int, SoundPacket]]:

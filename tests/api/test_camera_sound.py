@@ -70,7 +70,7 @@ async def test_a_camera_is_silent_until_somebody_says_why_it_has_to_hear(
 
 @pytest.mark.parametrize(
     ("jurisdiction", "rule"),
-    [("eu", "EU-GDPR-25"), ("uk", "UK-SCC-SOUND"), ("cn", "CN-PIPL-6")],
+    [("eu", "EU-GDPR-25"), ("uk", "UK-ICO-1"), ("cn", "CN-PIPL-6")],
     indirect=["jurisdiction"],
 )
 async def test_each_law_names_its_own_rule(sign_in: SignIn, rule: str) -> None:

@@ -270,7 +270,7 @@ def test_sound_needs_a_reason_everywhere_but_at_home(tmp_path: Path) -> None:
         ("none", "HUB-4"),
         ("cn", "CN-PIPL-6"),
         ("eu", "EU-GDPR-25"),
-        ("uk", "UK-SCC-SOUND"),
+        ("uk", "UK-ICO-1"),
     ):
         law = Law.load(None, name)
         assert broken(law, sound=True, retention_hours=720, retention_reason="x") == [
