@@ -56,6 +56,10 @@ def describe(hub: Hub, actor: Actor, camera: Camera, grants: Iterable[LiveGrant]
     permitted = [action for action, look in looks.items() if look is not None]
     if camera.source_kind == "onvif" and possible_look(hub, actor, camera, grants, "camera.ptz"):
         permitted.append("camera.ptz")
+    heard = possible_look(hub, actor, camera, grants, "camera.listen") if camera.sound else None
+    live = looks["camera.live"]
+    if heard is not None and live is not None and live.rendition == heard.rendition == "raw":
+        permitted.append("camera.listen")
     described = hub.devices.describe(
         camera,
         permitted,

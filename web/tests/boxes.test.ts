@@ -44,3 +44,24 @@ describe('keyframeTimes', () => {
     expect(keyframeTimes(new Uint8Array(40).fill(255).buffer)).toEqual([])
   })
 })
+
+describe('a fragment of sound', () => {
+  it('has no keyframes', () => {
+    const sound = new Uint8Array(200)
+    const view = new DataView(sound.buffer)
+    const box = (at: number, size: number, kind: string): void => {
+      view.setUint32(at, size)
+      for (let i = 0; i < 4; i++) view.setUint8(at + 4 + i, kind.charCodeAt(i))
+    }
+    box(0, 100, 'moof')
+    box(8, 92, 'traf')
+    box(16, 16, 'tfhd')
+    view.setUint32(28, 2)
+    box(32, 20, 'tfdt')
+    box(52, 48, 'trun')
+    box(100, 100, 'mdat')
+    expect(keyframeTimes(sound.buffer)).toEqual([])
+    view.setUint32(28, 1)
+    expect(keyframeTimes(sound.buffer)).toHaveLength(1)
+  })
+})

@@ -48,9 +48,11 @@ export const cameras = {
   /** A picture to draw on; what is drawn stands as the reference in the records. */
   boardUrl: (id: string, drawn: 'zones' | 'masks') =>
     `/api/v1/cameras/${id}/snapshot?purpose=maintenance&reference=${drawn}`,
-  liveUrl: (id: string, stream: 'main' | 'sub') => {
+  /** `heard`: with its sound, and why; empty in one's own home. */
+  liveUrl: (id: string, stream: 'main' | 'sub', heard?: { purpose: string; reference: string } | null) => {
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
-    return `${scheme}://${location.host}/api/v1/cameras/${id}/live?stream=${stream}`
+    const query = new URLSearchParams({ stream, ...(heard ? { sound: 'true', ...heard } : {}) })
+    return `${scheme}://${location.host}/api/v1/cameras/${id}/live?${query}`
   },
 }
 

@@ -7,7 +7,8 @@
 import { keyframeTimes } from './boxes'
 import { backoff, Cushion, edgeStep, joined, trimSpan, type Span } from './edge'
 
-export type Trouble = 'codec' | 'no_mse' | 'forbidden' | 'signed_out' | 'gone'
+/** `sound`: the browser plays the pictures, but not with their sound. */
+export type Trouble = 'codec' | 'sound' | 'no_mse' | 'forbidden' | 'signed_out' | 'gone'
 
 export interface LiveView {
   /** What the connection does, apart from what the camera does. */
@@ -44,6 +45,8 @@ const STUCK_MS = 4000
 const SILENT_MS = 10_000
 /** More than this waiting means that the page was asleep: start over at the live edge. */
 const MOST_WAITING = 16 * 1024 * 1024
+/** After so many faults of the decoder with sound it is left out. */
+const MOST_FAULTS = 3
 const CLOSED: Record<number, Trouble> = { 4401: 'signed_out', 4403: 'forbidden', 4404: 'gone' }
 
 type Source = MediaSource & { readonly live?: unique symbol }
@@ -66,6 +69,7 @@ export class LivePlayer {
   private keyframes: number[] = []
   private fresh = false
   private attempts = 0
+  private faults = 0
   private retry: ReturnType<typeof setTimeout> | undefined
   private ticker: ReturnType<typeof setInterval> | undefined
   private lastMoved = 0
@@ -78,11 +82,12 @@ export class LivePlayer {
     private readonly video: HTMLVideoElement,
     private readonly url: () => string,
     private readonly tell: (view: LiveView) => void,
+    private readonly heard = false,
   ) {}
 
   start(): void {
     if (this.ticker) return
-    this.video.muted = true
+    this.video.muted = !this.heard
     this.video.addEventListener('waiting', this.onWaiting)
     this.video.addEventListener('error', this.onVideoError)
     this.ticker = setInterval(this.tick, TICK_MS)
@@ -307,11 +312,21 @@ export class LivePlayer {
       this.video.playbackRate = 1
     } else if (this.video.playbackRate !== step.rate) this.video.playbackRate = step.rate
     // Rejects while another load is under way; the next tick asks again.
-    if (this.video.paused) this.video.play().catch(() => undefined)
+    if (this.video.paused) this.video.play().catch(this.onHeldBack)
+  }
+
+  /** A browser that wants a click before it plays sound plays the pictures without it. */
+  private onHeldBack = (error: unknown): void => {
+    if (error instanceof DOMException && error.name === 'NotAllowedError') this.video.muted = true
   }
 
   private onVideoError = (): void => {
-    if (this.media && this.socket) this.startOver()
+    if (!this.media || !this.socket) return
+    this.faults += 1
+    if (this.heard && this.faults >= MOST_FAULTS) {
+      this.hangUp()
+      this.say({ phase: 'refused', trouble: 'sound', behind: null })
+    } else this.startOver()
   }
 
   private onWaiting = (): void => {
