@@ -14,7 +14,6 @@ from camera_hub.simulator.quirks import Quirk, Quirks
 
 METADATA_TOKEN = "metadata_config"  # noqa: S105 - a configuration's name
 ANALYTICS_TOKEN = "analytics_config"  # noqa: S105 - a configuration's name
-_ANALYTICS = f"{{{xml.SCHEMA_NS}}}Analytics"
 
 
 class Telling(Protocol):
@@ -74,7 +73,9 @@ def set_configuration(telling: Telling, wanted: Element | None, prefix: str) -> 
     """
     if wanted is None or wanted.get("token") != METADATA_TOKEN or _none(telling):
         raise SoapFaultError("InvalidArgVal", "There is no such configuration.")
-    telling.sends_analytics = wanted.findtext(_ANALYTICS, "false").strip() in ("true", "1")
+    # By its local name: what a device writes in a namespace of its own comes back in that.
+    said = next((one for one in wanted if one.tag.rpartition("}")[2] == "Analytics"), None)
+    telling.sends_analytics = said is not None and (said.text or "").strip() in ("true", "1")
     return xml.envelope(f"<{prefix}:SetMetadataConfigurationResponse/>")
 
 

@@ -99,6 +99,7 @@ PROBED = {
 }
 """What the hub makes of those that concern a probe."""
 
+TRACKS = "tests/camera_hub/simulator/test_tracks.py"
 ELSEWHERE = {
     Quirk.DIGEST_SHA256: "test_http_digest_with_sha_256_is_answered",
     Quirk.NO_PTZ: "test_a_camera_that_cannot_be_turned_says_so",
@@ -116,6 +117,29 @@ ELSEWHERE = {
     ),
     Quirk.NO_RENEW: "test_events.py: test_without_renew_a_new_subscription_follows",
     Quirk.DISCOVERY_GARBAGE: "test_garbage_hides_no_other_camera",
+    Quirk.NO_METADATA: "test_telling.py: test_a_probe_says_that_a_camera_cannot_tell",
+    Quirk.METADATA_NOT_TAKEN: "test_telling.py: test_what_was_not_taken_is_noticed",
+    **dict.fromkeys(
+        (
+            Quirk.METADATA_GZIP_ONLY,
+            Quirk.METADATA_REFUSED,
+            Quirk.METADATA_SILENT,
+            Quirk.METADATA_ENDLESS,
+            Quirk.METADATA_HUGE,
+        ),
+        f"{TRACKS}: test_where_no_words_can_be_had_the_pictures_go_on",
+    ),
+    **dict.fromkeys(
+        (
+            Quirk.METADATA_GZIP,
+            Quirk.METADATA_WRONG_NAMESPACE,
+            Quirk.METADATA_MALFORMED,
+            Quirk.METADATA_ENTITY_BOMB,
+            Quirk.METADATA_OUTSIDE,
+            Quirk.METADATA_OF_PEOPLE,
+        ),
+        f"{TRACKS}: test_odd_words_are_read_or_refused_and_counted",
+    ),
 }
 """Where the others are tested."""
 
