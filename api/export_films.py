@@ -62,7 +62,7 @@ def films(hub: Hub) -> Films:
                 painting = await _painting(hub, row, camera, filming.stopped)
                 work = partial(
                     make_clip, filming.folder, str(number), sources, span,
-                    masking=painting, progress=step, opened=filming.opened,
+                    masking=painting, progress=step, opened=filming.opened, sound=row.sound,
                 )  # fmt: skip
                 clip = await _in(pool, work, filming.stopped)
                 now, _ = await _plan(hub, noted)
@@ -197,6 +197,7 @@ async def _about(
                 "name": f"{RECORDINGS}/{file.path.name}",
                 "frames_csv": f"{RECORDINGS}/{file.frames_path.name}",
                 "codec": file.codec,
+                "sound": "mp4a" in file.codec,
                 "width": file.width,
                 "height": file.height,
                 "frames": file.frames,

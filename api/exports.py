@@ -172,6 +172,8 @@ async def read_export_file(
                 grant_id=found,
                 incident_id=row.incident_id,
                 redacted=row.blurred,
+                sound=row.sound
+                and any(one["camera_id"] == str(camera_id) for one in row.recordings),
                 household_id=row.household_id,
                 place_kind=place_kind,
             )

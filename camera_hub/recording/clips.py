@@ -397,6 +397,9 @@ def _write(folder: Path, title: str, run: Sequence[_Piece], opened: Opened | Non
                 "sha256": sha256(data).hexdigest(),
             }
         )
+        if chunks[number].heard:
+            # What was heard lies behind the pictures.
+            parts[-1]["pictures"] = sum(frame.size for frame in piece.frames)
 
     path, listed = folder / f"{title}.mp4", folder / f"{title}.frames.csv"
     look = mp4.Look(mp4.sample_description(first.init), first.width, first.height, base, sound)
