@@ -50,6 +50,7 @@ class _Job:
     message: str = ""
     ended_at: datetime | None = None
     found: dict[tuple[str, int], FoundOut] = field(default_factory=dict)
+    devices: dict[tuple[str, int], str] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
 
 
@@ -169,6 +170,7 @@ class Discoveries:
             if key in job.found or len(job.found) >= _MOST_FOUND:
                 return
             job.found[key] = _found(one, "found")
+            job.devices[key] = one.device
             if one.kind == "onvif":
                 task = asyncio.create_task(look(one))
                 asking.add(task)
@@ -257,7 +259,7 @@ class Discoveries:
             return int(ipaddress.ip_address(place[0])), place[1]
 
         found = []
-        for place in sorted(_without_doubles(job.found), key=key):
+        for place in sorted(_without_doubles(job.found, job.devices), key=key):
             one = job.found[place]
             camera_id = known.get(place)
             found.append(one.model_copy(update={"known_camera_id": camera_id}))
@@ -273,13 +275,21 @@ class Discoveries:
         )
 
 
-def _without_doubles(found: Mapping[tuple[str, int], FoundOut]) -> Iterable[tuple[str, int]]:
-    """Leave out the RTSP port of a device that speaks ONVIF: it is added by that."""
+def _without_doubles(
+    found: Mapping[tuple[str, int], FoundOut], devices: Mapping[tuple[str, int], str]
+) -> Iterable[tuple[str, int]]:
+    """Leave out what is there already.
+
+    That is the RTSP port of a device that speaks ONVIF, which is added by that, and the IPv6
+    address of a device that has answered from an IPv4 address too.
+    """
     speaks_onvif = {host for (host, _), one in found.items() if one.source_kind == "onvif"}
+    on_4 = {device for (host, _), device in devices.items() if device and ":" not in host}
     return [
         place
         for place, one in found.items()
-        if one.source_kind == "onvif" or place[0] not in speaks_onvif
+        if (one.source_kind == "onvif" or place[0] not in speaks_onvif)
+        and not (":" in place[0] and devices.get(place) in on_4)
     ]
 
 

@@ -15,19 +15,21 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lxml import etree  # type: ignore[import-untyped]
 
-from camera_hub.devices.elements import Element, clean, every, first, node
+from camera_hub.devices.address import bracketed
+from camera_hub.devices.elements import Element, clean, every, first, node, text
 from camera_hub.devices.soap import parse_safely
 from camera_hub.streams.reach import Reach
 from core.clock import Clock
 from core.errors import InvalidInputError
 from core.ids import new_id
 
-GROUP, PORT = "239.255.255.250", 3702
+GROUP, GROUP_6, PORT = "239.255.255.250", "ff02::c", 3702
 MOST_ADDRESSES = 4096
 """A /20; so many in all ranges of one search."""
 ONVIF_PORTS = (80, 8080, 8000, 8899, 2020, 5000)
@@ -35,6 +37,7 @@ RTSP_PORTS = (554,)
 _LARGEST = 65535
 _MOST_ANSWERS = 4096
 _SIOCGIFADDR = 0x8915
+_IPV6_ADDRESSES = Path("/proc/net/if_inet6")
 _CONNECT_S = 1.0
 _AT_ONCE = 200
 _TYPES = ("dn:NetworkVideoTransmitter", "tds:Device")
@@ -51,16 +54,17 @@ class Heard:
     path: str = ""
     name: str = ""
     model: str = ""
+    device: str = ""
+    """What the device calls itself, wherever it answers from; may be empty."""
 
     @property
     def address(self) -> str:
         """What to enter to add it."""
+        place = f"{bracketed(self.host)}:{self.port}"
         if self.kind == "rtsp":
-            return f"rtsp://{self.host}:{self.port}/"
+            return f"rtsp://{place}/"
         usual = self.path in ("", "/onvif/device_service")
-        if usual:
-            return f"{self.host}:{self.port}"
-        return f"http://{self.host}:{self.port}{self.path}"
+        return place if usual else f"http://{place}{self.path}"
 
 
 def addresses_of(ranges: Iterable[str], reach: Reach) -> list[str]:
@@ -95,7 +99,11 @@ def _wrong_range(message: str) -> InvalidInputError:
 
 
 def interfaces() -> list[str]:
-    """Return the IPv4 address of each network interface of this machine, loopback left out."""
+    """Return the addresses of this machine's network interfaces at which cameras may answer.
+
+    IPv4, and IPv6 but for link-local addresses: a camera that is asked from one answers from one,
+    and no camera is added by such an address. Loopback is left out.
+    """
     found = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         for _, name in socket.if_nameindex():
@@ -103,7 +111,18 @@ def interfaces() -> list[str]:
             with suppress(OSError):
                 answer = fcntl.ioctl(asking.fileno(), _SIOCGIFADDR, request)
                 found.append(socket.inet_ntoa(answer[20:24]))
+    found += [str(ip) for ip in addresses_6() if not ip.is_link_local]
     return [ip for ip in found if not ipaddress.ip_address(ip).is_loopback]
+
+
+def addresses_6() -> dict[ipaddress.IPv6Address, int]:
+    """Return this machine's IPv6 addresses and the index of the interface of each."""
+    try:
+        lines = _IPV6_ADDRESSES.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return {}  # IPv6 is switched off
+    rows = [line.split() for line in lines]
+    return {ipaddress.IPv6Address(int(row[0], 16)): int(row[1], 16) for row in rows}
 
 
 async def call_out(
@@ -114,22 +133,16 @@ async def call_out(
     An interface without multicast is left out.
     """
     answers: asyncio.Queue[tuple[bytes, str]] = asyncio.Queue(maxsize=_MOST_ANSWERS)
-    transports = []
+    ways: list[_Way] = []
     for ip in on:
+        group = GROUP_6 if ":" in ip else GROUP
         with suppress(OSError):
-            transports.append(await _open(answers, ip))
+            ways.append((await _open(answers, ip), [(group, port)]))
     try:
-        async for one in _collect(
-            clock,
-            reach,
-            answers,
-            transports=transports,
-            targets=[(GROUP, port)],
-            seconds=seconds,
-        ):
+        async for one in _collect(clock, reach, answers, ways=ways, seconds=seconds):
             yield one
     finally:
-        for transport in transports:
+        for transport, _ in ways:
             transport.close()
 
 
@@ -140,13 +153,15 @@ async def call_each(
     answers: asyncio.Queue[tuple[bytes, str]] = asyncio.Queue(maxsize=_MOST_ANSWERS)
     transport = await _open(answers, "")
     try:
-        targets = [(ip, port) for ip in addresses]
-        async for one in _collect(
-            clock, reach, answers, transports=[transport], targets=targets, seconds=seconds
-        ):
+        ways: list[_Way] = [(transport, [(ip, port) for ip in addresses])]
+        async for one in _collect(clock, reach, answers, ways=ways, seconds=seconds):
             yield one
     finally:
         transport.close()
+
+
+_Way = tuple[asyncio.DatagramTransport, Sequence[tuple[str, int]]]
+"""A socket, and where questions are sent from it."""
 
 
 class _Listener(asyncio.DatagramProtocol):
@@ -161,11 +176,17 @@ class _Listener(asyncio.DatagramProtocol):
 
 async def _open(answers: asyncio.Queue[tuple[bytes, str]], ip: str) -> asyncio.DatagramTransport:
     """Return a socket that sends on the interface with the address `ip` ("": any)."""
-    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    six = ":" in ip
+    made = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         made.setblocking(False)
-        made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
-        if ip:
+        if six:
+            index = addresses_6().get(ipaddress.IPv6Address(ip), 0)
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 1)
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+        else:
+            made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
+        if ip and not six:
             made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(ip))
         made.bind((ip, 0))
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
@@ -182,8 +203,7 @@ async def _collect(
     reach: Reach,
     answers: asyncio.Queue[tuple[bytes, str]],
     *,
-    transports: Sequence[asyncio.DatagramTransport],
-    targets: Sequence[tuple[str, int]],
+    ways: Sequence[_Way],
     seconds: float,
 ) -> AsyncIterator[Heard]:
     asked: set[str] = set()
@@ -194,18 +214,18 @@ async def _collect(
             for types in _TYPES:
                 message_id, probe = _probe(types)
                 asked.add(message_id)
-                for number, target in enumerate(targets):
-                    for transport in transports:
+                for transport, targets in ways:
+                    for number, target in enumerate(targets):
                         transport.sendto(probe, target)
-                    if number % 64 == 63:
-                        await clock.sleep(0.01)
+                        if number % 64 == 63:
+                            await clock.sleep(0.01)
             await clock.sleep(seconds / 4)
 
     sending = asyncio.create_task(send())
     ends = clock.monotonic() + seconds
     seen: set[tuple[str, int, str]] = set()
     try:
-        while (left := ends - clock.monotonic()) > 0 and transports:
+        while (left := ends - clock.monotonic()) > 0 and ways:
             try:
                 data, host = await asyncio.wait_for(answers.get(), left)
             except TimeoutError:
@@ -267,7 +287,13 @@ def _matched(match: Element, host: str) -> Heard | None:
     if not path.startswith("/") or not path.isascii() or not path.isprintable():
         path = ""
     return Heard(
-        "onvif", host, port, path, name=said.get("name", ""), model=said.get("hardware", "")
+        "onvif",
+        host,
+        port,
+        path,
+        name=said.get("name", ""),
+        model=said.get("hardware", ""),
+        device=text(match, "EndpointReference/Address"),
     )
 
 

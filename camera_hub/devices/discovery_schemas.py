@@ -46,7 +46,9 @@ class DiscoveryRequest(BaseModel):
     @classmethod
     def _address(cls, value: str) -> str:
         if value:
-            ipaddress.IPv4Address(value)
+            ip = ipaddress.ip_address(value)
+            if isinstance(ip, ipaddress.IPv6Address) and ip.scope_id:
+                raise ValueError("names an interface beside the address: leave out what follows %")
         return value
 
 

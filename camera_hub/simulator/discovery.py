@@ -1,14 +1,17 @@
 """Answering WS-Discovery probes, as cameras in a network do (WS-Discovery 1.0 draft of 2005).
 
-One responder answers for any number of devices: it listens on UDP at the multicast address, on
-one interface (loopback by default), and sends each device's ProbeMatches back to who asked.
+One responder answers for any number of devices: it listens on UDP at the multicast address and at
+that of one interface (loopback by default), IPv4 or IPv6, and sends each device's ProbeMatches back
+to who asked.
 """
 
 import asyncio
+import ipaddress
 import socket
 import struct
 import uuid
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -17,7 +20,8 @@ from camera_hub.simulator.management import scopes_of
 from camera_hub.simulator.onvif import DEVICE_PATH, HOST, WRONG_HOST, OnvifDevice
 from camera_hub.simulator.quirks import Quirk
 
-GROUP = "239.255.255.250"
+GROUP, GROUP_6 = "239.255.255.250", "ff02::c"
+_IPV6_ADDRESSES = Path("/proc/net/if_inet6")
 PORT = 3702
 _SOAP = "http://www.w3.org/2003/05/soap-envelope"
 _ADDRESSING = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
@@ -40,7 +44,7 @@ class DiscoveryResponder:
         self.port = port
         self._devices = devices
         self._interface = interface
-        self._transport: asyncio.DatagramTransport | None = None
+        self._transports: list[asyncio.DatagramTransport] = []
 
     async def start(self) -> None:
         """Join the group and listen.
@@ -48,38 +52,73 @@ class DiscoveryResponder:
         Raises:
             OSError: the interface has no multicast, or the port is taken by somebody alone.
         """
-        listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        group = self._bound(GROUP_6 if self._six else GROUP, self.port)
+        await self._listen(group)
+        self.port = group.getsockname()[1]
+        try:
+            # A probe that is sent to the device itself is answered as well.
+            await self._listen(self._bound(self._interface, self.port))
+        except OSError:
+            await self.close()
+            raise
+
+    @property
+    def _six(self) -> bool:
+        return ":" in self._interface
+
+    def _bound(self, host: str, port: int) -> socket.socket:
+        bound = socket.socket(socket.AF_INET6 if self._six else socket.AF_INET, socket.SOCK_DGRAM)
         try:
             # Other devices on this machine, and the hub's own tests, listen there as well.
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind((GROUP, self.port))
-            group = struct.pack("4s4s", socket.inet_aton(GROUP), socket.inet_aton(self._interface))
-            listening.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
-            listening.setblocking(False)
-            self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-                lambda: _Listener(self._answer), sock=listening
-            )
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.setblocking(False)
+            if self._six:
+                self._bind_6(bound, host, port)
+            else:
+                bound.bind((host, port))
+            if host == GROUP:
+                group = struct.pack("4s4s", *map(socket.inet_aton, (GROUP, self._interface)))
+                bound.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
         except OSError:
-            listening.close()
+            bound.close()
             raise
-        self.port = listening.getsockname()[1]
+        return bound
+
+    def _bind_6(self, bound: socket.socket, host: str, port: int) -> None:
+        lines = [line.split() for line in _IPV6_ADDRESSES.read_text().splitlines()]
+        wanted = ipaddress.IPv6Address(self._interface)
+        index = next((int(row[1], 16) for row in lines if int(row[0], 16) == int(wanted)), 0)
+        bound.bind((host, port, 0, index if host == GROUP_6 else 0))
+        if host == GROUP_6:
+            group = socket.inet_pton(socket.AF_INET6, GROUP_6) + struct.pack("@I", index)
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group)
+
+    async def _listen(self, listening: socket.socket) -> None:
+        def listener() -> _Listener:
+            return _Listener(self._answer)
+
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(listener, sock=listening)
+        self._transports.append(transport)
 
     async def close(self) -> None:
         """Leave the group."""
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
+        for transport in self._transports:
+            transport.close()
+        self._transports.clear()
 
     def _answer(self, data: bytes, sender: Any) -> None:
         message_id = _probe_id(data)
-        if message_id is None or self._transport is None:
+        if message_id is None or not self._transports:
             return
+        # From the address of the interface, as a device answers.
+        transport = self._transports[-1]
         self.probes += 1
         for device in self._devices():
             if Quirk.DISCOVERY_GARBAGE in device.quirks:
-                self._transport.sendto(b"\x00\xff<ProbeMatches" * 20, sender)
+                transport.sendto(b"\x00\xff<ProbeMatches" * 20, sender)
             else:
-                self._transport.sendto(_matches(device, message_id).encode(), sender)
+                transport.sendto(_matches(device, message_id).encode(), sender)
 
 
 class _Listener(asyncio.DatagramProtocol):

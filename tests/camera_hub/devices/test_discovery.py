@@ -3,13 +3,17 @@
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from camera_hub.devices import discovery
-from camera_hub.devices.discoveries import Discoveries
+from camera_hub.devices.discoveries import Discoveries, _found, _without_doubles
+from camera_hub.devices.discovery import Heard
 from camera_hub.devices.discovery_schemas import DiscoveryOut, DiscoveryRequest, FoundOut
 from camera_hub.simulator.discovery import DiscoveryResponder
 from camera_hub.simulator.onvif import OnvifDevice, Quirk
@@ -79,6 +83,54 @@ async def test_cameras_answer_a_call_by_multicast(
             "identified", "Acme", device.identity.model,
         )  # fmt: skip
         assert one.name == "Acme"
+
+
+async def test_cameras_of_a_range_answer_a_question_that_is_sent_to_each(
+    devices: list[OnvifDevice], responder: DiscoveryResponder
+) -> None:
+    # None of their ports is tried: they are found by what they answer.
+    out = await search(ranges=["127.0.0.1/32"], ports=[1], discovery_port=responder.port)
+    assert set(by_port(out)) == {device.port for device in devices}
+    assert {one.state for one in out.found} == {"found"}
+
+
+def test_cameras_answer_over_ipv6_where_there_is_no_ipv4() -> None:
+    alone = ["unshare", "--user", "--map-root-user", "--net"]
+    if subprocess.run([*alone, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine lets nobody make a network namespace")
+    child = subprocess.run(
+        [*alone, sys.executable, "-m", "tests.support.discovery_site"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert child.returncode == 0, child.stderr
+    found = json.loads(child.stdout.splitlines()[-1])
+    # Link-local addresses are asked from by nobody, and what answers from one is left out.
+    assert found["interfaces"] == ["fd00:1::1"]
+    assert found["called"] == found["named"] == [f"[fd00:1::1]:{found['port']}"]
+
+
+def test_a_device_that_answers_over_both_protocols_is_one() -> None:
+    found = {
+        place: _found(Heard("onvif", *place), "found")
+        for place in (("10.0.0.1", 80), ("fd00::1", 80), ("fd00::2", 80), ("fd00::3", 80))
+    }
+    devices = {
+        ("10.0.0.1", 80): "urn:uuid:1", ("fd00::1", 80): "urn:uuid:1",
+        ("fd00::2", 80): "urn:uuid:2", ("fd00::3", 80): "",
+    }  # fmt: skip
+    assert list(_without_doubles(found, devices)) == [
+        ("10.0.0.1", 80), ("fd00::2", 80), ("fd00::3", 80),
+    ]  # fmt: skip
+    assert found["fd00::2", 80].address == "[fd00::2]:80"
+
+
+@pytest.mark.parametrize("interface", ["eth0", "fe80::1%eth0", "192.168.1.0/24"])
+def test_an_interface_is_named_by_an_address(interface: str) -> None:
+    with pytest.raises(ValidationError):
+        DiscoveryRequest(interface=interface)
 
 
 async def test_without_an_account_none_is_sent(
