@@ -7,8 +7,8 @@
 import { keyframeTimes } from './boxes'
 import { backoff, Cushion, edgeStep, joined, trimSpan, type Span } from './edge'
 
-/** `sound`: the browser plays the pictures, but not with their sound. */
-export type Trouble = 'codec' | 'sound' | 'no_mse' | 'forbidden' | 'signed_out' | 'gone'
+/** `sound`: the browser plays the pictures, but not with their sound. `reason`: why it is heard is not taken. */
+export type Trouble = 'codec' | 'sound' | 'reason' | 'no_mse' | 'forbidden' | 'signed_out' | 'gone'
 
 export interface LiveView {
   /** What the connection does, apart from what the camera does. */
@@ -47,7 +47,7 @@ const SILENT_MS = 10_000
 const MOST_WAITING = 16 * 1024 * 1024
 /** After so many faults of the decoder with sound it is left out. */
 const MOST_FAULTS = 3
-const CLOSED: Record<number, Trouble> = { 4401: 'signed_out', 4403: 'forbidden', 4404: 'gone' }
+const CLOSED: Record<number, Trouble> = { 4401: 'signed_out', 4403: 'forbidden', 4404: 'gone', 4422: 'reason' }
 
 type Source = MediaSource & { readonly live?: unique symbol }
 
