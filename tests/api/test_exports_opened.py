@@ -22,10 +22,12 @@ from access.ledger.keys import LedgerKeys, key_id
 from core.settings import Settings
 from governance.exports.package import check
 from tests.api.test_exports_recordings import built, probe, span
+from tests.api.test_playback_sound import SOUND
+from tests.api.test_playback_sound import past as sounding
 from tests.api.test_playbacks import AREA, MASKS, Past, past
 from tests.support.http import SignIn
 
-__all__ = ["past"]
+__all__ = ["past", "sounding"]
 
 
 async def film(
@@ -104,6 +106,32 @@ async def test_vlc_plays_what_was_exported_to_its_end(
     assert "Received first picture" in log
     assert "EOF reached" in log
     assert not re.findall(r".* error: .*(?:mp4|decoder).*|.*(?:mp4|avcodec)[^:]*error: .*", log)
+
+
+@pytest.mark.parametrize("sound", [True, False])
+async def test_sound_leaves_with_recordings_where_it_is_asked_for(
+    sounding: Past, sign_in: SignIn, settings: Settings, tmp_path: Path, sound: bool
+) -> None:
+    """Played by ffprobe and, where it is there, by VLC; without asking no byte of it leaves."""
+    asker, other = await sign_in("operator", AREA), await sign_in("supervisor", AREA)
+    wish = span(sounding.camera_id, 0, 6)
+    content = await built(sounding.hub, asker, other, wish, sound=sound)
+    (tmp_path / "export.zip").write_bytes(content)
+    manifest = check(tmp_path / "export.zip", LedgerKeys(settings.ledger_dir / "keys").public())
+    (clip,) = manifest["recordings"]
+    assert (manifest["sound"], clip["files"][0]["sound"]) == (sound, sound)
+    assert clip["segments"][0]["whole_in_clip"]
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        archive.extractall(tmp_path / "out")
+    path = tmp_path / "out" / "recordings" / "1.mp4"
+    kinds = [stream["codec_name"] for stream in probe(path)["streams"]]
+    assert kinds == (["h264", "aac"] if sound else ["h264"])
+    assert any(data in content for data in SOUND) is sound
+    assert [view.sound for view in await sounding.records() if view.kind == "export"] == [sound]
+    if sound and shutil.which("cvlc") is not None:
+        log = await asyncio.to_thread(played_by_vlc, path)
+        assert "found 2 tracks" in log
+        assert re.search(r'using audio decoder module "\w+"', log)
 
 
 def played_by_vlc(path: Path) -> str:

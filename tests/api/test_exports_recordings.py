@@ -54,9 +54,11 @@ async def ask(client: Client, *spans: dict[str, str], **changes: Any) -> Any:
     return await client.post("/api/v1/exports", json=body)
 
 
-async def built(hub: Hub, asker: Client, other: Client, *spans: dict[str, str]) -> bytes:
+async def built(
+    hub: Hub, asker: Client, other: Client, *spans: dict[str, str], **changes: Any
+) -> bytes:
     """Take an export of recordings to its download and return the zip."""
-    asked = await ask(asker, *spans)
+    asked = await ask(asker, *spans, **changes)
     assert asked.status_code == 201, asked.text
     export = asked.json()
     assert (await step(other, export, "approve", "seen the order")).status_code == 200
