@@ -35,6 +35,8 @@ _ASPECT = 16 / 9
 _MOVED = 0.01
 """An object moves when its centre is so far from where it was last said to (of the picture)."""
 _MOST_PLACES = 1024
+_PICTURE_WAITS_S = 2.0
+"""So long an event that begins waits for a picture, where there is none yet."""
 _ITSELF = ModelInfo("camera", "", (), (0, 0), "onvif", "")
 """What a signal names as the model."""
 
@@ -83,6 +85,7 @@ class ToldPipeline:
         self._garbled = False
         self._waiting: deque[_Words] = deque()
         self._waiting_bytes = 0
+        self._unsent: deque[tuple[RuleEvent, float]] = deque()
         self._lock = threading.Lock()
         self._busy = threading.Lock()
         self._closed = False
@@ -203,21 +206,31 @@ class ToldPipeline:
         return moves
 
     def _send(self, events: Sequence[RuleEvent]) -> None:
+        now_s = self._clock.monotonic()
+        self._unsent.extend((event, now_s + _PICTURE_WAITS_S) for event in events)
         shown: Snapshot | None = None
-        for event in events:
-            if event.phase == "started" and shown is None:
-                shown = self._snapshot()
-            signal = detection_signal(
-                self._clock,
-                source=self._source,
-                camera=self._camera,
-                event=event,
-                model=_ITSELF,
-                snapshot=shown if event.phase == "started" else None,
-            )
-            self._emit(signal)
-            self._signals += 1
-            log.info("event", phase=event.phase, event_key=event.event_key)
+        while self._unsent:
+            event, until_s = self._unsent[0]
+            started = event.phase == "started"
+            shown = self._snapshot() if started and shown is None else shown
+            if started and shown is None and now_s < until_s and not self._closed:
+                # Words may come before the first picture does; what follows keeps its place.
+                return
+            self._unsent.popleft()
+            self._tell(event, shown if started else None)
+
+    def _tell(self, event: RuleEvent, shown: Snapshot | None) -> None:
+        signal = detection_signal(
+            self._clock,
+            source=self._source,
+            camera=self._camera,
+            event=event,
+            model=_ITSELF,
+            snapshot=shown,
+        )
+        self._emit(signal)
+        self._signals += 1
+        log.info("event", phase=event.phase, event_key=event.event_key)
 
     def _snapshot(self) -> Snapshot | None:
         frame = self._picture()

@@ -162,8 +162,27 @@ def test_without_a_picture_the_signal_goes_all_the_same(monkeypatch: pytest.Monk
     rig = Rig()
     monkeypatch.setattr(rig.pipeline, "_picture", lambda: None)
     rig.say(person(), seconds=3)
+    assert rig.phases == []
+    rig.say(person(), seconds=1)
     assert rig.phases == ["started"]
     assert rig.signals[0]["data"]["attachments"] == []
+
+
+def test_an_event_waits_a_moment_for_the_first_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    with monkeypatch.context() as patched:
+        patched.setattr(rig.pipeline, "_picture", lambda: None)
+        rig.say(person(), seconds=2)
+    assert rig.phases == []
+    rig.say(person())
+    assert rig.phases == ["started"]
+    assert len(rig.signals[0]["data"]["attachments"]) == 1
+    with monkeypatch.context() as patched:
+        patched.setattr(rig.pipeline, "_picture", lambda: None)
+        rig.say(seconds=5)
+        rig.say(person(), seconds=1.6)
+        rig.pipeline.close()
+    assert rig.phases == ["started", "ended", "started", "ended"]
 
 
 def test_one_wrong_word_starts_nothing() -> None:
