@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import av
 import av.error
@@ -55,21 +56,38 @@ NOT_VIDEO = Failure(
     patient=True,
 )
 
-NO_METADATA = (
+
+class Note(NamedTuple):
+    """What is to be said of a stream that is online, if there is more than that pictures arrive."""
+
+    code: ReasonCode
+    text: str
+
+
+ARRIVING = Note(ReasonCode.OK, "Pictures are arriving.")
+OVER_UDP = Note(
+    ReasonCode.OVER_UDP,
+    "Pictures are arriving over UDP, because the camera refuses TCP.",
+)
+NO_METADATA = Note(
+    ReasonCode.NO_METADATA,
     "Pictures are arriving, but the camera offers no metadata stream here, so it does not say what "
-    "it sees. Switch its analytics and metadata on, or let Camera Hub look at the pictures."
+    "it sees. Switch its analytics and metadata on, or let Camera Hub look at the pictures.",
 )
-NO_METADATA_PACKED = (
+METADATA_PACKED = Note(
+    ReasonCode.METADATA_PACKED,
     "Pictures are arriving, but the camera packs its metadata (gzip or EXI), which is not read. "
-    "Set its metadata stream to plain XML, or let Camera Hub look at the pictures."
+    "Set its metadata stream to plain XML, or let Camera Hub look at the pictures.",
 )
-NO_METADATA_TRANSPORT = (
+METADATA_TRANSPORT = Note(
+    ReasonCode.METADATA_TRANSPORT,
     "Pictures are arriving, but what the camera says it sees is read only over RTSP in TCP without "
-    "TLS. Change the camera's transport and address, or let Camera Hub look at the pictures."
+    "TLS. Change the camera's transport and address, or let Camera Hub look at the pictures.",
 )
-NO_METADATA_REFUSED = (
+METADATA_REFUSED = Note(
+    ReasonCode.METADATA_REFUSED,
     "Pictures are arriving, but the camera refuses its metadata stream, so it does not say what it "
-    "sees. Restart it if this lasts, or let Camera Hub look at the pictures."
+    "sees. Restart it if this lasts, or let Camera Hub look at the pictures.",
 )
 
 

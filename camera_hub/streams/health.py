@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
-from camera_hub.streams.diagnosis import Failure
+from camera_hub.streams.diagnosis import ARRIVING, Failure, Note
 from camera_hub.streams.types import ReasonCode, SoundState, StreamInfo, StreamState, StreamStatus
 from core.clock import Clock
 
@@ -31,7 +31,7 @@ class Health:
         self._reason = "Connecting to the camera."
         self._since = clock.now()
         self._was_online = False
-        self._note = "Pictures are arriving."
+        self._note = ARRIVING
         self._packets = self._bytes = self._keyframes = self._connections = 0
         self._info: StreamInfo | None = None
         self._sound = SoundState.OFF
@@ -45,13 +45,13 @@ class Health:
             self._was_online = False
         self._become(StreamState.CONNECTING, ReasonCode.STARTING, "Connecting to the camera.")
 
-    def connected(self, note: str = "") -> None:
+    def connected(self, note: Note | None = None) -> None:
         """Count a connection that stands; the state changes with its first packet.
 
         `note` is the reason then shown, if there is more to say than that pictures arrive.
         """
         with self._lock:
-            self._note = note or "Pictures are arriving."
+            self._note = note or ARRIVING
             self._connections += 1
             self._samples.clear()
 
@@ -77,7 +77,7 @@ class Health:
             if self._state is StreamState.ONLINE:
                 return
             self._was_online = True
-        self._become(StreamState.ONLINE, ReasonCode.OK, self._note)
+        self._become(StreamState.ONLINE, *self._note)
 
     def failed(self, failure: Failure) -> None:
         """Take the state that `failure` means."""

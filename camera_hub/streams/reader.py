@@ -20,7 +20,8 @@ from camera_hub.streams.address import AddressError, parse
 from camera_hub.streams.backoff import Backoff
 from camera_hub.streams.diagnosis import (
     CLOSED,
-    NO_METADATA_TRANSPORT,
+    METADATA_TRANSPORT,
+    OVER_UDP,
     Failure,
     StreamFailure,
     explain,
@@ -62,7 +63,6 @@ _HEALTHY_S = 10.0
 _TWICE_S = 60.0
 _ALONE_S = 600.0
 """How long a camera that fails when asked for more is asked for its video alone."""
-_OVER_UDP = "Pictures are arriving over UDP, because the camera refuses TCP."
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,8 +377,8 @@ class StreamReader:
         """Read through the media library until it ends; return why it ended."""
         options = self._options
         opening = True
-        note = _OVER_UDP if transport == "datagrams" else ""
-        note = NO_METADATA_TRANSPORT if source.metadata else note
+        note = OVER_UDP if transport == "datagrams" else None
+        note = METADATA_TRANSPORT if source.metadata else note
         try:
             with LibraryStream(
                 source, transport, open_s=options.open_timeout_s, read_s=options.read_timeout_s

@@ -49,6 +49,11 @@ class ReasonCode(StrEnum):
     """Why a stream is in its state; the console translates it."""
 
     OK = "ok"
+    OVER_UDP = "over_udp"
+    NO_METADATA = "no_metadata"
+    METADATA_PACKED = "metadata_packed"
+    METADATA_REFUSED = "metadata_refused"
+    METADATA_TRANSPORT = "metadata_transport"
     STARTING = "starting"
     REFUSED = "refused"
     UNREACHABLE = "unreachable"

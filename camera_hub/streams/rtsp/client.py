@@ -16,7 +16,7 @@ from typing import Literal
 
 from camera_hub.streams import diagnosis
 from camera_hub.streams.address import endpoint, parse
-from camera_hub.streams.diagnosis import StreamFailure
+from camera_hub.streams.diagnosis import Note, StreamFailure
 from camera_hub.streams.rtsp.answers import base_of, channels_of, session_of
 from camera_hub.streams.rtsp.auth import Authorizer, UnknownDigestError, read_challenges
 from camera_hub.streams.rtsp.messages import (
@@ -68,8 +68,8 @@ class Playing:
     """A connection on which packets come, not blocking; `early` is what was read beyond the answer.
 
     `uri` is the address of the whole stream, `method` what keeps the session, every
-    `keep_alive_s` seconds. `beside` are the other tracks that come; `no_metadata` says in words
-    why the camera does not say what it sees, if it was asked to, `sound` how its sound is doing.
+    `keep_alive_s` seconds. `beside` are the other tracks that come; `no_metadata` says why
+    the camera does not say what it sees, if it was asked to, `sound` how its sound is doing.
     """
 
     sock: socket.socket
@@ -84,7 +84,7 @@ class Playing:
     sequence: int
     early: bytes
     beside: tuple[Beside, ...] = ()
-    no_metadata: str = ""
+    no_metadata: Note | None = None
     sound: SoundState = SoundState.OFF
     offers_metadata: bool = False
     """Whether the camera could say what it sees, asked or not."""
@@ -248,18 +248,18 @@ class RtspClient:
             return SoundState.CODEC
         return SoundState.WAITING if self._set_up(sides, "sound", track) else SoundState.REFUSED
 
-    def _set_up_metadata(self, description: Description, sides: _Sides) -> str:
-        """Set up what the camera says it sees; return why not in words, "" if it is not wanted."""
+    def _set_up_metadata(self, description: Description, sides: _Sides) -> Note | None:
+        """Set up what the camera says it sees; return why it does not, if it was to."""
         if not self._source.metadata:
-            return ""
+            return None
         if not self._beside:
-            return diagnosis.NO_METADATA_REFUSED
+            return diagnosis.METADATA_REFUSED
         if not description.metadata:
             return diagnosis.NO_METADATA
         plain = [t for t in description.metadata if t.encoding == PLAIN_METADATA]
         if not plain:
-            return diagnosis.NO_METADATA_PACKED
-        return "" if self._set_up(sides, "metadata", plain[0]) else diagnosis.NO_METADATA_REFUSED
+            return diagnosis.METADATA_PACKED
+        return None if self._set_up(sides, "metadata", plain[0]) else diagnosis.METADATA_REFUSED
 
     def _set_up(self, sides: _Sides, kind: Literal["sound", "metadata"], track: SideTrack) -> bool:
         """Set up a track beside the video on channels of its own; False if the camera will not."""
