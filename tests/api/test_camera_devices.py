@@ -14,6 +14,7 @@ from access.policy.types import Role
 from api.hub import Hub
 from camera_hub.simulator.onvif import OnvifDevice, Quirk
 from camera_hub.simulator.onvif_xml import Identity, StreamProfile
+from camera_hub.simulator.ptz import Place
 from core.clock import Clock, SystemClock
 from tests.support.http import Client, SignIn
 from tests.support.waiting import until
@@ -218,6 +219,49 @@ async def test_positions_are_kept_to_what_the_camera_can(
     assert (unknown.status_code, unknown.json()["code"]) == (502, "camera-refused")
     for body in ({"op": "move"}, {"op": "absolute"}, {"op": "preset"}):
         assert (await guard.post(url, json=body)).json()["code"] == "nothing-to-do"
+
+
+async def test_a_preset_gets_another_name_and_is_forgotten(
+    guard: Client, device: OnvifDevice, camera: dict[str, Any]
+) -> None:
+    url = path(camera, "ptz")
+    corner = Place(0.4, -0.2, 0.0)
+    device.ptz.presets["p1"] = ("Corner", corner)
+    renamed = await guard.post(url, json={"op": "rename_preset", "preset": "p1", "name": "Gate"})
+    assert renamed.status_code == 200, renamed.text
+    name, place = device.ptz.presets["p1"]
+    assert name == "Gate"
+    assert place == pytest.approx(corner, abs=0.01), "it is where it was"
+    device.quirks = {Quirk.PTZ_STATUS_INVALID}
+    blind = await guard.post(url, json={"op": "rename_preset", "preset": "p1", "name": "Yard"})
+    assert (blind.status_code, blind.json()["code"]) == (409, "preset-not-reached")
+    assert device.ptz.presets["p1"][0] == "Gate"
+    assert (await guard.post(url, json={"op": "remove_preset", "preset": "p1"})).is_success
+    assert device.ptz.presets == {}
+    gone = await guard.post(url, json={"op": "remove_preset", "preset": "p1"})
+    assert gone.json()["code"] == "camera-refused"
+    for body in ({"op": "rename_preset", "preset": "p1"}, {"op": "remove_preset"}):
+        assert (await guard.post(url, json=body)).json()["code"] == "nothing-to-do"
+
+
+async def test_whom_a_camera_obeys_it_obeys_alone(
+    guard: Client, sign_in: SignIn, device: OnvifDevice, camera: dict[str, Any]
+) -> None:
+    """It says who may turn it; while one does nobody else can, but everybody may stop it."""
+    other = await sign_in(Role.SUPERVISOR)
+    assert "camera.ptz" in (await guard.get(f"{URL}/{camera['id']}")).json()["actions"]
+    url = path(camera, "ptz")
+    move = {"op": "move", "pan": 0.1, "tilt": 0}
+    assert (await guard.post(url, json=move)).is_success
+    for body in (move, {"op": "home"}):
+        refused = await other.post(url, json=body)
+        assert (refused.status_code, refused.json()["code"]) == (409, "ptz-taken")
+    assert (await guard.post(url, json=move)).is_success
+    assert (await other.get(url)).json()["moving"] is True
+    assert (await other.post(url, json={"op": "stop"})).is_success
+    assert device.ptz.moving == (False, False)
+    assert (await other.post(url, json=move)).is_success
+    assert (await other.post(url, json={"op": "stop"})).is_success
 
 
 @pytest.mark.parametrize("quirk", [Quirk.PTZ_STATUS_INVALID, Quirk.NO_PTZ_LIMITS])
