@@ -284,5 +284,6 @@ it('a codec that the browser cannot play is said without fetching any of it', as
   await until(() => state() === 'codec')
   await wait(2000)
   expect(seen().tracks.gate?.codec).toBe('hvc1.1.6.L93.B0')
+  expect(seen()).toMatchObject({ playing: false, problem: null })
   expect(hub.asked.some((url) => url.includes('/media') || url.includes('/init'))).toBe(false)
 })

@@ -168,6 +168,8 @@ export class Deck {
     if (waiting) this.heldSince ||= now
     else this.heldSince = 0
     const others = this.tracks.some((track) => track.view.state === 'ready')
+    // What this browser cannot play does not run on unseen.
+    if (this.clock.playing && this.tracks.length > 0 && this.tracks.every(({ view }) => view.state === 'codec')) this.clock.pause(now)
     const nothing = !waiting && !others && this.tracks.some((track) => track.view.state === 'gap')
     if (this.clock.playing && nothing && !this.looking) void this.lookAhead(at)
     this.clock.hold(this.looking !== null || (waiting && (!others || now - this.heldSince < PATIENCE_MS)), now)
