@@ -90,12 +90,22 @@ def change_plan(camera: Camera, body: CameraUpdate, before: HomePlace, at: datet
 def records_more(camera: Camera, body: CameraUpdate) -> bool:
     """Say whether `body` lets a camera be recorded otherwise than now, and not just not at all."""
     plan = body.recording
-    return plan is not None and plan.mode != "off" and plan != plan_of(camera.recording)
+    if plan is None or plan.mode == "off":
+        return False
+    return plan != plan_of(camera.recording) or _becomes_a_home(camera, body)
 
 
 def hears_more(camera: Camera, body: CameraUpdate) -> bool:
-    """Say whether `body` lets a camera be heard that is silent now."""
-    return bool(body.sound) and not camera.sound
+    """Say whether `body` lets a camera be heard that is silent now, or would be as a home's."""
+    return bool(body.sound) and (not camera.sound or _becomes_a_home(camera, body))
+
+
+def _becomes_a_home(camera: Camera, body: CameraUpdate) -> bool:
+    """Say whether `body` makes a camera one of a home that it does not look into now."""
+    to_be = HomePlace(
+        body.place_kind or camera.place_kind, body.household_id or camera.household_id
+    )
+    return to_be.place_kind == "home" and to_be != home_place(camera)
 
 
 def facts_out(camera: Camera, law: Law) -> dict[str, Any]:
