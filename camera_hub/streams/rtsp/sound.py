@@ -30,10 +30,14 @@ SOUND_DROPPED = counter(
 )
 BYTES_PER_S = 128 << 10
 PACKETS_PER_S = 600
+FRAMES_PER_S = 150
+"""Frames of AAC that are decoded; the fastest sound that is read has 63 a second."""
 _BURST_S = 4.0
 _SURE_AFTER = 3
 """Frames that a decoder must have taken before a stream is said to have sound."""
 _GIVEN_UP_AFTER = 50
+_AGAIN_AFTER_S = 60.0
+"""Sound that was given up is not taken again before: each change begins another file."""
 _SILENT_AFTER_S = 5.0
 _RATES = (8000, 16000)
 
@@ -69,6 +73,27 @@ class _Source(Protocol):
     def take(self, payload: bytes, ticks: int, arrived: float, *, lost: bool) -> list[Heard]: ...
 
 
+class _Bucket:
+    """So much a second, with a burst of some seconds."""
+
+    def __init__(self, per_s: float) -> None:
+        self._per_s = per_s
+        self._left = _BURST_S * per_s
+        self._at: float | None = None
+
+    def has(self, wanted: float, now: float) -> bool:
+        """Say whether `wanted` is there at `now` (monotonic)."""
+        if self._at is not None:
+            more = max(0.0, now - self._at) * self._per_s
+            self._left = min(_BURST_S * self._per_s, self._left + more)
+        self._at = now
+        return self._left >= wanted
+
+    def take(self, amount: float) -> None:
+        """Take what is there."""
+        self._left -= amount
+
+
 class _Aac:
     """AAC as it came; each frame is decoded to see that it can be, 0.02 ms each."""
 
@@ -82,6 +107,7 @@ class _Aac:
         self._clock = clock
         self._length_s = FRAME_SAMPLES / self.info.rate
         self._lost = False
+        self._frames = _Bucket(FRAMES_PER_S)
 
     def take(self, payload: bytes, ticks: int, arrived: float, *, lost: bool) -> list[Heard]:
         frames = self._unpacker.take(payload, ticks, lost=lost)
@@ -90,6 +116,11 @@ class _Aac:
         self._lost = self._lost or lost
         if not frames:
             return []
+        if not self._frames.has(len(frames), arrived):
+            self.dropped += len(frames)
+            self._lost = True
+            return []
+        self._frames.take(len(frames))
         length_s = self._length_s * len(frames)
         at_s = self._clock.heard(frames[0].ticks, length_s, arrived, lost=self._lost)
         self._lost = False
@@ -142,20 +173,15 @@ class Allowance:
     """What a sound may cost: packets and bytes a second, with a burst of some seconds."""
 
     def __init__(self) -> None:
-        self._at: float | None = None
-        self._packets = self._bytes = 0.0
+        self._packets, self._bytes = _Bucket(PACKETS_PER_S), _Bucket(BYTES_PER_S)
 
     def allows(self, size: int, now: float) -> bool:
         """Say whether a packet of `size` bytes may be taken at `now` (monotonic)."""
-        passed = _BURST_S if self._at is None else max(0.0, now - self._at)
-        self._at = now
-        self._packets = min(_BURST_S * PACKETS_PER_S, self._packets + passed * PACKETS_PER_S)
-        self._bytes = min(_BURST_S * BYTES_PER_S, self._bytes + passed * BYTES_PER_S)
-        if self._packets < 1 or self._bytes < size:
-            return False
-        self._packets -= 1
-        self._bytes -= size
-        return True
+        allowed = self._packets.has(1, now) & self._bytes.has(size, now)
+        if allowed:
+            self._packets.take(1)
+            self._bytes.take(size)
+        return allowed
 
 
 class SoundTaker(Protocol):
@@ -195,6 +221,7 @@ class SoundSide:
         self._lost = False
         self._good = self._bad = self._told = 0
         self._since: float | None = None
+        self._garbled_at = float("-inf")
 
     @property
     def info(self) -> SoundInfo:
@@ -232,10 +259,13 @@ class SoundSide:
         heard, self._heard = self._heard, []
         if self._since is None or heard:
             self._since = arrived
+        if arrived - self._garbled_at < _AGAIN_AFTER_S:
+            return
         if heard and (self._good >= _SURE_AFTER or self.state is SoundState.OK):
             self._become(SoundState.OK)
             self._taker.sound(heard, self)
         elif self._bad >= _GIVEN_UP_AFTER:
+            self._garbled_at, self._bad = arrived, 0
             self._become(SoundState.GARBLED)
         elif arrived - self._since > _SILENT_AFTER_S:
             self._become(SoundState.SILENT)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FRAME_SAMPLES = 1024
 _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+_HIGHEST_RATE = 64000
+"""A file's description of sound has 16 bits for the rate; no microphone of a camera needs more."""
 _LOW_COMPLEXITY = 2
 _MAX_CONFIG = 64
 
@@ -25,21 +27,13 @@ def read_config(config: bytes) -> SoundInfo | None:
         return None
     bits = int.from_bytes(config[:8].ljust(8, b"\0"), "big")
     kind, index = bits >> 59, bits >> 55 & 15
-    used = 9
     if kind != _LOW_COMPLEXITY:
         return None
-    if index == 15:
-        if len(config) < 5:
-            return None
-        rate = bits >> 31 & 0xFFFFFF
-        used = 33
-    elif index < len(_RATES):
-        rate = _RATES[index]
-    else:
+    # 15 would spell the rate out: no decoder here takes that.
+    if index >= len(_RATES) or (rate := _RATES[index]) > _HIGHEST_RATE:
         return None
-    channels = bits >> 64 - used - 4 & 15
-    short_frames = bits >> 64 - used - 5 & 1
-    if channels not in (1, 2) or short_frames or not 7350 <= rate <= 96000:
+    channels, short_frames = bits >> 51 & 15, bits >> 50 & 1
+    if channels not in (1, 2) or short_frames:
         return None
     return SoundInfo(config, rate, channels)
 
