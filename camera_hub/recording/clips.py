@@ -188,7 +188,7 @@ def _described(
     position = 0
     for part in file.parts:
         samples = file.samples(part)
-        begin, end = samples[0].position, part.offset + part.size
+        begin, end = samples[0].position, part.offset + part.silent
         whole.update(file.read(position, begin - position))
         data = file.read(begin, end - begin)
         whole.update(data)
