@@ -100,6 +100,8 @@ export type PlaceFacts = Pick<
   | 'retention_reason'
   | 'signage'
   | 'residents_may_watch'
+  | 'sound'
+  | 'sound_reason'
 >
 export type Export = Schemas['ExportOut']
 export type ExportRequest = Schemas['ExportCreate']

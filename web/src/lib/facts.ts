@@ -15,6 +15,8 @@ export function factsOf(camera: Partial<Camera> | null): FactsForm {
     retention_reason: camera?.retention_reason ?? '',
     signage: camera?.signage ?? false,
     residents_may_watch: camera?.residents_may_watch ?? false,
+    sound: camera?.sound ?? false,
+    sound_reason: camera?.sound_reason ?? '',
   }
 }
 
@@ -30,6 +32,9 @@ export function factsBody(form: FactsForm, kind: PlaceKind): PlaceFacts {
     retention_reason: form.retention_reason.trim(),
     signage: form.signage,
     residents_may_watch: kind === 'shared_space' && form.residents_may_watch,
+    // A home is heard by its household's word: it is not asked for here.
+    sound: kind !== 'home' && form.sound,
+    sound_reason: kind === 'home' ? '' : form.sound_reason.trim(),
   }
 }
 

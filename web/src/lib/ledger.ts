@@ -74,11 +74,14 @@ export function useLedgerText(): (entry: LedgerEntry) => string {
     const who = entry.actor?.display_name ?? t(entry.actor_kind === 'service' ? 'actor.service' : 'actor.system')
     const key = `ledger.kind.${kindKey(entry.kind)}`
     const what = te(key) ? t(key) : entry.kind
-    const { purpose, reference, kind, seconds } = entry.data
+    const { purpose, reference, kind, seconds, sound } = entry.data
     const parts = [t('ledger.sentence', { who, what })]
     const camera = cameraById(entry.subject)
     if (camera) parts.push(camera.name)
-    if (entry.kind === 'view.opened' && typeof kind === 'string') parts.push(te(`viewKind.${kind}`) ? t(`viewKind.${kind}`) : kind)
+    if (entry.kind === 'view.opened' && typeof kind === 'string') {
+      const seen = te(`viewKind.${kind}`) ? t(`viewKind.${kind}`) : kind
+      parts.push(sound === true ? t('viewings.heardToo', { seen }) : seen)
+    }
     if (entry.kind.startsWith('camera.')) return parts.join(' · ')
     if (typeof purpose === 'string' && purpose) parts.push(te(`purpose.of.${purpose}`) ? t(`purpose.of.${purpose}`) : purpose)
     if (typeof reference === 'string' && reference) parts.push(reference)
