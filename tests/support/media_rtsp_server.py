@@ -29,6 +29,14 @@ OTHER_KINDS = {
     "audio_first": "audiotestsrc is-live=true ! audioconvert ! alawenc ! rtppcmapay name=pay0 pt=8 "
     "videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=25/1 "
     "! x264enc tune=zerolatency key-int-max=10 ! rtph264pay name=pay1 pt=96",
+    "sound_aac": "videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=25/1 "
+    "! x264enc tune=zerolatency key-int-max=10 ! rtph264pay name=pay0 pt=96 "
+    "audiotestsrc is-live=true ! audio/x-raw,rate=16000,channels=1 ! audioconvert "
+    "! voaacenc ! aacparse ! rtpmp4gpay name=pay1 pt=97",
+    "sound_pcmu": "videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=25/1 "
+    "! x264enc tune=zerolatency key-int-max=10 ! rtph264pay name=pay0 pt=96 "
+    "audiotestsrc is-live=true ! audio/x-raw,rate=8000,channels=1 ! audioconvert "
+    "! mulawenc ! rtppcmupay name=pay1 pt=0",
     "b_frames": "videotestsrc is-live=true pattern=ball "
     "! video/x-raw,width=160,height=120,framerate=25/1 "
     "! x264enc bframes=2 b-adapt=false key-int-max=25 ! video/x-h264,profile=main "

@@ -13,8 +13,10 @@ import pytest
 
 from camera_hub.simulator.rtp import sender_report
 from camera_hub.streams.reader import StreamReader
+from camera_hub.streams.rtsp import sound
 from camera_hub.streams.sound.config import open_decoder
 from camera_hub.streams.types import (
+    ReasonCode,
     SoundInfo,
     SoundPacket,
     SoundState,
@@ -24,7 +26,7 @@ from camera_hub.streams.types import (
 from core.clock import SystemClock
 from core.ids import new_id
 from tests.camera_hub.streams.test_reader import OPTIONS, Recorder, assert_timeline
-from tests.support.media import wait_until
+from tests.support.media import RtspServer, wait_until
 from tests.support.media_footage import make_units
 from tests.support.odd_camera import Extra, OddCamera, Oddities, Piece
 from tests.support.sounding import PICTURE_S, aac, aac_lines, changed, packed, pcm, tone
@@ -273,7 +275,10 @@ def test_frames_lost_on_the_way_leave_a_gap_of_their_length(listen: Listen) -> N
     assert all(abs(gap - 0.128) < 0.002 for gap in gaps)
 
 
-def test_sound_that_stops_is_said_and_the_pictures_go_on(listen: Listen) -> None:
+def test_sound_that_stops_is_said_and_the_pictures_go_on(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sound, "_SILENT_AFTER_S", 0.5)
     listening = listen(changed(aac(), lambda n, p: p if n < 60 else []), pace_s=0.02)
     listening.until(SoundState.OK)
     listening.until(SoundState.SILENT)
@@ -310,7 +315,7 @@ def test_a_clock_that_stands_still_or_counts_in_other_units(listen: Listen) -> N
         def count(_number: int, pieces: list[Piece], unit: int = unit) -> list[Piece]:
             return [Piece(p.payload, p.ticks * unit) for p in pieces]
 
-        listening = listen(changed(aac(), count), pace_s=0.02)
+        listening = listen(changed(aac(), count), pace_s=0.01)
         heard = listening.until_heard(40)[15:]
         assert all(b.at > a.at for a, b in itertools.pairwise(heard))
         assert abs(heard[-1].at - listening.sink.all[-1].dts) < 1.0 * RATE
@@ -320,21 +325,21 @@ def test_a_clock_that_stands_still_or_counts_in_other_units(listen: Listen) -> N
 def test_sender_reports_say_what_belongs_together(listen: Listen, later_s: float) -> None:
     began = datetime(2026, 11, 22, tzinfo=UTC)
 
-    def video(number: int) -> bytes:
+    def of_video(number: int) -> bytes:
         now = began + timedelta(seconds=number * PICTURE_S)
         ticks = number * 3600 + 4_294_900_000
         return sender_report(ssrc=7, now=now, ticks=ticks, packets=1, octets=1)
 
-    def sound(number: int) -> bytes:
+    def of_sound(number: int) -> bytes:
         now = began + timedelta(seconds=number * PICTURE_S + later_s)
         return sender_report(
             ssrc=9, now=now, ticks=round(number * PICTURE_S * 16000), packets=1, octets=1
         )
 
     track = aac()
-    track.reports = sound
-    listening = listen(track, pace_s=0.02, reports=video)
-    heard = listening.until_heard(60)[50:]
+    track.reports = of_sound
+    listening = listen(track, pace_s=0.02, reports=of_video)
+    heard = listening.until_heard(45)[35:]
     # Frame n begins n * 64 ms after the first picture was sent, and was heard `later_s` later.
     frames = tone()[1]
     numbers = [frames.index(p.data) for p in heard]
@@ -347,18 +352,58 @@ def test_sender_reports_say_what_belongs_together(listen: Listen, later_s: float
 
 
 def test_reports_that_contradict_what_is_seen_are_not_believed(listen: Listen) -> None:
-    def sound(number: int) -> bytes:
+    def of_sound(number: int) -> bytes:
         wrong = datetime(2001, 1, 1, tzinfo=UTC)
         return sender_report(ssrc=9, now=wrong, ticks=number * 640, packets=1, octets=1)
 
-    def video(number: int) -> bytes:
+    def of_video(number: int) -> bytes:
         now = datetime(2026, 11, 22, tzinfo=UTC) + timedelta(seconds=number * PICTURE_S)
         return sender_report(
             ssrc=7, now=now, ticks=number * 3600 + 4_294_900_000, packets=1, octets=1
         )
 
     track = aac()
-    track.reports = sound
-    listening = listen(track, pace_s=0.02, reports=video)
+    track.reports = of_sound
+    listening = listen(track, pace_s=0.02, reports=of_video)
     heard = listening.until_heard(40)
     assert abs(heard[-1].at - listening.sink.all[-1].dts) < 1.0 * RATE
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate"), [("sound_aac", 16000), ("sound_pcmu", 8000), ("audio_first", 8000)]
+)
+def test_the_sound_of_a_real_server_is_heard_in_step(
+    rtsp_server: RtspServer, kind: str, rate: int
+) -> None:
+    rtsp_server.mount("/cam", kind=kind)
+    listening = Listening(
+        StreamSource(
+            new_id(),
+            "sub",
+            rtsp_server.url("/cam"),
+            rtsp_server.username,
+            rtsp_server.password,
+            sound=True,
+        )
+    )
+    heard = listening.until_heard(15)
+    info = listening.sink.info
+    behind = abs(heard[-1].at - listening.sink.all[-1].dts) / RATE
+    listening.reader.stop()
+    assert info.rate == rate
+    # The server's tone is 440 Hz at eight tenths of what there is.
+    assert 0.4 < loudness(info, heard[2:]) < 0.65
+    assert behind < 1.0
+
+
+def test_datagrams_and_encrypted_streams_have_no_sound_and_say_so(rtsp_server: RtspServer) -> None:
+    rtsp_server.mount("/cam", kind="datagrams")
+    url = rtsp_server.url("/cam")
+    listening = Listening(
+        StreamSource(new_id(), "sub", url, rtsp_server.username, rtsp_server.password, sound=True)
+    )
+    listening.until(SoundState.TRANSPORT)
+    wait_until(lambda: len(listening.sink.all) > 5)
+    status = listening.reader.status()
+    listening.reader.stop()
+    assert (status.reason_code, status.sound) == (ReasonCode.OVER_UDP, SoundState.TRANSPORT)
