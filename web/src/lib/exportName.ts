@@ -11,3 +11,7 @@ export function useExportName(): (item: Export) => string {
     return item.incident_id ? `${recordings} · ${t('exports.of', { number: item.incident_number })}` : recordings
   }
 }
+
+/** For how many days an export can be fetched. */
+export const exportDays = ['1', '3', '7', '14', '30'] as const
+export type ExportDays = (typeof exportDays)[number]
