@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -36,9 +37,10 @@ from tests.api.test_playbacks import (
     past,
     record,
 )
+from tests.camera_hub.recording.test_disk_faults import LoopDisk, loop_disk
 from tests.support.http import Client, SignIn
 
-__all__ = ["at_home", "past"]
+__all__ = ["at_home", "loop_disk", "past"]
 
 BOTH = pytest.mark.parametrize("hub_url", ["sqlite", "postgresql"], indirect=True)
 WISH = {**WHY, "reason": "asked for by the court", "audience": "authority", "expires_in_days": 2}
@@ -378,3 +380,23 @@ async def test_pictures_and_recordings_of_an_incident_go_together(
     async with past.hub.database.read() as session:
         views = list(await session.scalars(select(ViewRecord)))
     assert len({view.camera_id for view in views if view.kind == "export"}) == 2
+
+
+@pytest.mark.faults
+async def test_a_disk_without_room_is_told_before_anything_is_written(
+    past: Past, sign_in: SignIn, loop_disk: LoopDisk
+) -> None:
+    """With the sum of what is needed and of what there is; the blurred one is tried again."""
+    past.hub.exports.directory = loop_disk.path
+    before = sorted(path.name for path in loop_disk.path.iterdir())
+    asker, other = await sign_in("operator", AREA), await sign_in("supervisor", AREA)
+    for changes, state in (({}, "failed"), ({"rendition": "blurred"}, "requested")):
+        asked = (await ask(asker, span(past.camera_id, 0, 12), **changes)).json()
+        if not changes:
+            assert (await step(other, asked, "approve")).status_code == 200
+        assert await builder(past.hub).build_next()
+        found = (await asker.get(f"/api/v1/exports/{asked['id']}")).json()
+        assert found["state"] == state
+        assert re.match(r"The export needs \d+\.\d MB on the disk", found["failure"])
+        assert "0.0 MB of it can be used" in found["failure"]
+        assert sorted(path.name for path in loop_disk.path.iterdir()) == before
