@@ -25,6 +25,7 @@ from camera_hub.recording.format import TIMESCALE, Part
 from camera_hub.recording.index.models import Playback
 from camera_hub.recording.index.schemas import SegmentRow
 from camera_hub.recording.playback import thumbnails
+from camera_hub.recording.playback.filled import filled
 from camera_hub.recording.playback.masked import Media, masked_init, masked_media
 from camera_hub.recording.playback.service import PlaybackEndedError, camera_of
 from camera_hub.recording.reading import SegmentFile, SegmentUnreadableError
@@ -122,7 +123,9 @@ async def as_recorded(
             parts = file.span(*span, keyframe=keyframe)
             if not parts:
                 raise nothing_there() if file.closed else _cut_off()
-            pieces = file.media(parts, sound=opened.sound, most=_PIECE)
+            heard = opened.sound and file.sounds
+            silent = file.media(parts, sound=False, most=_PIECE)
+            pieces = filled(file, parts) if heard else silent
             return file, parts, pieces, next(pieces)
         except BaseException:
             file.close()

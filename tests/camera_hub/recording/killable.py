@@ -1,4 +1,4 @@
-"""A recorder to be killed: for each line `FOLDER CAMERA` on stdin a child records, fast.
+"""A recorder to be killed: for each line `FOLDER CAMERA [sound]` on stdin a child records, fast.
 
 Run as a process. Each child is forked from a process that has loaded everything and has no
 threads. Its pid is printed; in `FOLDER/fed` lie eight bytes, rewritten before each picture: the
@@ -18,10 +18,11 @@ from camera_hub.recording.recorder import Recorder, RecorderOptions
 from core.clock import ManualClock
 from core.logging import configure_logging
 from core.settings_recording import DiskSettings
-from tests.camera_hub.recording.footage_feed import START, info_of, packet
+from tests.camera_hub.recording import sound_feed
+from tests.camera_hub.recording.footage_feed import START, TICKS, info_of, packet
 
 
-def record(folder: Path, camera_id: UUID) -> None:
+def record(folder: Path, camera_id: UUID, *, sound: bool) -> None:
     """Record until killed."""
     clock = ManualClock(START)
     fed = folder / "fed"
@@ -44,11 +45,16 @@ def record(folder: Path, camera_id: UUID) -> None:
         first_sequence=last_sequence(disk.path, camera_id, "sub") + 1,
         on_closed=lambda _record: None,
     )
-    recorder.opened(info_of())
+    recorder.opened(sound_feed.footage().info if sound else info_of())
     recorder.wish("always", 2)
     number = 0
     while True:
-        recorder.packet(packet(number), clock.monotonic(), clock.now())
+        if sound:
+            now = number * TICKS
+            for heard in sound_feed.sounds_between(now, now + TICKS):
+                recorder.sound(heard)
+        shown_now = sound_feed.picture(number) if sound else packet(number)
+        recorder.packet(shown_now, clock.monotonic(), clock.now())
         clock.advance(0.04)
         number += 1
         shown[:8] = number.to_bytes(8, "little")
@@ -64,10 +70,12 @@ def main() -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin:
-        folder, camera = line.split()
+        folder, camera, *more = line.split()
+        if more:
+            sound_feed.footage()
         child = os.fork()
         if child == 0:
-            record(Path(folder), UUID(camera))
+            record(Path(folder), UUID(camera), sound=bool(more))
         sys.stdout.write(f"{child}\n")
         sys.stdout.flush()
         os.waitpid(child, 0)

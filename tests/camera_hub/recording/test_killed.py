@@ -16,20 +16,24 @@ import pytest
 from camera_hub.recording.care import mend, waiting_markers
 from camera_hub.recording.disks import PENDING
 from camera_hub.recording.format import CLOSED_SUFFIX, PART_SUFFIX, scan
+from camera_hub.recording.reading import SegmentFile
 from core.clock import ManualClock
 from core.ids import new_id
 from tests.camera_hub.recording.footage_feed import START, Rig, disk_at, info_of, stored, units_of
+from tests.camera_hub.recording.sound_feed import footage
 from tests.camera_hub.recording.test_recorder import Make, samples_of
 
 KILLS = 200
 
 
-def killed_somewhere(process: subprocess.Popen[str], folder: Path, camera: UUID) -> int:
+def killed_somewhere(
+    process: subprocess.Popen[str], folder: Path, camera: UUID, more: str = ""
+) -> int:
     """Have a child record, kill it at some moment; return how many pictures it was given."""
     assert process.stdin is not None
     assert process.stdout is not None
     (folder / "fed").unlink(missing_ok=True)
-    process.stdin.write(f"{folder} {camera}\n")
+    process.stdin.write(f"{folder} {camera} {more}\n")
     process.stdin.flush()
     pid = int(process.stdout.readline())
     began = time.monotonic()
@@ -134,3 +138,45 @@ def test_what_is_no_segment_is_neither_mended_nor_touched(
     assert (day / "120000-1-sub.part.broken").read_bytes() == b"not a recording" * 100
     assert (day / "notes.part").read_bytes() == b"mine"
     assert (tmp_path / "disk" / "elsewhere" / "120000-1-sub.part").exists()
+
+
+@pytest.mark.faults
+def test_killed_with_sound_pictures_and_sound_are_whole_up_to_the_same_part(
+    tmp_path: Path, manual: ManualClock
+) -> None:
+    disk = disk_at(tmp_path / "disk", manual)
+    camera, heard, mended = new_id(), 0, 0
+    spoken = {one.data for one in footage().sound}
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.camera_hub.recording.killable"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        seen: set[Path] = set()
+        for _ in range(12):
+            fed = killed_somewhere(process, tmp_path, camera, "sound")
+            mended += len(list(mend(disk, manual)))
+            day = tmp_path / "disk" / str(camera) / f"{START:%Y-%m-%d}"
+            new = set(day.glob("*.mp4")) - seen
+            pictures = 0
+            for path in new:
+                with SegmentFile(path) as file:
+                    assert file.closed
+                    assert file.sounds
+                    pictures += sum(len(file.samples(part)) for part in file.parts)
+                    for part in file.parts:
+                        frames = file.heard(part)
+                        heard += len(frames)
+                        assert {file.read(one.position, one.size) for one in frames} <= spoken
+                    # Only the part that was being written may have lost its sound.
+                    assert all(part.sound for part in file.parts[:-1])
+                    assert len(list(file.decoded(file.parts))) == sum(
+                        len(file.samples(part)) for part in file.parts
+                    )
+            assert fed - pictures <= 50
+            seen |= new
+    assert mended > 0
+    assert heard > 200

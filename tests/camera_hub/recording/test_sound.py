@@ -5,12 +5,15 @@ import random
 import struct
 import subprocess
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from camera_hub.recording.format import PART_SUFFIX, closing, repair, scan
+from camera_hub.recording.playback.filled import filled
 from camera_hub.recording.reading import SegmentFile, ranges
 from camera_hub.recording.recorder import SOUND_BYTES
 from camera_hub.recording.sound import (
@@ -326,3 +329,40 @@ def test_codecs_name_the_sound() -> None:
     assert with_codec("avc1.640028", sound=True) == "avc1.640028,mp4a.40.2"
     assert with_codec("avc1.640028,mp4a.40.2", sound=False) == "avc1.640028"
     assert with_codec("avc1.640028,mp4a.40.2", sound=True) == "avc1.640028,mp4a.40.2"
+
+
+def test_a_browser_finds_silence_where_nothing_was_heard(rig_of: Make, tmp_path: Path) -> None:
+    rig = rig_of(segment_s=20)
+    rig.recorder.opened(footage().info)
+    rig.recorder.wish("always", 5)
+    for number in range(300):
+        now = number * TICKS
+        if 20 <= number < 40 or 60 <= number < 170 or number > 280:
+            rig.recorder.sound(SoundPacket(b"", now - 400_000, 1024))
+        else:
+            for one in sounds_between(now, now + TICKS):
+                rig.recorder.sound(one)
+        rig.feed(1, make=picture)
+    rig.recorder.closed()
+    rig.settle()
+    (path,) = files_of(rig)
+    with SegmentFile(path) as file:
+        assert any(not part.sound for part in file.parts)
+        whole = list(filled(file, file.parts))
+        # The same part is the same bytes, whatever is asked for around it.
+        assert [piece for part in file.parts for piece in filled(file, [part])] == whole
+        silent = [file.read(part.offset, part.silent) for part in file.parts]
+        assert all(one.startswith(two) for one, two in zip(whole, silent, strict=True))
+        shown = tmp_path / "filled.mp4"
+        shown.write_bytes(b"".join([file.init, *whole]))
+    with av.open(str(shown)) as container:
+        stamps = [p.pts for p in container.demux(audio=0) if p.pts is not None]
+    steps = [after - before for before, after in pairwise(stamps)]
+    assert min(steps) >= 1024
+    assert max(steps) <= 3 * 1024
+    assert stamps[0] < 1024
+    assert 12 * RATE - stamps[-1] <= 3 * 1024
+    flashes, beeps = events_in(shown)
+    assert len(flashes) == 6
+    assert beeps
+    assert all(min(abs(beep - flash) for flash in flashes) < IN_STEP_S for beep in beeps)
