@@ -30,6 +30,8 @@ from core.settings import AnalyticsSettings
 
 _MOST_WAITING = 64
 _MOST_WAITING_BYTES = 4 * LARGEST_BYTES
+_BYTES_PER_S = 2 * LARGEST_BYTES
+"""What is read of one camera, beyond a second's burst: one thread reads for all of them."""
 _ASPECT = 16 / 9
 """Until the stream has said how large its pictures are."""
 _MOVED = 0.01
@@ -85,6 +87,8 @@ class ToldPipeline:
         self._garbled = False
         self._waiting: deque[_Words] = deque()
         self._waiting_bytes = 0
+        self._left = float(_MOST_WAITING_BYTES)
+        self._left_at_s = self._told_s
         self._unsent: deque[tuple[RuleEvent, float]] = deque()
         self._lock = threading.Lock()
         self._busy = threading.Lock()
@@ -156,7 +160,15 @@ class ToldPipeline:
             self._waiting_bytes = 0
         frames: list[SeenFrame] = []
         at_s, at = now_s, now
+        more = (now_s - self._left_at_s) * _BYTES_PER_S
+        self._left, self._left_at_s = min(_MOST_WAITING_BYTES, self._left + more), now_s
         for document, arrived_s, arrived_at in words:
+            if self._left <= 0:
+                self._dropped += 1
+                continue
+            if len(document) <= LARGEST_BYTES:
+                # Refusing what is larger costs nothing.
+                self._left -= len(document)
             read = self.reader.read(document, arrived_at)
             if read is None:
                 continue

@@ -16,7 +16,8 @@ from camera_hub.streams.metadata import Box, SeenFrame, SeenObject
 
 GONE_AFTER_S = 3.0
 """An object of which nothing was told for so long has left; its number may be another's then."""
-_MOST = 512
+MOST = 512
+"""Objects of one camera at once; what it tells of beyond them is passed over."""
 # Two tellings make a track, as two looks do: a single wrong one never does.
 _CONFIRM = 2
 
@@ -62,7 +63,7 @@ class Follower:
                     if told.pop(old, None) is not None:
                         told[new] = known
             for seen in frame.objects:
-                if seen.number:
+                if seen.number and (seen.number in told or len(told) < MOST):
                     told[seen.number] = self._told(seen, at_s)
             for number in frame.gone:
                 self._known.pop(number, None)
@@ -82,13 +83,14 @@ class Follower:
         return [one for one in found if wanted is None or one.label in wanted]
 
     def _told(self, seen: SeenObject, at_s: float) -> _Known:
-        known = self._known.get(seen.number)
+        known = self._known.pop(seen.number, None)
         if known is None:
-            if len(self._known) >= _MOST:
-                del self._known[min(self._known, key=lambda one: self._known[one].seen_s)]
+            if len(self._known) >= MOST:
+                # The first is the one that was told of longest ago.
+                del self._known[next(iter(self._known))]
             self._next += 1
             known = _Known(self._next, seen.label, seen.likelihood, seen.box, at_s)
-            self._known[seen.number] = known
+        self._known[seen.number] = known
         if seen.label:
             known.label, known.likelihood = seen.label, seen.likelihood
         # Without a box nothing has changed: cameras leave out what stays as it was.

@@ -16,7 +16,7 @@ from analytics.pipeline.silence import SILENT_AFTER_S, WELL_AFTER_S
 from analytics.pipeline.told import ToldPipeline
 from analytics.redaction.paint import MASK_COLOUR
 from analytics.rules.signal import Signal
-from analytics.tracking.follower import GONE_AFTER_S, Follower
+from analytics.tracking.follower import GONE_AFTER_S, MOST, Follower
 from analytics.zones.schemas import Rule, Zone
 from camera_hub.simulator.quirks import Quirk, Quirks
 from camera_hub.simulator.words import Told, document
@@ -224,6 +224,30 @@ def test_a_flood_is_dropped_and_counted() -> None:
         rig.pipeline.take(b"x" * 2**20, 0.0, rig.clock.now())
     rig.pipeline.step()
     assert rig.pipeline.reader.refused["too-large"] == 1
+
+
+def test_a_camera_that_never_stops_talking_is_read_so_much_a_second_and_no_more() -> None:
+    rig = Rig()
+    words = document(rig.clock.now(), [person(OUTSIDE, number) for number in range(250)])
+    for _ in range(50):
+        rig.clock.advance(STEP_S)
+        for _ in range(1 + 2**20 // len(words)):
+            rig.pipeline.take(words, rig.clock.monotonic(), rig.clock.now())
+        rig.pipeline.step()
+    # Ten seconds at half a megabyte, and a megabyte at once.
+    assert rig.pipeline.reader.documents * len(words) < 7 * 2**20
+    assert rig.pipeline.counters.frames_dropped > 500
+    rig.quiet(3)
+    rig.say(person(), seconds=2)
+    assert rig.phases == ["started"]
+
+
+def test_a_camera_that_tells_of_thousands_is_followed_for_as_many_as_there_is_room() -> None:
+    follower = Follower(0.5)
+    crowd = [SeenFrame(None, tuple(one(f"{n}-{k}") for k in range(256))) for n in range(40)]
+    for at_s in (1.0, 1.2, 1.4):
+        assert len(follower.take(crowd, at_s)) == MOST
+    assert len(follower.take([SeenFrame(None, (one("late"),))], 1.6)) == 1
 
 
 def test_what_moves_is_motion_and_what_is_parked_is_not() -> None:
