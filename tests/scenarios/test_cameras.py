@@ -3,9 +3,11 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from PIL import Image
 from playwright.async_api import Browser, Page, expect
 
 from access.policy.types import Role, RoleBinding
@@ -104,20 +106,48 @@ async def _find_and_add(page: Page, camera: VirtualCamera) -> None:
     await form.get_by_label("Area", exact=True).first.fill(AREA)
     await form.get_by_label("What it is for").first.fill("Safety of the entrance")
     assert await axe_violations(page) == []
-    await form.get_by_role("button", name="Add 1 cameras").click()
+    await form.get_by_role("button", name="Add 1 camera").click()
     # What failed says why and can be tried again.
     await expect(form.get_by_text("Not added.")).to_be_visible(timeout=20_000)
     await form.get_by_label("Password", exact=True).first.fill(camera.password)
-    await form.get_by_role("button", name="Try the 1 remaining ones again").click()
-    await expect(page.get_by_text("1 cameras are added.")).to_be_visible(timeout=20_000)
+    await form.get_by_role("button", name="Try the remaining one again").click()
+    await expect(page.get_by_text("1 camera is added.")).to_be_visible(timeout=20_000)
     await expect(line).to_contain_text("Already added as East gate")
 
 
-async def test_a_camera_is_found_added_set_and_recorded(site: Site, browser: Browser) -> None:
-    """With a wrong password first; an encoder takes what is asked; the plan is stored."""
+async def _put_on_a_plan(page: Page, drawing: Path) -> None:
+    """Go on to the plans from what was added, send a drawing, place the camera by keyboard."""
+    await page.get_by_role("link", name="Place them on a plan").click()
+    await page.get_by_role("button", name="Add a plan").click()
+    await page.locator("input[type=file]").set_input_files(drawing)
+    assert await page.get_by_label("Name").input_value() == "ground floor"
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.locator("svg image")).to_be_visible(timeout=15_000)
+    chosen = page.get_by_role("button", name=re.compile("^East gate"))
+    await chosen.focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="Put it on the plan")).to_be_focused()
+    await page.keyboard.press("Enter")
+    told = page.get_by_text("East gate has its place.")
+    await expect(told).to_be_visible()
+    await expect(page.get_by_role("application")).to_be_focused()
+    await page.keyboard.press("Shift+ArrowLeft")
+    await page.keyboard.press("]")
+    await expect(page.get_by_text("looks to 5°")).to_be_visible()
+    await expect(told).to_be_visible()
+    assert await axe_violations(page) == []
+    await page.get_by_role("link", name="Open the camera").click()
+    await expect(page.get_by_role("img", name="On the plan ground floor")).to_be_visible()
+
+
+async def test_a_camera_is_found_added_set_and_recorded(
+    site: Site, browser: Browser, tmp_path: Path
+) -> None:
+    """With a wrong password first; placed; an encoder takes what is asked; the plan is stored."""
     page = await site.page(browser, "admin", "/cameras")
     await _find_and_add(page, site.camera)
-    await page.get_by_role("link", name="East gate", exact=True).click()
+    Image.new("RGB", (800, 500), "white").save(tmp_path / "ground_floor.png")
+    await _put_on_a_plan(page, tmp_path / "ground_floor.png")
 
     sub = page.get_by_role("form", name="Sub-stream")
     await expect(sub).to_be_visible(timeout=15_000)
@@ -137,6 +167,7 @@ async def test_a_camera_is_found_added_set_and_recorded(site: Site, browser: Bro
     async with signed_in(site.url, Login("admin", PASSWORD, "", "")) as client:
         camera = (await client.get("/cameras")).json()["items"][0]
     assert (camera["recording"]["mode"], camera["recording"]["pre_s"]) == ("event", 5)
+    assert (camera["plan_x"] < 0.5, camera["plan_y"], camera["heading"]) == (True, 0.5, 5)
     await page.context.close()
 
 
@@ -173,5 +204,9 @@ async def test_a_camera_is_watched_and_turned_by_keyboard(site: Site, browser: B
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.get_by_role("button", name="Gate", exact=True)).to_be_visible()
     assert [name for name, _ in head.presets.values()] == ["Gate"]
+    await page.get_by_role("button", name="Change positions").click()
+    await page.get_by_role("button", name="Remove Gate").click()
+    await page.get_by_role("button", name="Yes, remove Gate").click()
+    await until(lambda: not head.presets, timeout=10)
     assert await axe_violations(page) == []
     await page.context.close()

@@ -179,6 +179,11 @@ describe('the list of cameras', () => {
     expect(first).toContain(',-1.5,')
     expect(asTable([])[0]).toBe('\uFEFF')
   })
+  it('says where cameras stand, by the names of plans that may be seen', () => {
+    const standing = camera({ name: 'A', plan_id: 'p1', plan_x: 0.25, plan_y: 1 })
+    expect(asTable([standing], new Map([['p1', 'Block A, roof']])).trimEnd().split('\r\n')[1]).toMatch(/,"Block A, roof",0\.25,1$/)
+    expect(asTable([standing]).trimEnd().split('\r\n')[1]).toMatch(/,,,$/)
+  })
 })
 
 describe('a recording plan', () => {

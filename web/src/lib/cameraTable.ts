@@ -45,6 +45,7 @@ const COLUMNS = [
   'retention_hours', 'retention_reason', 'signage', 'residents_may_watch', 'analyse', 'recording', 'transport', 'latitude',
   'longitude', 'heading',
 ] as const satisfies (keyof Camera)[]
+const SPOT = ['plan', 'plan_x', 'plan_y'] as const
 
 const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
 
@@ -90,8 +91,14 @@ function cell(text: string): string {
   return /[",\n\r;]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain
 }
 
-/** The cameras as CSV, with a byte order mark so that spreadsheets read Chinese. */
-export function asTable(list: readonly Camera[]): string {
-  const rows = list.map((camera) => COLUMNS.map((column) => cell(told(camera, column))).join(','))
-  return `\uFEFF${[COLUMNS.join(','), ...rows].join('\r\n')}\r\n`
+/** Where a camera stands; all three or none, as the import wants them. */
+function spotOf(camera: Camera, plans: ReadonlyMap<string, string>): string[] {
+  const name = camera.plan_id ? plans.get(camera.plan_id) : undefined
+  return name === undefined ? ['', '', ''] : [name, String(camera.plan_x), String(camera.plan_y)]
+}
+
+/** The cameras as CSV, with a byte order mark so that spreadsheets read Chinese. `plans`: names by id, as far as they may be seen. */
+export function asTable(list: readonly Camera[], plans: ReadonlyMap<string, string> = new Map()): string {
+  const rows = list.map((camera) => [...COLUMNS.map((column) => told(camera, column)), ...spotOf(camera, plans)].map(cell).join(','))
+  return `\uFEFF${[[...COLUMNS, ...SPOT].join(','), ...rows].join('\r\n')}\r\n`
 }
