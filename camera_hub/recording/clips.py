@@ -27,9 +27,10 @@ from camera_hub.live.encoder import Encoder, info_of
 from camera_hub.live.muxer import Muxer
 from camera_hub.live.rendering import Pace
 from camera_hub.recording import mp4
+from camera_hub.recording.clip_sound import SoundPlacing
 from camera_hub.recording.format import TIMESCALE, Part
 from camera_hub.recording.reading import SegmentFile, SegmentUnreadableError, wall
-from camera_hub.recording.sound import TOLERANCE_S, SoundSample, sound_of, with_codec
+from camera_hub.recording.sound import SoundSample, sound_of, with_codec
 from camera_hub.recording.writing import length_prefixed
 from camera_hub.streams.painting import Polygon, Shot
 
@@ -346,34 +347,12 @@ def _description(init: bytes) -> tuple[bytes, tuple[bytes, int] | None]:
     return mp4.sample_description(init), sound_of(init)
 
 
-class _Placing:
-    """Places sound on the timeline of a clip; what overlaps with what is there is left out."""
-
-    def __init__(self, base: datetime, rate: int) -> None:
-        self._base, self._rate, self._next = base, rate, 0
-
-    def place(
-        self, heard: Sequence[tuple[datetime, SoundSample]]
-    ) -> tuple[list[mp4.Heard], list[SoundSample]]:
-        """Return the samples that have a place, as they are in the clip and in the source."""
-        slack, placed, chosen = round(TOLERANCE_S * self._rate), [], []
-        for at, one in heard:
-            time = round((at - self._base).total_seconds() * self._rate)
-            if time < self._next - slack:
-                continue
-            time = time if time > self._next + slack else self._next
-            placed.append(mp4.Heard(time, one.duration, one.size))
-            chosen.append(one)
-            self._next = time + one.duration
-        return placed, chosen
-
-
 def _write(folder: Path, title: str, run: Sequence[_Piece], opened: Opened | None) -> ClipFile:
     """Write one file and its list of frames."""
     first, base = run[0], run[0].times[0]
     chunks, last = [], -1
     sound = sound_of(first.init)
-    placing = None if sound is None else _Placing(base, sound[1])
+    placing = None if sound is None else SoundPlacing(base, sound[1])
     for piece in run:
         frames = []
         for at, frame in zip(piece.times, piece.frames, strict=True):
