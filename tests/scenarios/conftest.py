@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import pytest_asyncio
@@ -52,7 +53,14 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     await fresh.close()
 
 
-async def sign_in(page: Page, demo: Demo, login: Login, path: str = "/") -> None:
+class HasUrl(Protocol):
+    """A hub that listens."""
+
+    @property
+    def url(self) -> str: ...
+
+
+async def sign_in(page: Page, demo: HasUrl, login: Login, path: str = "/") -> None:
     """Sign in through the form, as a person does, and go to `path`."""
     await page.goto(f"{demo.url}{path}")
     await page.locator("input[autocomplete=username]").fill(login.username)

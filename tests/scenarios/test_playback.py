@@ -1,15 +1,29 @@
 """What a camera recorded, played back in a real browser, and dark with the right to see it."""
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, expect
 
-from app.cli.demo import demo_settings
-from app.demo import Demo, running_demo, signed_in
+from access.policy.types import Role, RoleBinding
+from api.app import make_server
+from api.hub import build_hub
+from app.demo import Login, signed_in
+from app.migrate import upgrade
+from camera_hub.devices.models import Camera
+from core.clock import SystemClock
+from core.ids import new_id
+from core.settings import DatabaseSettings, ServerSettings, Settings
 from tests.scenarios.conftest import axe_violations, sign_in
+from tests.support.http import PASSWORD, password_hash
+from tests.support.recorded import write_segment
 from tests.support.waiting import until
 
 pytestmark = [
@@ -19,6 +33,13 @@ pytestmark = [
 ]
 
 REFERENCE = "K-2026-17"
+AREA = "demo/riverside"
+ROLES = {
+    "duty": Role.DUTY_STAFF,
+    "supervisor": Role.SUPERVISOR,
+    "auditor": Role.AUDITOR,
+    "admin": Role.ADMINISTRATOR,
+}
 # A small picture of what the video shows now: where it stands, and its brightness in a grid.
 _LOOK = """() => {
     const video = document.querySelector('video');
@@ -32,32 +53,64 @@ _LOOK = """() => {
 }"""
 
 
+@dataclass(frozen=True)
+class Site:
+    """A hub on a port, a camera with a minute of recordings, and the people who may look."""
+
+    url: str
+    camera_id: UUID
+    begin: datetime
+    logins: dict[str, Login]
+
+    def login(self, name: str) -> Login:
+        return self.logins[name]
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
-    """One virtual camera whose recorder closes a file every five seconds."""
-    settings = demo_settings(tmp_path_factory.mktemp("playback") / "data", port=0)
-    short = settings.recording.model_copy(update={"segment_s": 5.0})
-    settings = settings.model_copy(update={"recording": short})
-    async with running_demo(settings, None, 1, print) as running:
-        yield running
-
-
-async def _recorded(demo: Demo, name: str) -> dict[str, Any] | None:
-    """Return what is recorded of the camera once it is two files long."""
-    async with signed_in(demo.url, demo.login(name)) as client:
-        camera = (await client.get("/cameras")).json()["items"][0]
-        answer = await client.get(f"/cameras/{camera['id']}/recordings")
-        spans: list[dict[str, Any]] = answer.json()["spans"]
-    return {"camera": camera, **spans[0]} if spans and spans[0]["from"] < spans[0]["to"] else None
-
-
-async def _open(page: Page, demo: Demo, recorded: dict[str, Any]) -> None:
-    """Fill in what for, as a person does, and open the recordings."""
-    await page.goto(
-        f"{demo.url}/playback?camera={recorded['camera']['id']}&at={recorded['from']}".replace(
-            "+", "%2B"
-        )
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """What a recorder has left, without waiting for one: `test_recording` has a real one."""
+    data_dir = tmp_path_factory.mktemp("playback")
+    listener = socket.create_server(("127.0.0.1", 0))
+    settings = Settings(
+        data_dir=data_dir,
+        database=DatabaseSettings(url=f"sqlite+aiosqlite:///{data_dir}/hub.db"),
+        server=ServerSettings(host="127.0.0.1", port=listener.getsockname()[1]),
     )
+    hub = build_hub(settings, SystemClock())
+    await upgrade(hub.database)
+    begin = hub.clock.now() - timedelta(minutes=10)
+    camera = Camera(
+        id=new_id(), name="Gate", area=AREA, place_kind="shared_space", enabled=False,
+        source_kind="rtsp", address="rtsp://192.0.2.1/", created_at=begin,
+    )  # fmt: skip
+    disk = hub.settings.recording_disks[0].path
+    files = [
+        write_segment(disk, camera.id, begin + timedelta(seconds=6 * n), sequence=n)
+        for n in range(10)
+    ]
+    logins = {name: Login(name, PASSWORD, role.value, "") for name, role in ROLES.items()}
+    async with hub.database.transaction() as session:
+        session.add(camera)
+        await session.flush()
+        await hub.recordings.take(session, "media-0", files)
+        for name, role in ROLES.items():
+            await hub.accounts.create(
+                session, username=name, display_name=name, password=password_hash(),
+                roles=[RoleBinding(role, AREA)],
+            )  # fmt: skip
+    server = make_server(hub)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    await until(lambda: server.started)
+    yield Site(f"http://127.0.0.1:{settings.server.port}", camera.id, begin, logins)
+    server.should_exit = True
+    await serving
+    await hub.close()
+
+
+async def _open(page: Page, site: Site) -> None:
+    """Fill in what for, as a person does, and open the recordings."""
+    at = f"{site.begin:%Y-%m-%dT%H:%M:%S}Z"
+    await page.goto(f"{site.url}/playback?camera={site.camera_id}&at={at}")
     await page.get_by_role("button", name="Open recordings").click()
     # Without a purpose nothing opens, and the form says what is missing.
     await expect(page.get_by_role("alert").first).to_be_visible()
@@ -72,13 +125,12 @@ async def _look(page: Page) -> dict[str, Any] | None:
 
 
 async def test_a_recording_is_played_back_picture_by_picture_and_stands_in_the_records(
-    demo: Demo, context: BrowserContext
+    site: Site, context: BrowserContext
 ) -> None:
     """Pictures move, a key goes on by one, a part is kept, and who looked is written down."""
-    recorded = await until(lambda: _recorded(demo, "duty"), timeout=60)
     page = await context.new_page()
-    await sign_in(page, demo, demo.login("duty"))
-    await _open(page, demo, recorded)
+    await sign_in(page, site, site.login("duty"))
+    await _open(page, site)
     first = await until(lambda: _look(page), timeout=30)
 
     async def moved() -> bool:
@@ -114,7 +166,7 @@ async def test_a_recording_is_played_back_picture_by_picture_and_stands_in_the_r
     await page.wait_for_url("**/queue")
 
     async def written() -> list[dict[str, Any]]:
-        async with signed_in(demo.url, demo.login("auditor")) as auditor:
+        async with signed_in(site.url, site.login("auditor")) as auditor:
             rows = (await auditor.get("/view-records")).json()["items"]
         return [r for r in rows if r["kind"] == "playback" and r["ended_at"] is not None]
 
@@ -125,14 +177,13 @@ async def test_a_recording_is_played_back_picture_by_picture_and_stands_in_the_r
     assert record["account"]["username"] == "duty"
 
 
-async def test_a_withdrawn_role_takes_the_picture_away(demo: Demo, context: BrowserContext) -> None:
+async def test_a_withdrawn_role_takes_the_picture_away(site: Site, context: BrowserContext) -> None:
     """What lies in the browser's buffer does not outlast the right to see it."""
-    recorded = await until(lambda: _recorded(demo, "supervisor"), timeout=60)
     page = await context.new_page()
-    await sign_in(page, demo, demo.login("supervisor"))
-    await _open(page, demo, recorded)
+    await sign_in(page, site, site.login("supervisor"))
+    await _open(page, site)
     await until(lambda: _look(page), timeout=30)
-    async with signed_in(demo.url, demo.login("admin")) as admin:
+    async with signed_in(site.url, site.login("admin")) as admin:
         people = (await admin.get("/accounts")).json()["items"]
         account = next(one for one in people if one["username"] == "supervisor")
         area = account["roles"][0]["area"]
