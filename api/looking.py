@@ -229,6 +229,9 @@ async def still_looking(
         look = _choose(hub, question, asked)
         if look is None or not look.covers(watcher.rendition):
             continue
+        if watcher.sound and action == "camera.live" and not camera.sound:
+            # Switched off: not even what its worker still sends is heard.
+            continue
         if watcher.sound:
             heard = _choose(hub, replace(question, action=LISTENING[action]), asked)
             if heard is None or not look.rendition == heard.rendition == "raw":
@@ -283,8 +286,13 @@ class _Question:
 
 
 def _choose(hub: Hub, question: _Question, asked: Circumstances) -> Look | None:
-    """Return the least covered look that the policy permits, or None."""
+    """Return the least covered look that the policy permits, or None.
+
+    Nobody listens where the law in force lets nobody hear.
+    """
     camera = question.camera
+    if _is_silenced(hub, question):
+        return None
     own = [
         grant
         for grant in question.grants
@@ -308,6 +316,13 @@ def _choose(hub: Hub, question: _Question, asked: Circumstances) -> Look | None:
     return None
 
 
+def _is_silenced(hub: Hub, question: _Question) -> bool:
+    camera = question.camera
+    return question.action in LISTENING.values() and hub.law.forbids_sound(
+        camera.place_kind, camera.place_type
+    )
+
+
 def _permits(hub: Hub, question: _Question, circumstances: Circumstances) -> bool:
     return hub.policy.authorize(
         question.actor, question.action, question.resource, circumstances
@@ -322,6 +337,12 @@ def _refuse(hub: Hub, question: _Question) -> NoReturn:
         raise _no_such_camera()
     if question.resource.place_kind == "home":
         raise _home_is_closed(question.actor)
+    if _is_silenced(hub, question):
+        raise ForbiddenError(
+            "The law in force lets nobody hear this place.",
+            remedy="Look at it without sound.",
+            code="no-sound-by-law",
+        )
     raise ForbiddenError(
         f"Your account may not do this ({question.action}).",
         remedy="Ask an administrator for the role it needs.",

@@ -174,6 +174,13 @@ class Law:
         if breaches := self.check(facts):
             raise LawRefusedError(breaches)
 
+    def forbids_sound(self, place_kind: str, place_type: str) -> bool:
+        """Say whether nobody may hear such a place, whatever was so when it was first heard."""
+        place = self.places.get(place_type)
+        if place is None or place_kind == "home":
+            return False
+        return bool(place.forbidden) or place.sound == "forbidden"
+
     def hints(self, camera_name: str, place_type: str = "") -> list[Hint]:
         """Return what a camera's name says that makes one ask whether it may be there."""
         name = unicodedata.normalize("NFKC", camera_name).casefold()

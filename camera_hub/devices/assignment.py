@@ -31,8 +31,10 @@ def worker_for(camera_id: UUID, workers: Sequence[str]) -> str | None:
     return max(workers, key=weight, default=None)
 
 
-def assigned(camera: Camera, password: str, zones: list[dict[str, Any]]) -> AssignedCameraOut:
-    """Return the camera as its worker is told of it."""
+def assigned(
+    camera: Camera, password: str, zones: list[dict[str, Any]], *, sound: bool
+) -> AssignedCameraOut:
+    """Return the camera as its worker is told of it; `sound`: it hears."""
     streams: dict[StreamRole, AssignedStream] = {}
     for stream in camera.streams:
         role: StreamRole = "main" if stream.role == "main" else "sub"
@@ -49,7 +51,7 @@ def assigned(camera: Camera, password: str, zones: list[dict[str, Any]]) -> Assi
         masks_burnt=camera.masks_burnt,
         recording=plan_of(camera.recording),
         transport=transport_of(camera.transport),
-        sound=camera.sound,
+        sound=sound,
         analysed_by=analysed_by(camera),
     )
 

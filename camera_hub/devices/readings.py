@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from access.jurisdictions import Law
 from camera_hub.devices import repository
 from camera_hub.devices.assignment import assigned, revision_of, worker_for
 from camera_hub.devices.board import Board
@@ -34,8 +35,9 @@ class StatusChange:
 class Readings:
     """The part of `Devices` that media workers talk to."""
 
-    def __init__(self, clock: Clock, secrets: SecretBox) -> None:
+    def __init__(self, clock: Clock, secrets: SecretBox, law: Law) -> None:
         self._clock = clock
+        self.law = law
         self._secrets = secrets
         self.board = Board(clock)
         self.motions = Motions(clock)
@@ -148,7 +150,14 @@ class Readings:
         since = self._clock.now() - WORKER_COUNTS_FOR
         workers = sorted({worker, *await repository.workers_since(session, since)})
         cameras = [
-            assigned(camera, self.password_of(camera), zones.get(camera.id, []))
+            assigned(
+                camera,
+                self.password_of(camera),
+                zones.get(camera.id, []),
+                # The law may have changed since it was let hear.
+                sound=camera.sound
+                and not self.law.forbids_sound(camera.place_kind, camera.place_type),
+            )
             for camera in await repository.enabled(session)
             if worker_for(camera.id, workers) == worker
         ]

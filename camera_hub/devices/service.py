@@ -75,9 +75,8 @@ class Devices(Readings):
         recording: RecordingMode = "always",
     ) -> None:
         """Use `recording` for new cameras that name no plan of their own, but for homes."""
-        super().__init__(clock, secrets)
+        super().__init__(clock, secrets, law)
         self.prober = prober
-        self.law = law
         self._recording = recording
         self._led_to: dict[str, frozenset[str]] = {}
 
