@@ -23,7 +23,10 @@ Tell = Callable[[str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked for, of whom, and why. Times are aware."""
+    """What is asked for, of whom, why and for whom. Times are aware.
+
+    `blurred` None: as the hub does it for that audience.
+    """
 
     cameras: list[str]
     start: datetime
@@ -32,6 +35,9 @@ class Wish:
     reference: str
     reason: str
     expires_in_days: int
+    audience: str = "authority"
+    blurred: bool | None = None
+    sound: bool = False
 
 
 class RefusedError(HubError):
@@ -110,9 +116,12 @@ async def wish_for(client: httpx.AsyncClient, wish: Wish) -> dict[str, Any]:
         "purpose": wish.purpose,
         "reference": wish.reference,
         "reason": wish.reason,
-        "audience": "authority",
+        "audience": wish.audience,
+        "sound": wish.sound,
         "expires_in_days": wish.expires_in_days,
     }
+    if wish.blurred is not None:
+        body["rendition"] = "blurred" if wish.blurred else "raw"
     made: dict[str, Any] = await asked(client, "POST", "/exports", json=body)
     return made
 

@@ -28,6 +28,20 @@ def export_recordings(
         str, typer.Option(help="incident, case, maintenance, subject_access or exercise.")
     ] = "",
     reference: Annotated[str, typer.Option(help="What the purpose refers to.")] = "",
+    audience: Annotated[
+        str, typer.Option(help="For whom: authority, subject or publication.")
+    ] = "authority",
+    blurred: Annotated[
+        bool | None,
+        typer.Option(
+            "--blurred/--raw",
+            help="With everybody blurred, or as recorded; default: raw for an authority only.",
+            show_default=False,
+        ),
+    ] = None,
+    sound: Annotated[
+        bool, typer.Option("--sound", help="With the sound that was recorded.")
+    ] = False,
     days: Annotated[int, typer.Option(help="How long it can be fetched.", min=1, max=30)] = 7,
     out_dir: Annotated[Path, typer.Option("--out", help="Where the zip goes.")] = Path(),
     url: Annotated[str, typer.Option(help="Where the server is; default: as the settings.")] = "",
@@ -51,7 +65,18 @@ def export_recordings(
     async def work() -> tuple[dict[str, object], Path | None]:
         from app.handing_out import Wish, fetched, signed_in, wish_for
 
-        wish = Wish(list(cameras), since, until, purpose, reference, reason, days)
+        wish = Wish(
+            list(cameras),
+            since,
+            until,
+            purpose,
+            reference,
+            reason,
+            days,
+            audience=audience,
+            blurred=blurred,
+            sound=sound,
+        )
         async with signed_in(where, username, password, _ask_code) as client:
             export = await wish_for(client, wish)
             if not wait:

@@ -1,6 +1,7 @@
 """Recordings asked for from the command line: the same door and the same second person."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -63,6 +64,12 @@ async def test_what_is_refused_says_so_and_leaves_no_file(
         assert (await step(other, export, "refuse", "no order was shown")).status_code == 200
         with pytest.raises(RefusedError, match="no order was shown"):
             await fetched(client, export, tmp_path / "out", lambda *_: None)
+        with pytest.raises(RefusedError, match="blurred"):
+            await wish_for(client, replace(wish("Gate"), audience="publication", blurred=False))
+        blurred = await wish_for(client, replace(wish("Gate"), audience="publication"))
+        assert (blurred["rendition"], blurred["sound"]) == ("blurred", False)
+        with pytest.raises(RefusedError, match="sound"):
+            await wish_for(client, replace(wish("Gate"), blurred=True, sound=True))
     assert not (tmp_path / "out").exists()
     with pytest.raises(UnavailableError, match="No running hub"):
         async with signed_in("http://127.0.0.1:9", "guard", PASSWORD, no_code):
