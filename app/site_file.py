@@ -23,6 +23,7 @@ from app.site_plans import (
     show_plan,
     spot_changes,
     spot_of,
+    take_spot,
 )
 from camera_hub.devices.recording_text import NotAPlanError, plan_named
 from camera_hub.devices.schemas import CameraCreate, CameraUpdate
@@ -57,7 +58,7 @@ class _SiteFile(BaseModel):
 
     defaults: dict[str, Any] = {}
     plans: list[PlanEntry] = Field(default=[], max_length=500)
-    cameras: list[dict[str, Any]] = Field(max_length=5000)
+    cameras: list[dict[str, Any]] = Field(default=[], max_length=5000)
 
 
 @dataclass
@@ -167,6 +168,7 @@ def _wanted(number: int, defaults: dict[str, Any], entry: dict[str, Any], folder
     values.setdefault("source_kind", "rtsp" if address.startswith("rtsp") else "onvif")
     if values.get("recording") is False:
         values["recording"] = "off"  # what YAML makes of a bare off
+    spot = take_spot(where, values)
     try:
         if isinstance(values.get("recording"), str):
             values["recording"] = plan_named(values["recording"])
@@ -175,7 +177,7 @@ def _wanted(number: int, defaults: dict[str, Any], entry: dict[str, Any], folder
         raise InvalidInputError(f"{where}: {error}") from None
     except ValidationError as error:
         raise InvalidInputError(_wrong(where, error)) from None
-    return Wanted(body, set(values), said.zones)
+    return Wanted(body, set(values), said.zones, spot)
 
 
 def _secret(where: str, said: _CameraFile, folder: Path) -> str:
