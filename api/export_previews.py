@@ -14,7 +14,7 @@ from starlette.responses import FileResponse
 from access.households import repository as households
 from access.policy.types import Actor, Circumstances
 from api.door import permit, require
-from api.export_recordings import masks_of
+from api.export_recordings import masks_of, picture_masks
 from api.hub import Hub, HubDep
 from camera_hub.devices import homes
 from core.errors import ConflictError, NotFoundError
@@ -129,7 +129,8 @@ async def _masks_hold(session: AsyncSession, row: ExportRequest) -> bool:
         camera = await homes.also_deleted(session, UUID(one["camera_id"]))
         if camera is None or one.get("masks") != masks_of(camera):
             return False
-    return True
+    now = await picture_masks(session, row.camera_id)
+    return not row.attachment_ids or row.picture_masks in {None, now}
 
 
 def _cameras(row: ExportRequest) -> dict[UUID, tuple[str, str]]:

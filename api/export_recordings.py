@@ -14,6 +14,7 @@ from access.policy.types import Actor
 from api.hub import Hub
 from api.looking import camera_to_look_at, may_look
 from api.playback_media import not_before
+from camera_hub.devices import homes
 from camera_hub.devices.models import Camera
 from camera_hub.recording.index import deletions
 from camera_hub.recording.index.locks import LockedCamera, LockWanted
@@ -232,6 +233,26 @@ def _only_blurred() -> ConflictError:
         remedy="Ask for a blurred copy, or ask somebody who may see its recordings.",
         code="no-redacted-playback",
     )
+
+
+async def picture_masks(session: AsyncSession, camera_id: UUID | None) -> str:
+    """Return what tells the masks that pictures of a camera have now from any others."""
+    camera = None if camera_id is None else await homes.also_deleted(session, camera_id)
+    return "" if camera is None else masks_of(camera)
+
+
+async def check_picture_masks(session: AsyncSession, row: ExportRequest) -> None:
+    """Refuse pictures that were made with other masks than their camera has now.
+
+    Raises:
+        ExportExpiredError: they were.
+    """
+    made = row.picture_masks
+    if row.attachment_ids and made not in {None, await picture_masks(session, row.camera_id)}:
+        raise ExportExpiredError(
+            "The privacy masks were changed after this file was made.",
+            remedy="Ask for the pictures again.",
+        )
 
 
 def masks_of(camera: Camera) -> str:

@@ -150,6 +150,7 @@ async def read_export_file(
         hub.exports.check_downloadable(row, actor)
         found = await _require_consent(hub, session, actor, "export.download", row)
         cameras = await export_recordings.may_still_play(hub, session, actor, row)
+        await export_recordings.check_picture_masks(session, row)
         path = hub.exports.path(row.id)
         if not path.is_file():
             raise UnavailableError(
@@ -205,6 +206,10 @@ def builder(hub: Hub) -> ExportBuilder:
             return content
         return await hub.redactor.still(content, masks, redact)
 
+    async def masks(camera_id: UUID | None) -> str:
+        async with hub.database.read() as session:
+            return await export_recordings.picture_masks(session, camera_id)
+
     return ExportBuilder(
         hub.database,
         hub.clock,
@@ -212,6 +217,7 @@ def builder(hub: Hub) -> ExportBuilder:
         pictures=hub.governance.pictures,
         signer=hub.signer,
         cover=cover,
+        masks=masks,
         films=export_films.films(hub),
     )
 

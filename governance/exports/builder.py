@@ -73,6 +73,9 @@ class Filming:
     credentials: Credentials | None
 
 
+Masks = Callable[[UUID | None], Awaitable[str]]
+"""Returns what tells the masks that a camera has now from any others."""
+
 Films = Callable[[ExportRequest, Filming], Awaitable[list[dict[str, Any]]]]
 """Writes the recordings of an export and returns what the manifest says of them.
 
@@ -92,6 +95,7 @@ class ExportBuilder:
         pictures: PictureStore,
         signer: Signer,
         cover: Cover,
+        masks: Masks,
         films: Films,
     ) -> None:
         self._database = database
@@ -100,6 +104,7 @@ class ExportBuilder:
         self._pictures = pictures
         self._signer = signer
         self._cover = cover
+        self._masks = masks
         self._films = films
         self._woken = outbox.waker(database)
 
@@ -277,6 +282,7 @@ class ExportBuilder:
             f"{self._clock.now():%Y-%m-%d %H:%M:%S} UTC  {row.incident_number}",
         )
         pictures = []
+        masks = await self._masks(row.camera_id)
         for number, one in enumerate(chosen, 1):
             member = Member(package.picture_name(number), await self._picture(row, one, lines))
             about = {
@@ -289,6 +295,14 @@ class ExportBuilder:
                 "occurred_at": _taken(one, when).isoformat(),
             }
             pictures.append((member, about))
+        if masks != await self._masks(row.camera_id):
+            raise UnavailableError(
+                "The privacy masks were changed while the export was made.",
+                remedy="Ask for it again.",
+                code="redaction-away",
+            )
+        async with self._database.transaction() as session:
+            (await self._exports.locked(session, row.id)).picture_masks = masks
         return pictures
 
     async def _recordings(

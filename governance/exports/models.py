@@ -61,6 +61,8 @@ class ExportRequest(Base):
     # Whether the recordings go out with their sound, and as they are (`raw`) or `blurred`.
     sound: Mapped[bool] = mapped_column(Boolean, default=False)
     rendition: Mapped[str] = mapped_column(String(10), default="raw")
+    # What tells the masks that the pictures were made with from others; null: none are made yet.
+    picture_masks: Mapped[str | None] = mapped_column(String(64), default=None)
     progress: Mapped[int] = mapped_column(Integer, default=0)  # percent of what is being built
     purpose: Mapped[str] = mapped_column(String(40))
     reference: Mapped[str] = mapped_column(String(80))

@@ -67,6 +67,7 @@ def upgrade() -> None:
         batch_op.add_column(
             sa.Column("rendition", sa.String(length=10), nullable=False, server_default="raw")
         )
+        batch_op.add_column(sa.Column("picture_masks", sa.String(length=64), nullable=True))
 
     with op.batch_alter_table("view_record", schema=None, recreate="never") as batch_op:
         batch_op.add_column(
@@ -85,6 +86,7 @@ def downgrade() -> None:
         batch_op.drop_column("sound")
 
     with op.batch_alter_table("export_request", schema=None, recreate="never") as batch_op:
+        batch_op.drop_column("picture_masks")
         batch_op.drop_column("rendition")
         batch_op.drop_column("sound")
 
