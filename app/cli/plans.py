@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from app.cli.cameras import AsJson
 from app.cli.context import opened_hub, out, print_json, print_table, run
-from core.errors import InvalidInputError, NotFoundError
+from core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from camera_hub.plans.models import SitePlan
@@ -28,7 +28,7 @@ async def plan_named(hub: Any, name: str, area: str = "") -> "SitePlan":
     """Return the plan with this id, or with this name for a camera in `area`.
 
     Raises:
-        NotFoundError, InvalidInputError: there is none, or several have the name.
+        InvalidInputError: there is none, or several have the name.
     """
     from api.plans import plans_of
     from camera_hub.plans.service import meant
@@ -43,7 +43,7 @@ def drawing_in(file: Path) -> bytes:
     """Return the bytes of a drawing's file, of one too large no more than tell that.
 
     Raises:
-        NotFoundError: it cannot be read.
+        InvalidInputError: it cannot be read.
     """
     from camera_hub.plans.drawing import MAX_BYTES
 
@@ -51,7 +51,7 @@ def drawing_in(file: Path) -> bytes:
         with file.open("rb") as opened:
             return opened.read(MAX_BYTES + 1)
     except OSError as error:
-        raise NotFoundError(f"{file} cannot be read: {error.strerror}.") from None
+        raise InvalidInputError(f"{file} cannot be read: {error.strerror}.") from None
 
 
 @app.command("list")
