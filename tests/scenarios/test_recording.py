@@ -124,10 +124,12 @@ async def test_recording_goes_on_while_the_store_is_held(node: Node) -> None:
     assert list((node.folder / PENDING).glob("*.json"))
     await holder.wait()
     rows = await node.indexed(len(before) + 1)
-    ends = [(_at(row["started_at"]), _at(row["ends_at"])) for row in rows[len(before) - 1 :]]
-    for (_, end), (start, _) in itertools.pairwise(ends):
-        # The store was held for seven seconds.
-        assert abs((start - end).total_seconds()) < 1
+    for one, following in itertools.pairwise(rows[len(before) - 1 :]):
+        # The store was held for seven seconds. A machine so busy that packets wait in the socket
+        # makes the first of them late: what corrects that is marked as a jump.
+        apart = (_at(following["started_at"]) - _at(one["ends_at"])).total_seconds()
+        assert apart < 1
+        assert apart > -1 or following["clock"] == "jumped"
     await until(lambda: not list((node.folder / PENDING).glob("*.json")), timeout=PATIENCE_S)
 
 
