@@ -37,6 +37,7 @@ class Plans:
 
     def __init__(self, clock: Clock, data_dir: Path) -> None:
         self._clock = clock
+        self._drawing = asyncio.Semaphore(1)
         self.files = PlanFiles(data_dir / "plans", clock)
 
     async def draw(self, content: bytes) -> Drawing:
@@ -45,7 +46,9 @@ class Plans:
         Raises:
             HubError: as `camera_hub.plans.drawing.make_drawing` says.
         """
-        return await asyncio.to_thread(make_drawing, content)
+        # Those who wait hold no thread: what else runs in threads goes on.
+        async with self._drawing:
+            return await asyncio.to_thread(make_drawing, content)
 
     async def get(self, session: AsyncSession, plan_id: UUID) -> SitePlan:
         """Return a plan.

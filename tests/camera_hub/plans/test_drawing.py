@@ -112,3 +112,15 @@ def test_a_large_drawing_is_kept_smaller_and_a_busy_one_as_jpeg() -> None:
     drawn = make_drawing(out.getvalue())
     assert drawn.suffix == "jpg"
     assert (drawn.width, drawn.height) == (3600, 3000)
+
+
+def test_a_photograph_whose_other_tags_are_nonsense_is_turned_all_the_same() -> None:
+    tags = Image.Exif()
+    tags[0x0112], tags[0x010E] = 6, "a title"
+    out = BytesIO()
+    Image.new("RGB", (40, 20)).save(out, "JPEG", exif=tags)
+    # The title becomes a resolution that is no number.
+    sent = out.getvalue().replace(b"\x01\x0e\x00\x02", b"\x01\x1a\x00\x02")
+    assert sent != out.getvalue()
+    made = make_drawing(sent)
+    assert (made.width, made.height) == (20, 40)
