@@ -13,7 +13,9 @@ from api.alarm_doors import AlarmDoorsOut, describe_doors
 from api.door import permit
 from api.hub import HubDep
 from camera_hub.devices.facts import broken_rules
-from camera_hub.devices.schemas import DetectorReport
+from camera_hub.devices.heartbeat_schemas import (
+    DetectorReport,
+)
 from governance.beats import repository as beat_rows
 from governance.signals import repository as signal_rows
 

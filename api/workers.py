@@ -13,7 +13,10 @@ from api.hub import HubDep
 from api.lost_workers import tell_states
 from api.recording_wishes import asked_by_incidents
 from camera_hub.devices import repository
-from camera_hub.devices.schemas import HeartbeatIn, HeartbeatOut
+from camera_hub.devices.heartbeat_schemas import (
+    HeartbeatIn,
+    HeartbeatOut,
+)
 
 router = APIRouter(tags=["workers"])
 

@@ -46,7 +46,13 @@ ACTIONS_BY_KIND: dict[str, tuple[str, ...]] = {
         "incident.photo",
         "incident.deliveries",
     ),
-    "export": ("export.request", "export.list", "export.approve", "export.preview", "export.download"),
+    "export": (
+        "export.request",
+        "export.list",
+        "export.approve",
+        "export.preview",
+        "export.download",
+    ),
     "household": (
         "household.list",
         "household.create",

@@ -7,12 +7,14 @@ from uuid import UUID
 
 import orjson
 
+from camera_hub.devices.heartbeat_schemas import (
+    AssignedCameraOut,
+    AssignedStream,
+)
 from camera_hub.devices.models import Camera
 from camera_hub.devices.recording_plan import plan_of
 from camera_hub.devices.schemas import (
     AnalysedBy,
-    AssignedCameraOut,
-    AssignedStream,
     StreamRole,
     Transport,
 )

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from camera_hub.devices.schemas import HeartbeatIn, ReportedStatus
+from camera_hub.devices.heartbeat_schemas import (
+    HeartbeatIn,
+    ReportedStatus,
+)
 from core.clock import Clock
 
 LOST_AFTER_S = 5.0

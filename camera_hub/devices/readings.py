@@ -12,9 +12,16 @@ from access.jurisdictions import Law
 from camera_hub.devices import repository
 from camera_hub.devices.assignment import assigned, revision_of, worker_for
 from camera_hub.devices.board import Board
+from camera_hub.devices.heartbeat_schemas import (
+    AssignedCameraOut,
+    HeartbeatIn,
+    ReportedStatus,
+)
 from camera_hub.devices.models import Camera, CameraStatus, MediaWorker
 from camera_hub.devices.motions import Motions
-from camera_hub.devices.schemas import AssignedCameraOut, HeartbeatIn, ReportedStatus, StatusOut
+from camera_hub.devices.schemas import (
+    StatusOut,
+)
 from camera_hub.streams.types import ReasonCode, StreamState
 from core.clock import Clock
 from core.secrets import SecretBox

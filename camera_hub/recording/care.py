@@ -17,7 +17,14 @@ from uuid import UUID
 
 from camera_hub.recording.disks import PENDING, Disk, Disks
 from camera_hub.recording.files import SegmentRecord, publish, record_of
-from camera_hub.recording.format import CLOSED_SUFFIX, PART_SUFFIX, Scan, repair
+from camera_hub.recording.format import (
+    CLOSED_SUFFIX,
+    PART_SUFFIX,
+    Scan,
+)
+from camera_hub.recording.scanning import (
+    repair,
+)
 from core.clock import Clock
 from core.logging import get_logger
 from core.metrics import counter

@@ -1,7 +1,7 @@
 """Reading of recorded files: only the bytes that are asked for, and only whole parts.
 
-`format.scan` says where the parts of a file lie (two short reads of a closed file; of one that was
-cut off what is whole). A span is then one read of neighbouring parts.
+`scanning.scan` says where the parts of a file lie (two short reads of a closed file; of one that
+was cut off what is whole). A span is then one read of neighbouring parts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Self
 import av
 import av.error
 
-from camera_hub.recording.format import TIMESCALE, FormatError, Keyframe, Part, scan
+from camera_hub.recording.format import (
+    TIMESCALE,
+    FormatError,
+    Keyframe,
+    Part,
+)
+from camera_hub.recording.scanning import (
+    scan,
+)
 from camera_hub.recording.sound import SoundSample, has_sound, read_sound, without_sound
 from core.errors import HubError
 

@@ -17,7 +17,12 @@ import pytest_asyncio
 from app.cli.demo import demo_settings
 from app.demo import Demo, running_demo
 from camera_hub.recording.disks import PENDING
-from camera_hub.recording.format import PART_SUFFIX, scan
+from camera_hub.recording.format import (
+    PART_SUFFIX,
+)
+from camera_hub.recording.scanning import (
+    scan,
+)
 from camera_hub.simulator.footage import packaged
 from core.settings import Settings
 from tests.scenarios.test_node_faults import HOLD_THE_STORE

@@ -18,8 +18,10 @@ from sqlalchemy import select
 
 from access.views.models import ViewRecord
 from api.hub import Hub
+from camera_hub.devices.heartbeat_schemas import (
+    HeartbeatIn,
+)
 from camera_hub.devices.models import Camera
-from camera_hub.devices.schemas import HeartbeatIn
 from camera_hub.live.runtime import MediaRuntime
 from camera_hub.live.worker_server import MediaServer
 from camera_hub.streams.types import AssignedCamera, StreamSource

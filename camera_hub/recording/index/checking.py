@@ -17,9 +17,16 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from camera_hub.recording.format import CLOSED_SUFFIX, FormatError, Scan, scan
+from camera_hub.recording.format import (
+    CLOSED_SUFFIX,
+    FormatError,
+    Scan,
+)
 from camera_hub.recording.index import deletions, files, repository
 from camera_hub.recording.index.schemas import PATH, DiskPlace, SegmentIn, SegmentRow
+from camera_hub.recording.scanning import (
+    scan,
+)
 from core.clock import Clock
 from core.database import Database
 

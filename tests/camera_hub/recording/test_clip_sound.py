@@ -6,8 +6,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from camera_hub.recording.clips import Masking, Source, make_clip
-from camera_hub.recording.format import scan
 from camera_hub.recording.index.schemas import SegmentRow
+from camera_hub.recording.scanning import (
+    scan,
+)
 from tests.camera_hub.recording.footage_feed import Rig
 from tests.camera_hub.recording.sound_feed import events_in, feed, footage
 from tests.camera_hub.recording.test_recorder import Make, files_of

@@ -12,7 +12,12 @@ import pytest
 
 from camera_hub.recording.care import mend
 from camera_hub.recording.disks import MARKER, Disk, Disks, DiskState
-from camera_hub.recording.format import PART_SUFFIX, scan
+from camera_hub.recording.format import (
+    PART_SUFFIX,
+)
+from camera_hub.recording.scanning import (
+    scan,
+)
 from core.clock import ManualClock
 from tests.camera_hub.recording.footage_feed import START, Rig, disk_at, info_of
 from tests.camera_hub.recording.test_recorder import Make

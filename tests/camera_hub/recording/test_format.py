@@ -17,6 +17,8 @@ from camera_hub.recording.format import (
     from_microseconds,
     microseconds,
     prft,
+)
+from camera_hub.recording.scanning import (
     repair,
     scan,
     scan_head,

@@ -8,7 +8,12 @@ from collections.abc import Callable
 import pytest
 from playwright.async_api import async_playwright
 
-from camera_hub.recording.format import TIMESCALE, scan
+from camera_hub.recording.format import (
+    TIMESCALE,
+)
+from camera_hub.recording.scanning import (
+    scan,
+)
 from tests.camera_hub.recording.footage_feed import Rig, info_of
 from tests.camera_hub.recording.test_recorder import files_of
 

@@ -15,8 +15,14 @@ import pytest
 
 from camera_hub.recording.care import mend, waiting_markers
 from camera_hub.recording.disks import PENDING
-from camera_hub.recording.format import CLOSED_SUFFIX, PART_SUFFIX, scan
+from camera_hub.recording.format import (
+    CLOSED_SUFFIX,
+    PART_SUFFIX,
+)
 from camera_hub.recording.reading import SegmentFile
+from camera_hub.recording.scanning import (
+    scan,
+)
 from core.clock import ManualClock
 from core.ids import new_id
 from tests.camera_hub.recording.footage_feed import START, Rig, disk_at, info_of, stored, units_of

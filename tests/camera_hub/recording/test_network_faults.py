@@ -10,8 +10,13 @@ import av
 import numpy as np
 import pytest
 
-from camera_hub.recording.format import Scan, scan
+from camera_hub.recording.format import (
+    Scan,
+)
 from camera_hub.recording.index.spans import GAP, gaps, merged
+from camera_hub.recording.scanning import (
+    scan,
+)
 from camera_hub.streams.parameters import nal_units
 from camera_hub.streams.rtsp.connection import DROPPED
 from camera_hub.streams.types import AssignedCamera, StreamSource, StreamState

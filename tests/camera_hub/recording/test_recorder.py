@@ -13,7 +13,12 @@ from typing import Any
 import av
 import pytest
 
-from camera_hub.recording.format import Scan, scan
+from camera_hub.recording.format import (
+    Scan,
+)
+from camera_hub.recording.scanning import (
+    scan,
+)
 from camera_hub.streams.parameters import Codec, parameter_sets, read_info
 from core.clock import ManualClock
 from tests.camera_hub.recording.footage_feed import (

@@ -12,7 +12,9 @@ import pytest
 
 from camera_hub.live.runtime import MediaRuntime
 from camera_hub.recording.care import waiting_markers
-from camera_hub.recording.format import scan
+from camera_hub.recording.scanning import (
+    scan,
+)
 from camera_hub.recording.sending import Answer
 from camera_hub.recording.service import Recordings
 from camera_hub.streams.types import AssignedCamera

@@ -12,10 +12,17 @@ from typing import Any
 import av
 import pytest
 
-from camera_hub.recording.format import PART_SUFFIX, closing, repair, scan
+from camera_hub.recording.format import (
+    PART_SUFFIX,
+    closing,
+)
 from camera_hub.recording.playback.filled import filled
 from camera_hub.recording.reading import SegmentFile, ranges
 from camera_hub.recording.recorder import SOUND_BYTES
+from camera_hub.recording.scanning import (
+    repair,
+    scan,
+)
 from camera_hub.recording.sound import (
     has_sound,
     sound_of,
