@@ -20,7 +20,7 @@ from camera_hub.devices import homes
 from core.errors import ConflictError, NotFoundError
 from governance.exports import packing
 from governance.exports.models import ExportRequest
-from governance.exports.previews import check_prepared
+from governance.exports.previews import check_prepared, has_opened
 from governance.exports.schemas import PreviewFile, PreviewOut
 
 router = APIRouter(prefix="/exports", tags=["exports"])
@@ -67,8 +67,9 @@ async def open_export_preview(
                 household_id=row.household_id,
                 place_kind=place[1],
             )
-        until = await hub.exports.previews.previewed(session, row, actor)
-    return PreviewOut(files=_files(export_id, listed), until=until)
+        files = _files(export_id, listed)
+        until = await hub.exports.previews.previewed(session, row, actor, files=len(files))
+    return PreviewOut(files=files, until=until)
 
 
 @router.get(
@@ -94,6 +95,9 @@ async def read_export_preview(
     name = next((one.name for one in files if one.number == number), None)
     if name is None:
         raise NotFoundError("There is no such file in the preview.", remedy="Open it again.")
+    if not has_opened(row, actor, number):
+        async with hub.database.transaction() as session:
+            await hub.exports.previews.opened(session, export_id, actor, number)
     path: Path = hub.exports.prepared_path(export_id) / name
     kind = guess_type(name)[0] or "application/octet-stream"
     return FileResponse(path, media_type=kind, headers={"Cache-Control": "no-store"})

@@ -64,6 +64,9 @@ class ExportRequest(Base):
     # What tells the masks that the pictures were made with from others; null: none are made yet.
     picture_masks: Mapped[str | None] = mapped_column(String(64), default=None)
     progress: Mapped[int] = mapped_column(Integer, default=0)  # percent of what is being built
+    # Of what was prepared: how many files it has, and which of them each account has opened.
+    # {account id: {"of": number, "opened": [numbers]}}
+    previews: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JsonValue, default=None)
     purpose: Mapped[str] = mapped_column(String(40))
     reference: Mapped[str] = mapped_column(String(80))
     reason: Mapped[str] = mapped_column(Text)

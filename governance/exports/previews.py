@@ -41,15 +41,19 @@ class Previews:
         """
         check_prepared(row)
         _, sha = (await repository.previews_of(session, [row.id], actor.id)).get(row.id, (None, ""))
-        if sha != row.sha256:
+        if sha != row.sha256 or not _all_opened(row, actor):
             raise ConflictError(
-                "You have not looked at what would be handed out.",
+                "You have not looked at all that would be handed out.",
                 remedy="Look at the preview: only a person can see whether everybody is blurred.",
                 code="not-looked-at",
             )
 
-    async def previewed(self, session: AsyncSession, row: ExportRequest, actor: Actor) -> datetime:
-        """Write that `actor` looks at what would leave; call it last. Returns until when.
+    async def previewed(
+        self, session: AsyncSession, row: ExportRequest, actor: Actor, *, files: int
+    ) -> datetime:
+        """Write that `actor` looks at what would leave, so many files; call it last.
+
+        Returns until when they may.
 
         Raises:
             ForbiddenError: `second-person-needed`: the actor asked for it.
@@ -64,8 +68,21 @@ class Previews:
         if row.state != "requested":
             raise wrong_state(row)
         check_prepared(row)
+        before = (row.previews or {}).get(str(actor.id), {"opened": []})
+        row.previews = {**(row.previews or {}), str(actor.id): {**before, "of": files}}
         await self._notes.note(session, row, actor, "export.previewed", sha256=row.sha256)
         return self._clock.now() + LOOKING
+
+    async def opened(
+        self, session: AsyncSession, export_id: UUID, actor: Actor, number: int
+    ) -> None:
+        """Write that `actor` opens a file of what would leave."""
+        row = await _locked(session, export_id)
+        mine = None if row is None else (row.previews or {}).get(str(actor.id))
+        if row is None or mine is None or number in mine["opened"]:
+            return
+        opened = {**mine, "opened": sorted([*mine["opened"], number])}
+        row.previews = {**(row.previews or {}), str(actor.id): opened}
 
     async def check_looking(self, session: AsyncSession, row: ExportRequest, actor: Actor) -> None:
         """Raise unless `actor` has begun to look at what would leave, and not too long ago.
@@ -92,13 +109,14 @@ class Previews:
         row = await _locked(session, export_id)
         if row is None or row.state != "requested":
             return False
-        row.sha256, row.progress, row.failure = sha, 100, ""
+        row.sha256, row.progress, row.failure, row.previews = sha, 100, "", None
         await self._notes.tell(session, row, None, kind="export.prepared", sha256=sha)
         return True
 
     def prepare_anew(self, row: ExportRequest) -> None:
         """Forget what was prepared of `row`, which is locked: it may not be shown any more."""
         row.sha256, row.progress, row.claimed_at, row.failure = None, 0, None, ""
+        row.previews = None
 
     async def postponed(self, session: AsyncSession, export_id: UUID, why: str) -> None:
         """Write why it cannot be prepared now; it is tried again after `AGAIN`."""
@@ -107,6 +125,16 @@ class Previews:
             return
         row.claimed_at, row.progress, row.failure = self._clock.now(), 0, why[:500]
         await self._notes.announce(session, row)
+
+
+def has_opened(row: ExportRequest, actor: Actor, number: int) -> bool:
+    """Return whether it is on record that `actor` opened this file of what was prepared."""
+    return number in (row.previews or {}).get(str(actor.id), {"opened": []})["opened"]
+
+
+def _all_opened(row: ExportRequest, actor: Actor) -> bool:
+    mine = (row.previews or {}).get(str(actor.id))
+    return mine is not None and len(mine["opened"]) >= mine["of"]
 
 
 def check_prepared(row: ExportRequest) -> None:

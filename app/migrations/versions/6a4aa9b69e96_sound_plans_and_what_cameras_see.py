@@ -7,7 +7,7 @@ After: c00a570c171c
 import sqlalchemy as sa
 from alembic import op
 
-from core.database import UtcDateTime
+from core.database import JsonValue, UtcDateTime
 
 revision = "6a4aa9b69e96"
 down_revision = "c00a570c171c"
@@ -68,6 +68,7 @@ def upgrade() -> None:
             sa.Column("rendition", sa.String(length=10), nullable=False, server_default="raw")
         )
         batch_op.add_column(sa.Column("picture_masks", sa.String(length=64), nullable=True))
+        batch_op.add_column(sa.Column("previews", JsonValue, nullable=True))
 
     with op.batch_alter_table("view_record", schema=None, recreate="never") as batch_op:
         batch_op.add_column(
@@ -86,6 +87,7 @@ def downgrade() -> None:
         batch_op.drop_column("sound")
 
     with op.batch_alter_table("export_request", schema=None, recreate="never") as batch_op:
+        batch_op.drop_column("previews")
         batch_op.drop_column("picture_masks")
         batch_op.drop_column("rendition")
         batch_op.drop_column("sound")
