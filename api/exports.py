@@ -20,6 +20,7 @@ from core.errors import InvalidInputError, UnavailableError
 from governance.exports import repository
 from governance.exports.builder import ExportBuilder
 from governance.exports.models import ExportRequest
+from governance.exports.previews import all_opened
 from governance.exports.schemas import ExportCreate, ExportOut, NoteInput, RecordingOut, Step
 from governance.exports.service import Asked, Shown
 from governance.incidents import repository as incidents
@@ -333,7 +334,7 @@ async def _describe(
     items = []
     for row in rows:
         approver = hub.policy.authorize(actor, "export.approve", row.resource()).allowed
-        seen = looked.get(row.id, (None, ""))[1] == row.sha256
+        seen = looked.get(row.id, (None, ""))[1] == row.sha256 and all_opened(row, actor)
         allowed: list[Step] = hub.exports.steps(row, actor, approver=approver, looked=seen)
         items.append(
             ExportOut(

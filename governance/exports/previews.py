@@ -41,7 +41,7 @@ class Previews:
         """
         check_prepared(row)
         _, sha = (await repository.previews_of(session, [row.id], actor.id)).get(row.id, (None, ""))
-        if sha != row.sha256 or not _all_opened(row, actor):
+        if sha != row.sha256 or not all_opened(row, actor):
             raise ConflictError(
                 "You have not looked at all that would be handed out.",
                 remedy="Look at the preview: only a person can see whether everybody is blurred.",
@@ -132,7 +132,8 @@ def has_opened(row: ExportRequest, actor: Actor, number: int) -> bool:
     return number in (row.previews or {}).get(str(actor.id), {"opened": []})["opened"]
 
 
-def _all_opened(row: ExportRequest, actor: Actor) -> bool:
+def all_opened(row: ExportRequest, actor: Actor) -> bool:
+    """Return whether `actor` has opened every file of what was prepared."""
     mine = (row.previews or {}).get(str(actor.id))
     return mine is not None and len(mine["opened"]) >= mine["of"]
 
