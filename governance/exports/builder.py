@@ -181,7 +181,8 @@ class ExportBuilder:
     async def sweep(self) -> None:
         """Mark what has expired, then delete the files that the index wants no more."""
         async with self._database.read() as session:
-            over = await repository.expired(session, self._clock.now(), _BATCH)
+            left = self._exports.undecided_since()
+            over = await repository.expired(session, self._clock.now(), left, _BATCH)
         if over:
             async with self._database.transaction() as session:
                 await self._exports.expire(session, over)

@@ -147,14 +147,22 @@ async def previews_of(
     }
 
 
-async def expired(session: AsyncSession, now: datetime, limit: int) -> Sequence[UUID]:
-    """Return the ids of exports whose time is over."""
-    query = (
-        select(ExportRequest.id)
-        .where(ExportRequest.state == "ready", ExportRequest.expires_at <= now)
-        .limit(limit)
-    )
+async def expired(
+    session: AsyncSession, now: datetime, undecided_since: datetime, limit: int
+) -> Sequence[UUID]:
+    """Return the ids of exports whose time is over, or that nobody decided on since then."""
+    over = and_(ExportRequest.state == "ready", ExportRequest.expires_at <= now)
+    left = and_(ExportRequest.state == "requested", ExportRequest.requested_at <= undecided_since)
+    query = select(ExportRequest.id).where(or_(over, left)).limit(limit)
     return (await session.scalars(query)).all()
+
+
+async def undecided(session: AsyncSession, account_id: UUID) -> int:
+    """Return how many exports that this account asked for wait for a second person."""
+    query = select(func.count()).where(
+        ExportRequest.requested_by == account_id, ExportRequest.state == "requested"
+    )
+    return (await session.scalar(query)) or 0
 
 
 async def without_file(session: AsyncSession, ids: Collection[UUID]) -> Sequence[UUID]:

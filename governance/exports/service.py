@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from access.ledger.service import Ledger
 from access.policy.types import Actor
 from core.clock import Clock
-from core.errors import ForbiddenError, HubError, InvalidInputError, NotFoundError
+from core.errors import ConflictError, ForbiddenError, HubError, InvalidInputError, NotFoundError
 from core.ids import new_id
 from governance.attachments import repository as attachments
 from governance.exports import repository
@@ -28,6 +28,12 @@ from governance.outbox import service as outbox
 
 STALE = timedelta(minutes=5)
 """After this long without an end a build counts as killed and is begun again."""
+
+
+UNDECIDED = timedelta(days=14)
+"""What nobody has decided on for so long is over, and what was prepared for it goes."""
+MOST_UNDECIDED = 10
+"""Each may cost an hour of blurring and the size of its recordings."""
 
 
 class ExportExpiredError(HubError):
@@ -130,10 +136,17 @@ class Exports:
         Raises:
             InvalidInputError: `no-pictures` or `unknown-picture`.
             ForbiddenError: a service asks.
+            ConflictError: `too-many-undecided`: others of this account wait to be decided on.
         """
         if actor.kind != "account" or actor.id is None:
             raise ForbiddenError("Pictures are handed out to people who can be named.")
         await outbox.serialise(session)
+        if await repository.undecided(session, actor.id) >= MOST_UNDECIDED:
+            raise ConflictError(
+                f"{MOST_UNDECIDED} exports that you asked for wait for a second person.",
+                remedy="Have one of them decided, or withdraw it.",
+                code="too-many-undecided",
+            )
         wanted = await _pictures(session, wish, asked)
         now, incident, shown = self._clock.now(), asked.incident, asked.shown
         row = ExportRequest(
@@ -287,11 +300,17 @@ class Exports:
         row.state, row.failure = "failed", why[:500]
         await self._notes.tell(session, row, None, why=row.failure)
 
+    def undecided_since(self) -> datetime:
+        """Return when what is undecided must have been asked for, to be over now."""
+        return self._clock.now() - UNDECIDED
+
     async def expire(self, session: AsyncSession, ids: Sequence[UUID]) -> None:
         """Write that these are over; the caller deletes the files after the commit."""
         for export_id in sorted(ids):
             row = await self.locked(session, export_id)
-            if row.state == "ready" and _is_over(row, self._clock.now()):
+            over = row.state == "ready" and _is_over(row, self._clock.now())
+            left = row.state == "requested" and row.requested_at <= self.undecided_since()
+            if over or left:
                 row.state = "expired"
                 await self._notes.tell(session, row, None)
 

@@ -20,6 +20,7 @@ from core.clock import ManualClock
 from core.ids import new_id
 from core.settings import Settings
 from governance.exports.package import check
+from governance.exports.service import MOST_UNDECIDED, UNDECIDED
 from governance.outbox.models import OutboxEvent
 from tests.api.exports_kit import (
     BOTH,
@@ -156,6 +157,25 @@ async def test_steps_come_in_their_order(hub: Hub, sign_in: SignIn, incident_id:
     assert (await step(operator, export, "withdraw")).status_code == 200
     assert not hub.exports.path(UUID(export["id"])).exists()
     assert (await operator.get(f"/api/v1/exports/{export['id']}/file")).status_code == 410
+
+
+@BOTH
+async def test_what_nobody_decides_on_is_bounded_and_ends(
+    hub: Hub, clock: ManualClock, incident_id: UUID, sign_in: SignIn
+) -> None:
+    asker, other = await sign_in("operator", AREA), await sign_in("supervisor", AREA)
+    waiting = [await wish(asker, incident_id) for _ in range(MOST_UNDECIDED)]
+    body = {**WISH, "incident_id": str(incident_id)}
+    refused = await asker.post("/api/v1/exports", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (409, "too-many-undecided")
+    await wish(other, incident_id)
+    assert (await step(other, waiting[0], "refuse", "twice")).status_code == 200
+    await wish(asker, incident_id)
+    clock.advance(UNDECIDED.total_seconds())
+    await builder(hub).sweep()
+    await sign_in_again(hub, asker)
+    found = (await asker.get("/api/v1/exports")).json()["items"]
+    assert sorted(one["state"] for one in found) == ["expired"] * (len(found) - 1) + ["refused"]
 
 
 @pytest.mark.parametrize(
