@@ -278,7 +278,8 @@ class MediaWorker:
 
 def _pipeline_key(camera: AssignedCamera) -> tuple[object, ...]:
     """Return what of a camera needs a new pipeline when it changes."""
-    return camera.name, camera.area, camera.analyse, tuple(camera.streams)
+    how = (camera.analyse, camera.analysed_by)
+    return camera.name, camera.area, *how, tuple(camera.streams)
 
 
 async def media_child(settings: Settings, pulse: Pulse, name: str) -> None:
