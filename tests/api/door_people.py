@@ -113,6 +113,7 @@ class Things:
         for name, value in self.ids.items():
             text = text.replace(f"{{{name}}}", str(value))
         text = text.replace("{alarm_id}", "00000000-0000-7000-8000-000000000000")
+        text = text.replace("{number}", "1")
         return text.replace("{name}", "media-0").replace("{path:path}", "cameras")
 
 

@@ -265,7 +265,7 @@ TABLE = [
     Row("GET", "/api/v1/exports/{export_id}/file", "", things=True),
     # What the second person looks at is made of a home's only where its household asks for it.
     Row("POST", "/api/v1/exports/{export_id}/previews", "supervisor", things=True),
-    Row("GET", "/api/v1/exports/{export_id}/previews/1", "supervisor", things=True),
+    Row("GET", "/api/v1/exports/{export_id}/previews/{number}", "supervisor", things=True),
     # What is recorded, what is kept under lock, and the disks.
     Row(
         "GET",

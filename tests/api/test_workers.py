@@ -90,6 +90,7 @@ async def test_a_worker_is_told_its_cameras_once_and_again_after_each_change(
         "moving": [],
         "asked": [],
         "turned": [],
+        "retuned": [],
     }
 
     zone = {
