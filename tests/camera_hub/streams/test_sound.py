@@ -161,6 +161,7 @@ def test_who_does_not_ask_hears_nothing_and_sinks_need_not_hear(listen: Listen) 
     wait_until(lambda: len(deaf.packets) > 5)
     listening.reader.update(replace(listening.reader.source, sound=False))
     wait_until(lambda: listening.reader.status().reconnects == 1)
+    wait_until(lambda: listening.sink.infos[-1].sound is None)
     wait_until(lambda: len(listening.sink.packets) > 20)
     assert listening.sink.infos[-1].sound is None
     assert listening.reader.status().sound is SoundState.OFF
