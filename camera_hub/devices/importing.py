@@ -26,8 +26,9 @@ _MOST_COLUMNS = 60
 COLUMNS = (
     "name", "area", "place_kind", "place_type", "household_id", "source_kind", "address",
     "username", "password", "purpose", "owner", "contact", "retention_hours", "retention_reason",
-    "signage", "residents_may_watch", "analyse", "recording", "transport", "latitude", "longitude",
-    "heading", "plan", "plan_x", "plan_y", "main_profile", "sub_profile", "probe",
+    "signage", "residents_may_watch", "analyse", "analysed_by", "recording", "sound",
+    "sound_reason", "transport", "latitude", "longitude", "heading", "plan",
+    "plan_x", "plan_y", "main_profile", "sub_profile", "probe",
 )  # fmt: skip
 """What a list may have; `name` and `address` it must have."""
 _SAID_OTHERWISE = {
@@ -37,13 +38,13 @@ _SAID_OTHERWISE = {
     "保存小时": "retention_hours", "录像": "recording", "纬度": "latitude", "经度": "longitude",
     "朝向": "heading", "rtsp": "address", "user": "username", "lat": "latitude",
     "lon": "longitude", "lng": "longitude", "平面图": "plan", "图上横坐标": "plan_x",
-    "图上纵坐标": "plan_y",
+    "图上纵坐标": "plan_y", "收音": "sound", "收音理由": "sound_reason",
 }  # fmt: skip
 _TRUTHS = {
     "true": True, "yes": True, "1": True, "y": True, "是": True,
     "false": False, "no": False, "0": False, "n": False, "否": False,
 }  # fmt: skip
-_FLAGS = {"signage", "residents_may_watch", "analyse", "probe"}
+_FLAGS = {"signage", "residents_may_watch", "analyse", "sound", "probe"}
 _NUMBERS = {"retention_hours", "latitude", "longitude", "heading", "plan_x", "plan_y"}
 _SPOT: dict[str, Any] = {"plan": "", "plan_x": None, "plan_y": None}
 

@@ -38,6 +38,13 @@ def test_a_row_becomes_a_camera() -> None:
     assert body.recording is not None
     assert (body.recording.mode, body.recording.role) == ("event", "sub")
     assert (body.latitude, body.signage, body.analyse) == (31.2, True, True)
+    (row,) = read_list(
+        "名称,地址,analysed_by,收音,收音理由\nGate,192.168.1.64,camera,是,intercom\n".encode()
+    )
+    assert row.body is not None
+    assert (row.body.analysed_by, row.body.sound, row.body.sound_reason) == (
+        "camera", True, "intercom",
+    )  # fmt: skip
     (row,) = read_list(b"name,address,probe\nYard,rtsp://192.168.1.9/cam,no\n")
     assert row.body is not None
     assert (row.body.source_kind, row.body.probe) == ("rtsp", False)

@@ -42,8 +42,8 @@ export function areasOf(list: readonly Camera[]): string[] {
 /** Columns as the import has them (camera_hub/devices/importing.py); passwords never leave the hub. */
 const COLUMNS = [
   'name', 'area', 'place_kind', 'place_type', 'household_id', 'source_kind', 'address', 'username', 'purpose', 'owner', 'contact',
-  'retention_hours', 'retention_reason', 'signage', 'residents_may_watch', 'analyse', 'recording', 'transport', 'latitude',
-  'longitude', 'heading',
+  'retention_hours', 'retention_reason', 'signage', 'residents_may_watch', 'analyse', 'analysed_by', 'recording', 'sound',
+  'sound_reason', 'transport', 'latitude', 'longitude', 'heading',
 ] as const satisfies (keyof Camera)[]
 const SPOT = ['plan', 'plan_x', 'plan_y'] as const
 
