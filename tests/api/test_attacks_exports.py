@@ -7,7 +7,7 @@ from sqlalchemy import update
 from api.hub import Hub
 from camera_hub.devices.models import Camera
 from tests.api.exports_kit import BOTH, incident_id, ready
-from tests.api.test_playbacks import MASKS
+from tests.api.playbacks_kit import MASKS
 from tests.governance.support import AREA
 from tests.support.http import SignIn
 

@@ -8,6 +8,7 @@ from sqlalchemy import update
 from access.policy.types import Role
 from api.hub import Hub
 from camera_hub.devices.models import Camera
+from tests.api.playbacks_kit import AREA, Past
 from tests.api.test_camera_facts import (
     BOTH_STORES,
     FLAT,
@@ -21,7 +22,6 @@ from tests.api.test_camera_recording_plan import added, patched
 from tests.api.test_camera_sound import WHY, hears
 from tests.api.test_live_sound import ASK, is_heard, open_view, reading, scene
 from tests.api.test_playback_sound import leaving, past, silent
-from tests.api.test_playbacks import AREA, Past
 from tests.support.http import LiveServer, SignIn
 from tests.support.live import Scene, closed
 from tests.support.waiting import until

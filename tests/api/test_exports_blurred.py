@@ -26,8 +26,8 @@ from governance.exports.package import check
 from tests.analytics.conftest import person_fall
 from tests.analytics.inference import InferenceProcess, inference
 from tests.api.exports_kit import incident_id, look, step, wish
+from tests.api.playbacks_kit import AREA, MASKS, Past, at_home, past
 from tests.api.test_exports_recordings import ask, probe, span
-from tests.api.test_playbacks import AREA, MASKS, Past, at_home, past
 from tests.support.http import Client, SignIn
 
 __all__ = ["at_home", "incident_id", "inference", "past", "person_fall"]

@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from access.ledger.keys import LedgerKeys, key_id
 from core.settings import Settings
 from governance.exports.package import check
+from tests.api.playbacks_kit import AREA, MASKS, Past, past
 from tests.api.test_exports_recordings import built, probe, span
 from tests.api.test_playback_sound import SOUND
 from tests.api.test_playback_sound import past as sounding
-from tests.api.test_playbacks import AREA, MASKS, Past, past
 from tests.support.http import SignIn
 
 __all__ = ["past", "sounding"]

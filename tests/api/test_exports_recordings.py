@@ -26,7 +26,7 @@ from camera_hub.recording.index.models import RecordingLock
 from core.settings import Settings
 from governance.exports.package import BadExportError, check
 from tests.api.exports_kit import make_incident, step
-from tests.api.test_playbacks import (
+from tests.api.playbacks_kit import (
     AREA,
     BEGIN,
     MASKS,

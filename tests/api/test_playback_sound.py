@@ -13,7 +13,7 @@ from access.accounts.models import AccountRole
 from access.ledger.models import LedgerEntry
 from api.hub import Hub
 from camera_hub.recording.index.schemas import SegmentIn
-from tests.api.test_playbacks import AREA, BEGIN, BOTH, MASKS, Past, add_camera, at_home
+from tests.api.playbacks_kit import AREA, BEGIN, BOTH, MASKS, Past, add_camera, at_home
 from tests.camera_hub.recording.sound_feed import footage
 from tests.support.http import Client, LiveServer, SignIn
 from tests.support.recorded import write_segment

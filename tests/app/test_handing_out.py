@@ -13,7 +13,7 @@ from core.errors import NotFoundError, UnavailableError
 from core.settings import Settings
 from governance.exports.package import check
 from tests.api.exports_kit import step
-from tests.api.test_playbacks import AREA, BEGIN, WHY, Past, past
+from tests.api.playbacks_kit import AREA, BEGIN, WHY, Past, past
 from tests.support.http import PASSWORD, LiveServer, SignIn
 
 __all__ = ["past"]
