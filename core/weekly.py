@@ -29,8 +29,12 @@ class WeeklyWindow(BaseModel):
     @field_validator("start", "end", mode="before")
     @classmethod
     def _minute(cls, value: Any) -> Any:
-        if isinstance(value, str) and not _MINUTE_TIME.fullmatch(value):
-            raise ValueError("must be a time of day such as 22:00")
+        if isinstance(value, time):
+            return value
+        # YAML takes 22:00 without quotes for the number 1320, which would be 22 minutes past
+        # midnight here.
+        if not isinstance(value, str) or not _MINUTE_TIME.fullmatch(value):
+            raise ValueError('must be a time of day in quotes, such as "22:00"')
         return value
 
     @field_validator("days")
