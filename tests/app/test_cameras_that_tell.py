@@ -148,8 +148,12 @@ async def test_who_looks_is_chosen_changed_and_refused_where_the_camera_cannot(n
     assert refused.json()["code"] == "no-metadata"
     node.camera.onvif.quirks = set()
     assert (await node.set(camera_id, analysed_by="camera")).json()["analysed_by"] == "camera"
-    described = await until(lambda: _analysed(node, camera_id))
-    assert described["status"]["codec"] == "h264"
+    await until(lambda: _analysed(node, camera_id))
+
+    async def has_a_codec() -> bool:
+        return (await node.read(camera_id))["status"]["codec"] == "h264"
+
+    await until(has_a_codec)
     # Looked at by the hub again: the picture is decoded, and the camera's words are not asked for.
     assert (await node.set(camera_id, analysed_by="hub")).status_code == 200
     asked = len(node.camera.onvif.asked)

@@ -140,7 +140,8 @@ class ClosedLoop(RuleBasedStateMachine):
         raw = hub.signal(kind, which % 2, "started", "Severe")
         hub.posted.append(raw)
         work = (
-            hub.post(0, raw), hub.fire(0), hub.act(0, verb, which, 0), hub.lease(0, said),
+            hub.post(0, raw), hub.fire(0), hub.act(0, verb, which, 0),
+            hub.lease(0, said, alone=False),
             hub.post(1, raw), hub.fire(1), hub.act(1, other, which, 1), hub.take_back(1),
         )  # fmt: skip
         self.runner.run(hub.listening_while(*work))
