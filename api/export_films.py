@@ -8,7 +8,6 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -26,6 +25,7 @@ from camera_hub.recording.index.models import Playback
 from camera_hub.recording.playback import repository as playbacks
 from camera_hub.streams.painting import read_masks
 from core.errors import NotFoundError, UnavailableError
+from core.logging import get_logger
 from governance.exports.builder import RECORDINGS, Filming, Films
 from governance.exports.credentials import Credentials
 from governance.exports.models import ExportRequest
@@ -34,6 +34,9 @@ from governance.exports.packing import check_room
 _NICE = 10
 _PAINTED_BYTES_S = 250_000
 """What painted pictures take at most, in bytes a second: the encoder keeps to it."""
+
+
+_log = get_logger("api.exports")
 
 
 def films(hub: Hub) -> Films:
@@ -94,8 +97,9 @@ async def _in(pool: ThreadPoolExecutor, work: partial[Clip], stopped: threading.
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         stopped.set()
-        with suppress(Exception):  # it was told to stop: how it does is nobody's business
-            await running
+        await asyncio.wait([running])
+        if (fault := running.exception()) is not None:
+            _log.info("making a recording ended as it was told to stop", error=repr(fault))
         raise
 
 
