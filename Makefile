@@ -33,7 +33,7 @@ faults: setup-dev
 	$(BIN)/python -m pytest -m faults $(ARGS)
 
 fuzz: setup-dev
-	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest -x -n 0 tests/api/test_fuzz.py $(ARGS)
+	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest -x -n 0 -m hypothesis --timeout 0 $(ARGS)
 
 lock:
 	$(BIN)/python tools/lock.py

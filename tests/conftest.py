@@ -3,6 +3,7 @@
 from core.logging import configure_logging
 
 pytest_plugins = [
+    "tests.support.examples",
     "tests.support.stores",
     "tests.support.media",
     "tests.support.http",

@@ -288,7 +288,9 @@ def collect(footage: Path, count: int) -> list[Picture]:
 
 
 def _open(path: Path) -> Any:
-    return av.open(str(path.absolute()), options={"protocol_whitelist": "file"})
+    return av.open(
+        str(path.absolute()), options={"protocol_whitelist": "file"}, metadata_errors="replace"
+    )
 
 
 def _is_video(path: Path) -> bool:

@@ -118,7 +118,11 @@ def analyse_file(
 def _recorded_at(path: Path) -> datetime | None:
     """Return when the file says it was recorded; None where it does not say."""
     try:
-        with av.open(str(path.absolute()), options={"protocol_whitelist": "file"}) as container:
+        with av.open(
+            str(path.absolute()),
+            options={"protocol_whitelist": "file"},
+            metadata_errors="replace",
+        ) as container:
             text = container.metadata.get("creation_time")
         at = datetime.fromisoformat(text) if text else None
     except (av.FFmpegError, ValueError):

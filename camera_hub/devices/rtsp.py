@@ -147,7 +147,12 @@ def _through_the_library(
         options["rtsp_transport"] = "udp+udp_multicast+tcp"
     try:
         with av.open(
-            with_credentials(source), mode="r", options=options, timeout=(seconds, seconds / 2)
+            with_credentials(source),
+            mode="r",
+            options=options,
+            timeout=(seconds, seconds / 2),
+            # Many cameras say their name in GBK.
+            metadata_errors="replace",
         ) as container:
             if not container.streams.video:
                 raise _error(NOT_VIDEO)

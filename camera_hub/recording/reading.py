@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import av
 import av.error
@@ -31,6 +31,7 @@ from camera_hub.recording.sound import SoundSample, has_sound, read_sound, witho
 from core.errors import HubError
 
 if TYPE_CHECKING:
+    from av.codec.context import CodecContext
     from av.container import InputContainer
     from av.video.frame import VideoFrame
 
@@ -207,7 +208,7 @@ class SegmentFile:
                     while frame.pts >= until and (after := next(following, None)) is not None:
                         part, until = after, after.decode_time + after.duration
                     yield Picture(frame, wall(part, frame.pts))
-        except av.error.FFmpegError as error:
+        except (av.error.FFmpegError, IndexError, OverflowError) as error:
             raise _damaged("The recorded pictures cannot be decoded.") from error
 
     def samples(self, part: Part) -> list[Sample]:
@@ -291,8 +292,14 @@ def wall(part: Part, ticks: int) -> datetime:
 
 
 def _opened(content: bytes) -> InputContainer:
-    container = av.open(io.BytesIO(content), mode="r", format="mp4")
-    container.streams.video[0].codec_context.thread_count = 1
+    # A flipped bit may lie in a name of the file, and a name is nothing anybody needs.
+    container = av.open(io.BytesIO(content), mode="r", format="mp4", metadata_errors="replace")
+    # The library's types know of no stream without one, its files do.
+    context = cast("CodecContext | None", container.streams.video[0].codec_context)
+    if context is None:
+        container.close()
+        raise _damaged("The recorded file does not say how its pictures are packed.")
+    context.thread_count = 1
     return container
 
 

@@ -159,7 +159,7 @@ def _indexed(
         return None
     try:
         return _read_mfra(mfra, size - mfra_size)
-    except (struct.error, KeyError, TypeError, ValueError, OverflowError):
+    except (struct.error, LookupError, TypeError, ValueError, OverflowError):
         return None
 
 
@@ -173,26 +173,42 @@ def _read_mfra(
     if kind != b"tfra" or index_kind != b"uuid" or body[:16] != INDEX_UUID.bytes:
         return None
     content = orjson.loads(body[16:])
-    parts = tuple(
-        # Lists of version 1 have no sound at their end.
-        Part(offset, size, from_microseconds(at), decode, duration, bool(key), *map(int, sound))
-        for offset, size, at, decode, duration, key, *sound in content["parts"]
-    )
-    if any(not 0 <= part.sound < part.size for part in parts):
-        return None
-    if not parts or parts[-1].offset + parts[-1].size != end:
+    parts = tuple(_listed(entry) for entry in content["parts"])
+    if not _joined(parts, end):
         return None
     keyframes = []
-    of_part = iter(parts)
-    part = next(of_part)
+    number = 0
     for time, offset, _, _, sample in TFRA_ENTRY.iter_unpack(mfra[8 + TFRA.size : index_at]):
-        while offset >= part.offset + part.size:
-            part = next(of_part)
+        while offset >= parts[number].offset + parts[number].size:
+            number += 1
+        part = parts[number]
         at = part.starts_at + timedelta(seconds=(time - part.decode_time) / TIMESCALE)
         keyframes.append(Keyframe(at, time, offset, sample))
     if len(keyframes) != count:
         return None
     return parts, tuple(keyframes), str(content["motion"]), int(content["lost"])
+
+
+def _listed(entry: list[object]) -> Part:
+    """Read one part of the list at the end of a file.
+
+    Raises:
+        ValueError: it is not six or seven whole numbers that a part can have.
+    """
+    # Lists of version 1 have no sound at their end.
+    numbers = [int(one) for one in entry if isinstance(one, int)]
+    if len(numbers) != len(entry) or not 6 <= len(numbers) <= 7 or min(numbers[:2]) < 0:
+        raise ValueError("a part of the list")
+    offset, size, at, decode, duration, key, *sound = numbers
+    if not 0 <= sum(sound) < size:
+        raise ValueError("the sound of a part")
+    return Part(offset, size, from_microseconds(at), decode, duration, bool(key), *sound)
+
+
+def _joined(parts: tuple[Part, ...], end: int) -> bool:
+    """Say whether the parts lie one behind the other, up to `end`."""
+    ends = [part.offset + part.size for part in parts]
+    return bool(parts) and ends[-1] == end and ends[:-1] == [part.offset for part in parts[1:]]
 
 
 def _boxes(file: BinaryIO, offset: int, size: int) -> Iterator[tuple[bytes, int, int]]:

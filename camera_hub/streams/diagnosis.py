@@ -291,7 +291,13 @@ def _has_no_video(source: StreamSource, timeout_s: float) -> bool:
     """Say whether the stream opens when other media than video are let in, and has no video."""
     options = {"rtsp_transport": "tcp", "fpsprobesize": "0"}
     try:
-        with av.open(with_credentials(source), mode="r", options=options, timeout=timeout_s) as c:
+        with av.open(
+            with_credentials(source),
+            mode="r",
+            options=options,
+            timeout=timeout_s,
+            metadata_errors="replace",
+        ) as c:
             return not c.streams.video
     except av.error.FFmpegError:
         return False

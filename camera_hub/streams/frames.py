@@ -239,6 +239,8 @@ def open_file(path: Path, *, clock: Clock | None = None) -> Iterator[Frame]:
             str(path.absolute()),
             mode="r",
             options={"format_whitelist": _FILE_FORMATS, "protocol_whitelist": "file"},
+            # Many recorders write titles in GBK.
+            metadata_errors="replace",
         )
     except (av.error.FFmpegError, OSError) as error:
         raise InvalidInputError(

@@ -59,7 +59,12 @@ class LibraryStream:
         """
         options = {**_OPTIONS, "rtsp_transport": _TRANSPORTS[transport]}
         self._container = av.open(
-            with_credentials(source), mode="r", options=options, timeout=(open_s, read_s)
+            with_credentials(source),
+            mode="r",
+            options=options,
+            timeout=(open_s, read_s),
+            # Many cameras say their name in GBK.
+            metadata_errors="replace",
         )
         try:
             self._stream, self.codec = self._video()

@@ -11,6 +11,7 @@ from access.policy import ORDINARY, Actor, Circumstances, Policy, Resource, Role
 from access.policy.explain import Explanation, Question, explain
 from access.policy.matrix import role_matrix
 from core.ids import new_id
+from tests.support.examples import examples
 
 HERE = "demo/here"
 HOUSEHOLD = UUID(int=7)
@@ -75,7 +76,7 @@ def test_what_no_change_permits_says_so(policy: Policy) -> None:
     assert (found.allowed, found.policies, found.missing) == (False, (), ())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     role=st.sampled_from([role for role in Role if role is not Role.SERVICE]),
     action=st.sampled_from(["camera.live", "camera.snapshot", "camera.read", "camera.mask"]),

@@ -28,6 +28,7 @@ from access.policy.areas import covers
 from access.policy.service import INVIOLABLE_FILE, POLICY_FILE, SCHEMA_FILE
 from access.policy.text import policies_in
 from core.ids import new_id
+from tests.support.examples import examples
 
 HERE = "demo/here"
 HOUSEHOLD = UUID(int=7)
@@ -349,7 +350,7 @@ def done_wrongly(
 
 
 @pytest.mark.parametrize("which", ["policy", "permissive"])
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(question=questions())
 def test_no_policy_opens_a_home_shows_a_picture_to_who_decides_or_grants_oneself(
     which: str, policies: dict[str, Policy], question: tuple[Actor, str, Resource, Circumstances]
@@ -363,7 +364,7 @@ def policies(policy: Policy, permissive: Policy) -> dict[str, Policy]:
     return {"policy": policy, "permissive": permissive}
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(question=questions())
 def test_whatever_is_permitted_the_door_lets_through(
     policies: dict[str, Policy], question: tuple[Actor, str, Resource, Circumstances]
@@ -374,7 +375,7 @@ def test_whatever_is_permitted_the_door_lets_through(
         assert policies["policy"].somewhere(actor, action)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(question=questions())
 def test_asking_only_the_policies_about_an_action_gives_the_same_answer(
     policies: dict[str, Policy], whole: Policy, question: tuple[Actor, str, Resource, Circumstances]

@@ -15,6 +15,7 @@ from analytics.redaction.paint import BOX_BLOCKS, MASK_COLOUR, blur_boxes, blur_
 from analytics.redaction.places import MaskedPlaces
 from analytics.redaction.tiles import tiles
 from camera_hub.streams.painting import WHOLE_PICTURE, read_masks
+from tests.support.examples import examples
 
 unit = st.floats(0, 1, allow_nan=False)
 SIZES = st.tuples(st.integers(16, 200), st.integers(16, 200))
@@ -24,7 +25,7 @@ def noise(width: int, height: int, seed: int = 0) -> Picture:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(SIZES, st.lists(st.tuples(unit, unit), min_size=3, max_size=8))
 def test_every_pixel_inside_a_mask_is_filled_and_those_far_from_it_are_not(
     size: tuple[int, int], corners: list[tuple[float, float]]
@@ -44,7 +45,7 @@ def test_every_pixel_inside_a_mask_is_filled_and_those_far_from_it_are_not(
     assert (after[untouched] == before[untouched]).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(SIZES, st.tuples(unit, unit, unit, unit), st.integers(0, 9))
 def test_a_blurred_box_holds_few_values_and_nothing_else_changes(
     size: tuple[int, int], ends: tuple[float, float, float, float], seed: int
@@ -129,7 +130,7 @@ def test_objects_whose_centre_is_masked_are_nobodys_business() -> None:
     assert kept[:, 0].tolist() == [400]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(16, 4000), st.integers(16, 4000))
 def test_tiles_cover_the_picture(width: int, height: int) -> None:
     parts = tiles(width, height)

@@ -122,6 +122,7 @@ def _told(failure: BaseException) -> str:
     return "\n".join(str(e) for e in inner)[:1500]
 
 
+@pytest.mark.hypothesis
 @pytest.mark.timeout(0 if "FUZZ_EXAMPLES" in os.environ else 120)
 async def test_the_interface_answers_as_it_is_described(server: LiveServer) -> None:
     things = await make_things(server.hub, await make_people(server.hub), HERE)

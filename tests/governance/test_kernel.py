@@ -26,6 +26,7 @@ from governance.signals.models import Signal
 from governance.timers.models import Timer
 from tests.governance.conftest import Parts
 from tests.governance.support import person, post, signal
+from tests.support.examples import examples
 
 PEOPLE = [person("Li Na"), person("Wang Wei")]
 ZONES = ["Roof", "Pump house"]
@@ -229,7 +230,7 @@ class World:
 
 
 @settings(
-    max_examples=12,
+    max_examples=examples(12),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

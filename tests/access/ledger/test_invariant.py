@@ -29,6 +29,7 @@ from access.ledger.verifying import Verdict
 from core.clock import ManualClock
 from core.database import Database
 from tests.access.ledger.conftest import Book
+from tests.support.examples import examples
 
 COLUMNS = ("at", "kind", "area", "actor_kind", "actor_id", "subject", "body", "hash")
 TEXTS = COLUMNS[1:7]
@@ -297,7 +298,7 @@ def test_an_exported_checkpoint_tells_of_what_all_else_has_lost(
 
 
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

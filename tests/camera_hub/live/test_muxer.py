@@ -13,6 +13,7 @@ from camera_hub.live.muxer import Fragment, Init, Muxer, StateChange
 from camera_hub.live.queue import ViewerQueue
 from camera_hub.streams.parameters import parameter_sets, read_info
 from camera_hub.streams.types import ReasonCode, StreamState
+from tests.support.examples import examples
 from tests.support.media_footage import make_units, packets_of
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -66,7 +67,7 @@ def test_a_stream_that_is_slower_than_it_says() -> None:
     assert times[-1][0] - times[-11][0] == pytest.approx(10 * 18000, rel=0.1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.lists(st.integers(1, 90000 * 20), min_size=2, max_size=60))
 def test_whatever_the_steps_the_timeline_does_not_break(steps: list[int]) -> None:
     stamps = [sum(steps[:n]) for n in range(len(steps))]

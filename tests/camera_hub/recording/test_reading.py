@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from camera_hub.recording.format import TFRA, TFRA_ENTRY
 from camera_hub.recording.reading import SegmentFile, SegmentUnreadableError, wall
 from core.ids import new_id
+from tests.support.examples import examples
 from tests.support.recorded import FPS, footage_units, write_segment
 
 START = datetime(2026, 3, 1, 10, 0, 0, tzinfo=UTC)
@@ -110,7 +112,7 @@ def test_every_frame_has_the_wall_clock_of_its_part(tmp_path: Path) -> None:
         assert file.read(first.position, first.size)[4:] in units[30]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(lost=st.integers(min_value=1, max_value=60_000))
 def test_of_a_file_that_was_cut_off_the_whole_parts_are_given(lost: int) -> None:
     path = _whole()
@@ -143,23 +145,80 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> None:
     _FOLDER["whole"] = made(tmp_path_factory.mktemp("cut"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(at=st.floats(min_value=0, max_value=0.9999), bit=st.integers(min_value=0, max_value=7))
 def test_a_flipped_bit_ends_in_media_or_in_a_clear_error(at: float, bit: int) -> None:
     content = bytearray(_whole().read_bytes())
     content[int(at * len(content))] ^= 1 << bit
+    _read_all(bytes(content))
+
+
+@settings(max_examples=examples(40), deadline=None)
+@given(
+    back=st.integers(min_value=1, max_value=1500),
+    put=st.sampled_from(
+        [b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"[[{}]]", b"1.5e"]
+    ),
+    ends=st.booleans(),
+)
+def test_whatever_stands_in_a_list_ends_in_media_or_in_a_clear_error(
+    back: int, put: bytes, ends: bool
+) -> None:
+    content = bytearray(_whole().read_bytes())
+    at = len(content) - back if ends else back
+    content[at : at + len(put)] = put
+    _read_all(bytes(content))
+
+
+def _index_of(content: bytes | bytearray) -> int:
+    """Return where the list of keyframes of a whole file begins."""
+    return content.rindex(b"tfra") - 4
+
+
+@pytest.mark.parametrize("number", [0, 3, 5])
+def test_a_keyframe_that_lies_behind_the_last_part_costs_the_list_and_no_picture(
+    number: int,
+) -> None:
+    content = bytearray(_whole().read_bytes())
+    entry = _index_of(content) + TFRA.size + number * TFRA_ENTRY.size
+    time, _, *others = TFRA_ENTRY.unpack_from(content, entry)
+    TFRA_ENTRY.pack_into(content, entry, time, len(content) * 2, *others)
+    assert _read_all(bytes(content)) == 150
+
+
+@pytest.mark.parametrize("begins", [b"1.5,", b"-100", b"9999", b'"10"', b"null", b"[1],", b"true"])
+@pytest.mark.parametrize("key", [b'"parts":[[', b'"lost":', b'"motion":'])
+def test_a_list_that_is_not_as_it_was_written_costs_no_picture(key: bytes, begins: bytes) -> None:
+    """The parts are found by walking through the file, as in one that was cut off."""
+    content = _whole().read_bytes()
+    at = content.rindex(key) + len(key)
+    assert _read_all(content[:at] + begins + content[at + len(begins) :]) == 150
+
+
+@pytest.mark.parametrize("name", [b"avc1", b"VideoHandler"])
+def test_names_inside_a_file_that_are_no_text_are_survived(name: bytes) -> None:
+    content = _whole().read_bytes()
+    if name not in content:
+        pytest.skip(f"the files of this version have no {name.decode()}")
+    _read_all(content.replace(name, b"\xb5\xff" + name[2:], 1))
+
+
+def _read_all(content: bytes) -> int:
+    """Read all that is to be had of a file, by each of the ways; return how many pictures."""
     path = _whole().with_name(f"flipped-{os.getpid()}.mp4")
     path.write_bytes(content)
+    pictures = 0
     try:
         with SegmentFile(path) as file:
             parts = file.span(START, after(6))
             for part in parts:
                 file.read(part.offset, part.size)
                 file.samples(part)
-            list(file.decoded(parts))
+            pictures = len(list(file.decoded(parts)))
             file.keyframe(after(3))
     except SegmentUnreadableError:
-        return  # a clear error is as good
+        return pictures  # a clear error is as good
+    return pictures
 
 
 def test_what_is_no_recording_and_what_is_gone_are_told_apart(tmp_path: Path) -> None:

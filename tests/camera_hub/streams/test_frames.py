@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -112,6 +113,21 @@ def test_a_file_gives_all_its_pictures(mp4_file: Path) -> None:
     assert frames[0].arrived_at == clock.now()
     assert (frames[-1].arrived_at - frames[0].arrived_at).total_seconds() == pytest.approx(49 / 25)
     assert frames[7].luma(64, 48).shape == (48, 64)
+
+
+def test_a_file_with_a_title_in_gbk_gives_its_pictures(tmp_path: Path, mp4_file: Path) -> None:
+    titled = tmp_path / "titled.mp4"
+    with av.open(str(mp4_file)) as old, av.open(str(titled), "w", format="mp4") as new:
+        new.metadata["title"] = "@" * 8
+        track = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = track
+                new.mux(packet)
+    content = titled.read_bytes()
+    assert content.count(b"@" * 8) == 1
+    titled.write_bytes(content.replace(b"@" * 8, "小区北门".encode("gbk")))
+    assert len(list(open_file(titled))) == 50
 
 
 @pytest.mark.faults

@@ -12,6 +12,7 @@ from camera_hub.simulator import words
 from camera_hub.simulator.quirks import Quirk
 from camera_hub.streams.metadata import LABELS, LARGEST_BYTES, MetadataReader, SeenFrame
 from camera_hub.streams.metadata_document import MOST_FRAMES, MOST_OBJECTS
+from tests.support.examples import examples
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 NAMESPACE = 'xmlns:tt="http://www.onvif.org/ver10/schema"'
@@ -296,7 +297,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.one_of(st.binary(max_size=300), st.lists(PIECES, max_size=40).map("".join)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_whatever_comes_is_read_or_refused(said: bytes | str) -> None:
     document = said if isinstance(said, bytes) else doc(said)
     frames, reader = read(document)
@@ -315,7 +316,7 @@ def test_whatever_comes_is_read_or_refused(said: bytes | str) -> None:
         max_size=5,
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_boxes_are_always_in_the_picture(places: list[tuple[float, float, float, float]]) -> None:
     told = [
         words.Told(n, "Human", (x, y, x + width, y + height))

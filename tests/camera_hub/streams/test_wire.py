@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from camera_hub.streams import wire
+from tests.support.examples import examples
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(
     st.lists(
         st.tuples(st.dictionaries(st.text(), st.integers(-(2**31), 2**31)), st.binary()), max_size=5

@@ -21,6 +21,7 @@ from governance.alarms.dc09.frames import (
 from governance.alarms.dc09.meanings import meaning_of
 from governance.alarms.dc09.sealed import seal, unseal
 from tests.api.panel_kit import plain, sealed, stamped, word
+from tests.support.examples import examples
 
 AT = datetime(2026, 3, 1, 12, 30, 5, tzinfo=UTC)
 
@@ -126,7 +127,7 @@ def test_one_changed_bit_is_found() -> None:
 
 
 @given(st.binary(max_size=3 * MAX_FRAME))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_no_bytes_break_the_reading(garbage: bytes) -> None:
     for raw in (garbage, garbage[:9], b'0000"' + garbage):
         with contextlib.suppress(FrameError):
@@ -137,7 +138,7 @@ def test_no_bytes_break_the_reading(garbage: bytes) -> None:
 
 
 @given(st.text(max_size=200), st.sampled_from(["SIA-DCS", "ADM-CID", "NULL"]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_no_text_breaks_the_meaning(data: str, frame_id: str) -> None:
     assert meaning_of(frame_id, data).what
     with contextlib.suppress(FrameError):
@@ -146,7 +147,7 @@ def test_no_text_breaks_the_meaning(data: str, frame_id: str) -> None:
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=30), st.binary(max_size=30))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_frames_are_found_however_they_are_cut(cuts: list[int], noise: bytes) -> None:
     noise = noise.replace(b"\n", b"").replace(b"\r", b"")
     frames = [plain("NFA1", seq=n) for n in (1, 2, 3)]
@@ -160,7 +161,7 @@ def test_frames_are_found_however_they_are_cut(cuts: list[int], noise: bytes) ->
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), max_size=120))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_what_is_sealed_comes_out_as_it_was(text: str) -> None:
     for size in (16, 24, 32):
         key = bytes(range(size))

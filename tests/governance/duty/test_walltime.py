@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governance.duty.walltime import instant, occurrences
+from tests.support.examples import examples
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -98,7 +99,7 @@ def test_equal_times_are_a_whole_day() -> None:
 CLOCKS = st.tuples(st.integers(0, 23), st.integers(0, 59)).map(lambda t: f"{t[0]:02d}:{t[1]:02d}")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     edges=st.lists(CLOCKS, min_size=2, max_size=5, unique=True).map(sorted),
     at=st.integers(0, 366 * 24 * 60).map(lambda m: utc("2026-01-01T00:00") + timedelta(minutes=m)),
