@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from analytics.pipeline.offline import OfflineJournal
-from analytics.rules.signal import Signal, fault_signal
+from analytics.pipeline.standing import StandingFault
+from analytics.rules.signal import Signal
 from analytics.rules.types import CameraRef
 from camera_hub.streams.types import StreamState, StreamStatus
 from core.clock import Clock
-from core.logging import get_logger
-
-_log = get_logger("analytics.health")
 
 LEARN_S = 600.0
 LOW_AFTER_S = 180.0
@@ -133,28 +130,26 @@ class RateFaults:
 
     def __init__(self, clock: Clock, *, source: str, state: Path) -> None:
         self._clock = clock
-        self._source = source
-        self._journal = OfflineJournal(state)
+        self._fault = StandingFault(clock, kind="camera.low_rate", source=source, state=state)
         self._cameras: dict[UUID, tuple[CameraRef, RateWatch]] = {}
 
     def add(self, camera: CameraRef) -> None:
         """Begin with a camera, or anew: its settings may be others."""
-        low = bool(self._journal.key(camera.id))
-        self._cameras[camera.id] = (camera, RateWatch(low=low))
+        self._cameras[camera.id] = (camera, RateWatch(low=self._fault.stands(camera.id)))
 
     def remove(self, camera_id: UUID) -> Signal | None:
         """End with a camera; returns the end of what was said of it."""
         found = self._cameras.pop(camera_id, None)
-        if found is None or not self._journal.key(camera_id):
+        if found is None or not self._fault.stands(camera_id):
             return None
-        return self._signal(found[0], low=False, status=None)
+        return self._over(found[0])
 
     def relearn(self, camera_id: UUID) -> Signal | None:
         """A camera's encoder was set on purpose; returns the end of what was said of it."""
         found = self._cameras.get(camera_id)
         if found is None or not found[1].relearn():
             return None
-        return self._signal(found[0], low=False, status=None)
+        return self._over(found[0])
 
     def update(self, camera_id: UUID, status: StreamStatus) -> Signal | None:
         """Take a camera's status; returns what is to be said."""
@@ -163,28 +158,12 @@ class RateFaults:
             return None
         camera, watch = found
         low = watch.update(status, self._clock.monotonic())
-        return None if low is None else self._signal(camera, low=low, status=status)
+        if low is None:
+            return None
+        seen = {"fps": round(status.fps, 1), "bitrate_kbps": round(status.bitrate_kbps)}
+        if low:
+            return self._fault.begin(camera, "sends far less video than usual", seen)
+        return self._over(camera, seen)
 
-    def _signal(self, camera: CameraRef, *, low: bool, status: StreamStatus | None) -> Signal:
-        moment = int(self._clock.now().timestamp())
-        fresh = f"{camera.id}:low-rate:{moment}"
-        key = fresh if low else self._journal.key(camera.id) or fresh
-        try:
-            self._journal.note(camera.id, key if low else "")
-        except OSError as error:
-            _log.warning("the journal of rates cannot be written", reason=error.strerror)
-        what = "sends far less video than usual" if low else "sends as much video as usual"
-        return fault_signal(
-            self._clock,
-            source=self._source,
-            kind="camera.low_rate",
-            phase="started" if low else "ended",
-            event_key=key,
-            headline=f"{camera.name} {what}",
-            subject=str(camera.id),
-            area=camera.area,
-            camera_id=str(camera.id),
-            detail={"fps": round(status.fps, 1), "bitrate_kbps": round(status.bitrate_kbps)}
-            if status
-            else None,
-        )
+    def _over(self, camera: CameraRef, seen: dict[str, float] | None = None) -> Signal:
+        return self._fault.end(camera, "sends as much video as usual", seen)

@@ -15,8 +15,9 @@ from analytics.health.stills import StillCamera, StillCameras, TakeKeyframe
 from analytics.health.watch import all_over
 from analytics.pipeline.analysis import snapshot
 from analytics.pipeline.camera import CameraPipeline, OnMotion, PipelineCounters
-from analytics.pipeline.offline import OfflineJournal, OfflineWatch
+from analytics.pipeline.offline import OfflineWatch
 from analytics.pipeline.silence import SilenceFaults
+from analytics.pipeline.standing import EventJournal
 from analytics.pipeline.told import TakePicture, ToldCameras, ToldPipeline
 from analytics.rules.signal import Signal, Snapshot
 from analytics.rules.types import CameraRef
@@ -76,7 +77,7 @@ class AnalyticsHost:
         self._settings = settings
         self._time_zone = time_zone
         self._source = f"/workers/{worker}"
-        self._journal = OfflineJournal(settings.data_dir / "state" / f"{worker}-offline.json")
+        self._journal = EventJournal(settings.data_dir / "state" / f"{worker}-offline.json")
         self._rates = RateFaults(
             clock, source=self._source, state=settings.data_dir / "state" / f"{worker}-rates.json"
         )
@@ -285,11 +286,7 @@ class AnalyticsHost:
 
     def _emit_offline(self, camera_id: UUID, signal: Signal, event_key: str) -> None:
         self._emit(signal)
-        try:
-            self._journal.note(camera_id, event_key)
-        except OSError as error:
-            # Its only use is after a restart; the signal itself is safe.
-            log.warning("the offline journal cannot be written", reason=error.strerror)
+        self._journal.note(camera_id, event_key)
 
     def counters(self, camera_id: UUID) -> PipelineCounters:
         """Return a camera's counters; all zero when it is not analysed."""

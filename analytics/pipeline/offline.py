@@ -1,10 +1,5 @@
 """A camera that stays away becomes an event; one that blinks does not."""
 
-from pathlib import Path
-from uuid import UUID
-
-import orjson
-
 from analytics.rules.signal import Signal, fault_signal
 from analytics.rules.types import CameraRef
 from camera_hub.streams.types import StreamState, StreamStatus
@@ -87,39 +82,3 @@ class OfflineWatch:
             if status
             else None,
         )
-
-
-class OfflineJournal:
-    """Which cameras are reported as offline, in a file that outlives the process.
-
-    Without it a camera that comes back while its worker is being restarted would stay reported.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._keys: dict[str, str] = {}
-        try:
-            content = orjson.loads(path.read_bytes())
-        except (FileNotFoundError, orjson.JSONDecodeError):
-            return
-        if isinstance(content, dict):
-            self._keys = {str(camera): str(key) for camera, key in content.items()}
-
-    def key(self, camera_id: UUID) -> str:
-        """Return the event key a camera is reported under; empty when it is not."""
-        return self._keys.get(str(camera_id), "")
-
-    def note(self, camera_id: UUID, event_key: str) -> None:
-        """Remember a camera's event key, or with an empty one that it is over.
-
-        Raises:
-            OSError: the file cannot be written; what was there before still is.
-        """
-        if event_key:
-            self._keys[str(camera_id)] = event_key
-        else:
-            self._keys.pop(str(camera_id), None)
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_bytes(orjson.dumps(self._keys))
-        temporary.replace(self._path)

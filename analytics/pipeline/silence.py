@@ -3,19 +3,16 @@
 from pathlib import Path
 from uuid import UUID
 
-from analytics.pipeline.offline import OfflineJournal
-from analytics.rules.signal import Signal, fault_signal
+from analytics.pipeline.standing import StandingFault
+from analytics.rules.signal import Signal
 from analytics.rules.types import CameraRef
 from camera_hub.streams.types import StreamState, StreamStatus
 from core.clock import Clock
-from core.logging import get_logger
 
 SILENT_AFTER_S = 30.0
 WELL_AFTER_S = 10.0
 _FRESH_S = 5.0
 """Told so lately, a camera is telling."""
-
-_log = get_logger("analytics.pipeline")
 
 
 class SilenceWatch:
@@ -66,21 +63,20 @@ class SilenceFaults:
 
     def __init__(self, clock: Clock, *, source: str, state: Path) -> None:
         self._clock = clock
-        self._source = source
-        self._journal = OfflineJournal(state)
+        self._fault = StandingFault(
+            clock, kind="camera.not_analysed", source=source, state=state, severity="severe"
+        )
         self._cameras: dict[UUID, tuple[CameraRef, SilenceWatch]] = {}
 
     def add(self, camera: CameraRef) -> None:
         """Begin with a camera, or anew."""
-        silent = bool(self._journal.key(camera.id))
-        self._cameras[camera.id] = (camera, SilenceWatch(self._clock, silent=silent))
+        watch = SilenceWatch(self._clock, silent=self._fault.stands(camera.id))
+        self._cameras[camera.id] = (camera, watch)
 
     def remove(self, camera: CameraRef) -> Signal | None:
         """End with a camera that is not to tell; return the end of what was said of it."""
         self._cameras.pop(camera.id, None)
-        if not self._journal.key(camera.id):
-            return None
-        return self._signal(camera, silent=False, why="")
+        return self._over(camera) if self._fault.stands(camera.id) else None
 
     def update(
         self, camera_id: UUID, status: StreamStatus, told_s: float, why: str
@@ -91,29 +87,16 @@ class SilenceFaults:
             return None
         camera, watch = found
         turned = watch.update(status, told_s)
-        return None if turned is None else self._signal(camera, silent=turned, why=why)
-
-    def _signal(self, camera: CameraRef, *, silent: bool, why: str) -> Signal:
-        moment = int(self._clock.now().timestamp())
-        fresh = f"{camera.id}:not-analysed:{moment}"
-        key = fresh if silent else self._journal.key(camera.id) or fresh
-        try:
-            self._journal.note(camera.id, key if silent else "")
-        except OSError as error:
-            _log.warning("the journal of silent cameras cannot be written", reason=error.strerror)
-        what = "does not say what it sees" if silent else "says again what it sees"
-        if silent and why:
-            what = "sends what it sees in a form that cannot be read"
-        return fault_signal(
-            self._clock,
-            source=self._source,
-            kind="camera.not_analysed",
-            phase="started" if silent else "ended",
-            event_key=key,
-            headline=f"{camera.name} {what}",
-            severity="severe",
-            subject=str(camera.id),
-            area=camera.area,
-            camera_id=str(camera.id),
-            detail={"reason": why or "silent"} if silent else None,
+        if turned is None:
+            return None
+        if not turned:
+            return self._over(camera)
+        what = (
+            "sends what it sees in a form that cannot be read"
+            if why
+            else "does not say what it sees"
         )
+        return self._fault.begin(camera, what, {"reason": why or "silent"})
+
+    def _over(self, camera: CameraRef) -> Signal:
+        return self._fault.end(camera, "says again what it sees")
