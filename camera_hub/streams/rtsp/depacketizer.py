@@ -284,14 +284,17 @@ def _is_recovery_point(unit: bytes) -> bool:
     """
     at, end = 1, len(unit) - 1
     while at + 1 < end:
-        kind = size = 0
-        while at < end and unit[at] == 0xFF:
-            kind, at = kind + 255, at + 1
-        kind, at = kind + unit[at], at + 1
-        while at < end and unit[at] == 0xFF:
-            size, at = size + 255, at + 1
-        size, at = size + unit[at], at + 1
+        kind, at = _sei_number(unit, at, end)
+        size, at = _sei_number(unit, at, end)
         if kind == 6:
-            return True
+            return at <= end
         at += size
     return False
+
+
+def _sei_number(unit: bytes, at: int, end: int) -> tuple[int, int]:
+    """Return a kind or size (7.3.2.3.1) and where it ends; beyond `end` where it is cut off."""
+    number = 0
+    while at < end and unit[at] == 0xFF:
+        number, at = number + 255, at + 1
+    return number + (unit[at] if at < end else 0), at + 1

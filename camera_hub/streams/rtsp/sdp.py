@@ -111,7 +111,7 @@ def _formats(media: _Media) -> list[SideTrack]:
     tracks = []
     for number in media.formats:
         name, _, rest = media.rtpmap.get(number, _STATIC.get(number, "")).partition("/")
-        if not number.isascii() or not number.isdigit() or int(number) > 127:
+        if not (number.isascii() and number.isdigit() and len(number) < 4) or int(number) > 127:
             continue
         rate, _, channels = rest.partition("/")
         tracks.append(
@@ -128,8 +128,8 @@ def _formats(media: _Media) -> list[SideTrack]:
 
 
 def _number(text: str, otherwise: int, most: int) -> int:
-    valid = text.isascii() and text.isdigit() and 0 < int(text[:12]) <= most
-    return int(text) if valid else otherwise
+    valid = text.isascii() and text.isdigit() and len(text) < 12
+    return int(text) if valid and 0 < int(text) <= most else otherwise
 
 
 def _tracks(media: _Media) -> list[VideoTrack]:
