@@ -1,14 +1,13 @@
 """Credentials at rest: encrypted with a key that lies in a file outside the database."""
 
 import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from core.durable import replace_file, write_once
 from core.errors import HubError
-from core.ids import new_id
 
 
 class SecretBoxError(HubError):
@@ -97,13 +96,7 @@ def write_keys(path: Path, keys: Sequence[bytes]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    fresh = path.with_name(f"{path.name}.{new_id().hex}")
-    try:
-        _write_new(fresh, b"\n".join(keys) + b"\n")
-        fresh.replace(path)
-        _sync(path.parent)
-    finally:
-        fresh.unlink(missing_ok=True)
+    replace_file(path, b"\n".join(keys) + b"\n")
 
 
 def new_key() -> bytes:
@@ -125,27 +118,5 @@ def _make_key(path: Path) -> None:
 
     A kill, or a full disk, must not leave an empty file that every later start takes for the key.
     """
-    fresh = path.with_name(f"{path.name}.{new_id().hex}")
-    try:
-        _write_new(fresh, new_key())
-        with contextlib.suppress(FileExistsError):
-            os.link(fresh, path)
-        _sync(path.parent)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    with contextlib.suppress(FileExistsError):
+        write_once(path, new_key())

@@ -6,7 +6,6 @@ stay for ever: with them old checkpoints are checked.
 """
 
 import hashlib
-import os
 from base64 import b64decode, b64encode
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from core.durable import sync_folder, write_new
 from core.errors import HubError, InvalidInputError
 
 
@@ -98,10 +98,12 @@ class LedgerKeys:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = key_id(public)
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        _write(self._directory / f"{name}.key", pem, 0o600)
+        write_new(self._directory / f"{name}.key", pem)
         shown = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        _write(self._directory / f"{name}.pub", shown, 0o644)
-        _sync(self._directory)
+        for_all = self._directory / f"{name}.pub"
+        write_new(for_all, shown)
+        for_all.chmod(0o644)
+        sync_folder(self._directory)
         return private
 
     def load(self, name: str) -> Ed25519PrivateKey:
@@ -136,20 +138,3 @@ _LOST = (
     "Restore it from your backup. If it is gone for good, run `camera-hub ledger keys rotate "
     "--lost`: a new key is made, and an entry says that the chain of keys was broken."
 )
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

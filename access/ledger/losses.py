@@ -21,6 +21,7 @@ from access.ledger.reading import LOSS_KIND, verify
 from access.ledger.service import Ledger
 from access.ledger.signing import LedgerBentError
 from core.database import Database
+from core.durable import sync_folder
 from core.errors import ConflictError
 
 _NEVER = 0
@@ -111,11 +112,7 @@ def set_aside(directory: Path, loss: Loss) -> Path:
     if not aside.exists():
         os.link(path, aside)
     fresh.replace(path)
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(directory)
     return aside
 
 

@@ -5,7 +5,6 @@ flushed: at any instant a signal is either wholly there or not there at all.
 """
 
 import bisect
-import os
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from uuid import UUID
 import orjson
 
 from analytics.rules.signal import Signal
+from core.durable import UNFINISHED, replace_file, write_new
 from core.logging import get_logger
 
 _SUFFIX = ".json"
-_TEMPORARY = ".tmp"
 _REJECTED = "rejected"
 _PROBLEM = ".problem"
 # As much as a signal with its picture takes.
@@ -64,7 +63,7 @@ class Spool:
     def _resume(self) -> list[str]:
         found: list[str] = []
         for path in self._directory.iterdir():
-            if path.name.endswith(_TEMPORARY):
+            if path.name.endswith(UNFINISHED):
                 # Its writer died before `put` returned: nobody was told it is safe.
                 path.unlink(missing_ok=True)
             elif path.name.endswith(_SUFFIX):
@@ -127,13 +126,11 @@ class Spool:
 
     def recheck(self) -> None:
         """After trouble, try whether the disk has room for a signal again; clears `trouble`."""
-        probe = self._directory / ("probe" + _TEMPORARY)
+        probe = self._directory / ("probe" + UNFINISHED)
         with self._lock:
             try:
-                with probe.open("wb") as file:
-                    file.write(bytes(_PROBE_BYTES))
-                    file.flush()
-                    os.fsync(file.fileno())
+                probe.unlink(missing_ok=True)
+                write_new(probe, bytes(_PROBE_BYTES))
             except OSError as error:
                 self.trouble = error.strerror or type(error).__name__
             else:
@@ -195,18 +192,11 @@ class Spool:
         """Write one signal durably; on failure note the reason and leave nothing behind."""
         name = str(UUID(str(signal["id"])))
         final = self._directory / (name + _SUFFIX)
-        temporary = self._directory / (name + _TEMPORARY)
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(orjson.dumps(signal))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(final)
-            _sync_directory(self._directory)
+            replace_file(final, orjson.dumps(signal))
         except OSError as error:
             self.trouble = error.strerror or type(error).__name__
-            _discard(temporary, final)
+            _discard(final)
             return False
         bisect.insort(self._ids, name)
         return True
@@ -223,11 +213,3 @@ def _discard(*paths: Path) -> None:
             path.unlink(missing_ok=True)
         except OSError as error:
             log.warning("a file could not be removed", file=path.name, reason=str(error))
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

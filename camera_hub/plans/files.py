@@ -16,8 +16,8 @@ from pathlib import Path
 
 from camera_hub.plans.drawing import Drawing
 from core.clock import Clock
+from core.durable import UNFINISHED, replace_file, sync_folder
 from core.errors import HubError, UnavailableError
-from core.ids import new_id
 
 ORPHAN_FOR_S = 24 * 3600.0
 """So long a drawing stays that nothing names: a database put back from yesterday may name it."""
@@ -92,7 +92,7 @@ class PlanFiles:
     def _begin(self, drawing: Drawing) -> int:
         if not self._root.is_dir():
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync(self._root.parent)
+            sync_folder(self._root.parent)
         lock = self._lock(fcntl.LOCK_SH)
         assert lock is not None
         try:
@@ -106,17 +106,7 @@ class PlanFiles:
         target = self.path(drawing.sha256, drawing.suffix)
         if target.exists() and target.stat().st_size == len(drawing.content):
             return
-        temporary = self._root / f".{new_id().hex}.part"
-        try:
-            with temporary.open("xb") as file:
-                file.write(drawing.content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync(self._root)
+        replace_file(target, drawing.content)
 
     def _alone(self) -> int | None:
         return self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB) if self._root.is_dir() else None
@@ -133,8 +123,8 @@ class PlanFiles:
     def _remove(self, kept: set[str], only: frozenset[str]) -> int:
         gone = 0
         for path in sorted(self._root.iterdir()):
-            unfinished = path.suffix == ".part"
-            if path.suffix not in (".png", ".jpg", ".part") or path.stem in kept:
+            unfinished = path.suffix == UNFINISHED
+            if path.suffix not in (".png", ".jpg", UNFINISHED) or path.stem in kept:
                 continue
             if only and path.stem not in only:
                 continue
@@ -158,11 +148,3 @@ class PlanFiles:
                 remedy="Check the folder `plans` in the data directory and send it again.",
                 code="plan-store",
             ) from error
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

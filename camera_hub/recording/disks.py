@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from camera_hub.recording.busy import WorkShare
-from camera_hub.recording.durable import write_durably
 from core.clock import Clock
+from core.durable import UNFINISHED, write_once
 from core.logging import get_logger
 from core.metrics import counter
 from core.settings_recording import DiskSettings
@@ -309,7 +309,12 @@ class Disk:
                 f"'{MARKER}' with the text '{self.name}' on it."
             )
         self.path.mkdir(mode=0o750, exist_ok=True)
-        there = {entry.name for entry in os.scandir(self.path)} - _OF_THE_SYSTEM
+        there = {
+            entry.name
+            for entry in os.scandir(self.path)
+            # A start that was killed here may have left its marker half made.
+            if not (entry.name.startswith(f".{MARKER}.") and entry.name.endswith(UNFINISHED))
+        } - _OF_THE_SYSTEM
         if MARKER in there:
             return None  # another worker was faster
         if there:
@@ -318,7 +323,7 @@ class Disk:
             )
         (self.path / PENDING).mkdir(mode=0o750, exist_ok=True)
         try:
-            write_durably(marker, f"{self.name}\n".encode())
+            write_once(marker, f"{self.name}\n".encode(), mode=0o640)
         except FileExistsError:
             return None
         self._remember()

@@ -26,13 +26,13 @@ from camera_hub.recording.disks import (
     DiskState,
     explained,
 )
-from camera_hub.recording.durable import sync_folder, write_all, write_durably
 from camera_hub.recording.format import (
     CLOSED_SUFFIX,
     PART_SUFFIX,
     SegmentHeader,
 )
 from camera_hub.recording.writing import SegmentWriter
+from core.durable import sync_folder, write_all, write_once
 from core.metrics import counter
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def publish(disk_path: Path, record: SegmentRecord, partial: Path) -> None:
     """
     marker = disk_path / PENDING / f"{record.id}.json"
     with suppress(FileExistsError):
-        write_durably(marker, orjson.dumps(record.to_json()))
+        write_once(marker, orjson.dumps(record.to_json()), mode=0o640)
     final = disk_path / record.path
     partial.rename(final)
     sync_folder(final.parent)

@@ -6,7 +6,6 @@ there and names it.
 
 import errno
 import hashlib
-import os
 import struct
 import threading
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from core.durable import replace_file, sync_folder
 from core.errors import HubError, InvalidInputError, UnavailableError
-from core.ids import new_id
 from core.metrics import counter
 from governance.attachments.clean import TooManyScansError, is_clean
 
@@ -168,8 +167,8 @@ class PictureStore:
         try:
             _make_directories(target.parent)
             if not (target.exists() and target.stat().st_size == len(picture.content)):
-                _write_durably(target, picture.content)
-            _sync_directory(target.parent)
+                replace_file(target, picture.content, mode=0o640)
+            sync_folder(target.parent)
         except OSError as error:
             if error.errno in _FULL:
                 raise StorageFullError(
@@ -183,19 +182,6 @@ class PictureStore:
             ) from error
 
 
-def _write_durably(target: Path, content: bytes) -> None:
-    temporary = target.with_name(f".{new_id().hex}.part")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def _make_directories(directory: Path) -> None:
     missing = []
     while not directory.is_dir():
@@ -203,12 +189,4 @@ def _make_directories(directory: Path) -> None:
         directory = directory.parent
     for path in reversed(missing):
         path.mkdir(exist_ok=True, mode=0o750)
-        _sync_directory(path.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(path.parent)

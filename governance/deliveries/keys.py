@@ -8,7 +8,6 @@ import base64
 import contextlib
 import hashlib
 import hmac
-import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from core.durable import write_once
 from core.errors import HubError
-from core.ids import new_id
 
 _TOKEN_BYTES = 16  # 128 bits: 22 characters, for a short message has few
 
@@ -103,14 +102,8 @@ def _made_once(path: Path, make: Callable[[], bytes]) -> bytes:
     try:
         if not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fresh = path.with_name(f"{path.name}.{new_id().hex}")
-            try:
-                _write_new(fresh, make())
-                with contextlib.suppress(FileExistsError):
-                    os.link(fresh, path)
-                _sync(path.parent)
-            finally:
-                fresh.unlink(missing_ok=True)
+            with contextlib.suppress(FileExistsError):
+                write_once(path, make())
         return path.read_bytes()
     except OSError as error:
         raise DeliveryKeyError(
@@ -124,19 +117,3 @@ def _unreadable(path: Path) -> DeliveryKeyError:
         f"The key file {path} holds no key.",
         remedy="Restore it from your backup. Without it push subscriptions have to be made anew.",
     )
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

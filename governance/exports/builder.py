@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from access.ledger.signing import Signer
 from core.clock import Clock
 from core.database import Database
+from core.durable import sync_folder
 from core.errors import ForbiddenError, HubError, UnavailableError
 from core.logging import get_logger
 from core.metrics import counter
@@ -396,7 +397,7 @@ def _replace(work: Path, folder: Path) -> None:
     """Give a folder that is whole its name; an older one of that name goes."""
     shutil.rmtree(folder, ignore_errors=True)
     work.replace(folder)
-    packing.sync(folder.parent)
+    sync_folder(folder.parent)
 
 
 def _taken(one: Attachment, when: Mapping[UUID, datetime]) -> datetime:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import orjson
 
+from core.durable import sync_folder
 from core.errors import UnavailableError
 from governance.exports import archive, package
 from governance.exports.archive import Member
@@ -74,7 +75,7 @@ def end(file: BinaryIO, path: Path) -> tuple[int, str]:
     file.flush()
     os.fsync(file.fileno())
     path.with_suffix(PART).replace(path)
-    sync(path.parent)
+    sync_folder(path.parent)
     return size, digest
 
 
@@ -121,7 +122,7 @@ def list_prepared(folder: Path, about: Mapping[str, Any]) -> str:
         file.flush()
         os.fsync(file.fileno())
     for inside in (*(one for one in folder.rglob("*") if one.is_dir()), folder):
-        sync(inside)
+        sync_folder(inside)
     return sha256(content).hexdigest()
 
 
@@ -211,15 +212,6 @@ def _ids(paths: Iterator[Path]) -> Iterator[tuple[UUID, Path]]:
             yield UUID(path.stem), path
         except ValueError:
             continue
-
-
-def sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _size(count: int) -> str:

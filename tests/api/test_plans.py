@@ -201,7 +201,7 @@ async def test_what_nobody_names_is_swept_and_what_is_being_written_is_not(
     folder = hub.settings.data_dir / "plans"
     named = kept(hub)
     # A hub was killed: once in the middle of a file, once between the file and its row.
-    (folder / ".0123.part").write_bytes(b"half")
+    (folder / ".0123.tmp").write_bytes(b"half")
     old, fresh = folder / f"{'a' * 64}.png", folder / f"{'b' * 64}.png"
     for path in (old, fresh):
         path.write_bytes(drawing())
@@ -215,7 +215,7 @@ async def test_what_nobody_names_is_swept_and_what_is_being_written_is_not(
         assert await hub.plans.forget_drawings(hub.database) == 0
     assert await hub.plans.forget_drawings(hub.database) == 2
     assert kept(hub) == named | {fresh.name, f"{being_written.sha256}.png"}
-    assert not (folder / ".0123.part").exists()
+    assert not (folder / ".0123.tmp").exists()
     # The retry of what was cut finds its file there and names it.
     assert (await added(admin, "Garden", content=drawing("green")))["version"] == 1
 
