@@ -24,7 +24,7 @@ from camera_hub.devices.errors import (
     NoVideoProfileError,
 )
 from camera_hub.devices.types import ProbeResult, Profile
-from camera_hub.streams.address import with_credentials
+from camera_hub.streams.address import endpoint, with_credentials
 from camera_hub.streams.diagnosis import (
     NOT_VIDEO,
     Failure,
@@ -32,8 +32,10 @@ from camera_hub.streams.diagnosis import (
     explain,
     unsupported_codec,
 )
-from camera_hub.streams.rtsp.client import CannotInterleaveError, LeaveToLibraryError
-from camera_hub.streams.rtsp.look import look
+from camera_hub.streams.falling_over import Ways
+from camera_hub.streams.rtsp.client import LeaveToLibraryError
+from camera_hub.streams.rtsp.look import Seen, look
+from camera_hub.streams.rtsp.ways import TransportRefusedError
 from camera_hub.streams.types import ReasonCode, StreamSource
 from core.clock import Clock
 
@@ -50,6 +52,8 @@ _ERRORS: dict[ReasonCode, type[CameraError]] = {
     ReasonCode.UNREACHABLE: CameraUnreachableError,
     ReasonCode.TIMEOUT: CameraTimeoutError,
     ReasonCode.NO_DATA: CameraTimeoutError,
+    ReasonCode.NO_DATAGRAMS: CameraTimeoutError,
+    ReasonCode.TRANSPORT_REFUSED: NoVideoProfileError,
     ReasonCode.WRONG_CREDENTIALS: CameraUnauthorisedError,
     ReasonCode.DIGEST_UNSUPPORTED: CameraUnauthorisedError,
     ReasonCode.NO_SUCH_STREAM: NoVideoProfileError,
@@ -109,12 +113,11 @@ def _looked(
     """
     if urlsplit(source.url).scheme != "rtsp":
         return None
-    longest_s = min(seconds, _LONGEST_LOOK_S)
     try:
-        seen = look(source, clock, timeout_s=seconds, longest_s=longest_s)
+        seen = _seen(source, clock, seconds)
     except StreamFailure as error:
         raise _error(error.failure) from None
-    except (CannotInterleaveError, LeaveToLibraryError):
+    except LeaveToLibraryError:
         return None
     if seen is None:
         raise _no_picture(camera)
@@ -133,6 +136,28 @@ def _looked(
     )
 
 
+def _seen(source: StreamSource, clock: Clock, seconds: float) -> Seen | None:
+    """Look in the usual way, and where the camera refuses that in the others.
+
+    Raises:
+        StreamFailure, LeaveToLibraryError: as `look`.
+    """
+    ways, longest_s = Ways("tcp"), min(seconds, _LONGEST_LOOK_S)
+    while True:
+        try:
+            return look(
+                source, clock, timeout_s=seconds, longest_s=longest_s, transport=ways.current
+            )
+        except TransportRefusedError:
+            failure = ways.refused("{}:{}".format(*endpoint(source.url)))
+            if failure is not None:
+                raise StreamFailure(failure) from None
+        except StreamFailure as error:
+            if error.failure.code is not ReasonCode.NO_DATAGRAMS or ways.current == "multicast":
+                raise
+            ways.held_up(error.failure)
+
+
 def _through_the_library(
     camera: CameraAddress, source: StreamSource, clock: Clock, seconds: float
 ) -> Profile:
@@ -143,8 +168,8 @@ def _through_the_library(
     """
     options = dict(_OPTIONS)
     if urlsplit(source.url).scheme == "rtsp":
-        # Our own client has found that the camera sends datagrams only, or packs otherwise.
-        options["rtsp_transport"] = "udp+udp_multicast+tcp"
+        # Our own client has found that the camera packs otherwise.
+        options["rtsp_transport"] = "tcp+udp+udp_multicast"
     try:
         with av.open(
             with_credentials(source),

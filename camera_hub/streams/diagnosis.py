@@ -16,7 +16,7 @@ import av
 import av.error
 
 from camera_hub.streams.address import endpoint, parse, with_credentials
-from camera_hub.streams.types import ReasonCode, StreamSource, StreamState
+from camera_hub.streams.types import ReasonCode, StreamSource, StreamState, Transport
 
 _PROBE_LIMIT = 8192
 
@@ -81,8 +81,8 @@ METADATA_PACKED = Note(
 )
 METADATA_TRANSPORT = Note(
     ReasonCode.METADATA_TRANSPORT,
-    "Pictures are arriving, but what the camera says it sees is read only over RTSP in TCP without "
-    "TLS. Change the camera's transport and address, or let Camera Hub look at the pictures.",
+    "Pictures are arriving, but what the camera says it sees is read only over RTSP without TLS. "
+    "Change the camera's address to rtsp://, or let Camera Hub look at the pictures.",
 )
 METADATA_REFUSED = Note(
     ReasonCode.METADATA_REFUSED,
@@ -136,6 +136,43 @@ def not_rtsp(place: str) -> Failure:
         f"What answers at {place} does not speak RTSP. Check the port.",
         StreamState.UNSUPPORTED,
         patient=True,
+    )
+
+
+def transport_refused(place: str, transport: Transport) -> Failure:
+    """Return the failure of a camera that does not send its packets as it was asked to."""
+    asked = {
+        "tcp": "in any way that is read here",
+        "udp": "over UDP to one viewer",
+        "multicast": "to a multicast group",
+    }[transport]
+    remedy = "Set the camera's transport to TCP" if transport != "tcp" else "Allow RTP over TCP"
+    return Failure(
+        ReasonCode.TRANSPORT_REFUSED,
+        f"The camera at {place} refuses to send its pictures {asked}. {remedy}"
+        f"{' in its own settings' if transport == 'tcp' else ', which works almost everywhere'}.",
+        StreamState.UNSUPPORTED,
+        patient=True,
+    )
+
+
+def no_datagrams(place: str, seconds: float) -> Failure:
+    """Return the failure of a camera whose datagrams do not arrive though it says it sends them."""
+    return Failure(
+        ReasonCode.NO_DATAGRAMS,
+        f"The camera at {place} says that it sends its pictures over UDP, but not one arrived "
+        f"within {seconds:.0f} s. Let UDP from the camera through every firewall between, or set "
+        "its transport to TCP; trying again.",
+    )
+
+
+def cannot_receive(place: str) -> Failure:
+    """Return the failure of this machine to open the ports or join the group of a camera."""
+    return Failure(
+        ReasonCode.NO_DATAGRAMS,
+        f"This machine cannot receive what the camera at {place} sends over UDP: it has no port "
+        "left, or no network with the camera's group. Set the camera's transport to TCP; "
+        "trying again.",
     )
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 import av.error
 
-from camera_hub.streams.address import AddressError, parse
+from camera_hub.streams.address import AddressError, endpoint, parse
 from camera_hub.streams.backoff import Backoff
 from camera_hub.streams.diagnosis import (
     CLOSED,
@@ -26,6 +26,7 @@ from camera_hub.streams.diagnosis import (
     StreamFailure,
     explain,
 )
+from camera_hub.streams.falling_over import Ways
 from camera_hub.streams.feed import Feed
 from camera_hub.streams.health import Health
 from camera_hub.streams.library import LibraryStream
@@ -33,13 +34,13 @@ from camera_hub.streams.pinning import pinned
 from camera_hub.streams.reach import ANYWHERE, Reach
 from camera_hub.streams.receiving import Attempt, OnMetadata, Receiving
 from camera_hub.streams.rtsp.client import (
-    CannotInterleaveError,
     LeaveToLibraryError,
     Playing,
     RtspClient,
 )
 from camera_hub.streams.rtsp.connection import Connection
 from camera_hub.streams.rtsp.poller import Poller, shared_poller
+from camera_hub.streams.rtsp.ways import TransportRefusedError
 from camera_hub.streams.types import (
     ReasonCode,
     Sink,
@@ -113,6 +114,7 @@ class StreamReader:
         self._client: RtspClient | None = None
         self._connection: Connection | None = None
         self._use_library: _Library | None = None
+        self._ways = Ways(source.transport)
         self._on_metadata = on_metadata
         self._alone_until = 0.0
         self._fruitless_at = float("-inf")
@@ -212,6 +214,7 @@ class StreamReader:
         self._abandon()
         self._backoff = self._new_backoff()
         self._use_library = None
+        self._ways = Ways(self._source.transport)
         self._alone_until = 0.0
         self._fruitless_at = float("-inf")
         self._launch(self._generation)
@@ -267,6 +270,7 @@ class StreamReader:
 
     def _try(self, generation: int, source: StreamSource, started: float) -> Failure | None:
         """Connect and read; return why it ended, None if the poller reads on."""
+        ways = self._ways
         try:
             source = pinned(source, self._options.reach, self._options.open_timeout_s)
             while True:
@@ -276,10 +280,12 @@ class StreamReader:
                 try:
                     self._play(generation, source, started)
                     return None
-                except CannotInterleaveError:
-                    self._use_library = "datagrams"
+                except TransportRefusedError:
+                    failure = ways.refused("{}:{}".format(*endpoint(source.url)))
+                    if failure is not None:
+                        return failure
                 except LeaveToLibraryError:
-                    self._use_library = "tcp"
+                    self._use_library = ways.library
         except StreamFailure as error:
             return error.failure
         except AddressError as error:
@@ -302,10 +308,8 @@ class StreamReader:
 
     def _library_transport(self, source: StreamSource) -> _Library | None:
         """Return over what the media library is to read `source`, None if our own client is."""
-        if source.transport != "tcp":
-            return source.transport
         if parse(source.url).scheme == "rtsps":
-            return "tcp"
+            return source.transport
         return self._use_library
 
     def _play(self, generation: int, source: StreamSource, started: float) -> None:
@@ -314,7 +318,7 @@ class StreamReader:
             return
         attempt = Attempt(
             current=lambda: self._current(generation),
-            ended=lambda failure: self._failed(generation, failure, started),
+            ended=lambda failure: self._ended(generation, failure, started),
             fruitless=self._fruitless,
         )
         receiving = Receiving(
@@ -324,6 +328,7 @@ class StreamReader:
             health=self._health,
             clock=self._clock,
             on_metadata=self._on_metadata,
+            note=OVER_UDP if playing.ports and self._ways.usual else None,
         )
         connection = receiving.connect(2 * self._options.read_timeout_s)
         with self._feed.lock:
@@ -331,12 +336,17 @@ class StreamReader:
                 receiving.begin()
         with self._lock:
             if not self._current(generation):
-                playing.sock.close()
+                playing.close()
                 return
             self._client = None
             self._connection = connection
             self._attempting = False
         self._poller.add(connection)
+
+    def _ended(self, generation: int, failure: Failure, started: float) -> None:
+        if failure.code is ReasonCode.NO_DATAGRAMS and self._current(generation):
+            self._ways.held_up(failure)
+        self._failed(generation, failure, started)
 
     def _open(self, generation: int, source: StreamSource) -> Playing | None:
         """Open the stream; if it fails when asked for more than its video, for that alone.
@@ -350,6 +360,7 @@ class StreamReader:
                 self._clock,
                 timeout_s=self._options.open_timeout_s,
                 beside=not alone,
+                transport=self._ways.current,
             )
             with self._lock:
                 if not self._current(generation):

@@ -13,10 +13,10 @@ import av.error
 from camera_hub.streams.rtsp.connection import Connection, Side
 from camera_hub.streams.rtsp.metadata import MetadataSide
 from camera_hub.streams.rtsp.sound import SoundSide
-from camera_hub.streams.types import SoundState
+from camera_hub.streams.types import ReasonCode, SoundState
 
 if TYPE_CHECKING:
-    from camera_hub.streams.diagnosis import Failure
+    from camera_hub.streams.diagnosis import Failure, Note
     from camera_hub.streams.feed import Feed
     from camera_hub.streams.health import Health
     from camera_hub.streams.rtsp.client import Playing
@@ -53,7 +53,10 @@ class Receiving:
         health: Health,
         clock: Clock,
         on_metadata: OnMetadata | None,
+        note: Note | None = None,
     ) -> None:
+        """`note` is said of the stream where there is nothing else to say."""
+        self._note = note
         self._playing = playing
         self._attempt = attempt
         self._feed = feed
@@ -85,7 +88,7 @@ class Receiving:
         """Tell the feed that a connection stands; its lock is held."""
         track = self._playing.track
         assert track.codec is not None
-        self._health.connected(self._playing.no_metadata)
+        self._health.connected(self._playing.no_metadata or self._note)
         self._health.sound(self._sound_state)
         clock = self._sound.clock if self._sound is not None else None
         self._feed.begin(
@@ -123,6 +126,8 @@ class Receiving:
 
     def ended(self, failure: Failure) -> None:
         """The connection has ended."""
-        if self._barren and self._attempt.current():
+        # Datagrams that are held up somewhere are not the fault of what else was asked for.
+        held_up = failure.code is ReasonCode.NO_DATAGRAMS
+        if self._barren and not held_up and self._attempt.current():
             self._attempt.fruitless()
         self._attempt.ended(failure)

@@ -59,6 +59,8 @@ class ReasonCode(StrEnum):
     UNREACHABLE = "unreachable"
     TIMEOUT = "timeout"
     NO_DATA = "no_data"
+    NO_DATAGRAMS = "no_datagrams"
+    TRANSPORT_REFUSED = "transport_refused"
     WRONG_CREDENTIALS = "wrong_credentials"
     NO_SUCH_STREAM = "no_such_stream"
     NOT_VIDEO = "not_video"

@@ -7,7 +7,6 @@ camera names is asked on the host that the person entered.
 
 from __future__ import annotations
 
-import re
 import socket
 import threading
 from contextlib import suppress
@@ -17,7 +16,7 @@ from typing import Literal
 from camera_hub.streams import diagnosis
 from camera_hub.streams.address import endpoint, parse
 from camera_hub.streams.diagnosis import Note, StreamFailure
-from camera_hub.streams.rtsp.answers import base_of, channels_of, session_of
+from camera_hub.streams.rtsp.answers import base_of, session_of
 from camera_hub.streams.rtsp.auth import Authorizer, UnknownDigestError, read_challenges
 from camera_hub.streams.rtsp.messages import (
     MAX_BODY,
@@ -27,6 +26,7 @@ from camera_hub.streams.rtsp.messages import (
     read_message,
     write_request,
 )
+from camera_hub.streams.rtsp.ports import Ports
 from camera_hub.streams.rtsp.sdp import (
     Description,
     SideTrack,
@@ -35,7 +35,8 @@ from camera_hub.streams.rtsp.sdp import (
     resolve,
 )
 from camera_hub.streams.rtsp.sound import readable
-from camera_hub.streams.types import SoundState, StreamSource
+from camera_hub.streams.rtsp.ways import TransportRefusedError, Way, way_of
+from camera_hub.streams.types import SoundState, StreamSource, Transport
 from core.clock import Clock
 
 _EARLY_LIMIT = 1 << 20
@@ -43,10 +44,6 @@ _CHUNK = 65536
 
 
 PLAIN_METADATA = "VND.ONVIF.METADATA"
-
-
-class CannotInterleaveError(Exception):
-    """The camera does not send its packets within the connection (status 461)."""
 
 
 class LeaveToLibraryError(Exception):
@@ -67,8 +64,9 @@ class Beside:
 class Playing:
     """A connection on which packets come, not blocking; `early` is what was read beyond the answer.
 
-    `uri` is the address of the whole stream, `method` what keeps the session, every
-    `keep_alive_s` seconds. `beside` are the other tracks that come; `no_metadata` says why
+    `place` is the camera's host and port, `uri` the address of the whole stream, `method` what
+    keeps the session, every `keep_alive_s` seconds. `ports` are where datagrams come; none: all
+    comes within the connection. `beside` are the other tracks that come; `no_metadata` says why
     the camera does not say what it sees, if it was asked to, `sound` how its sound is doing.
     """
 
@@ -88,6 +86,14 @@ class Playing:
     sound: SoundState = SoundState.OFF
     offers_metadata: bool = False
     """Whether the camera could say what it sees, asked or not."""
+    ports: tuple[Ports, ...] = ()
+    place: str = ""
+
+    def close(self) -> None:
+        """Close every socket."""
+        self.sock.close()
+        for ports in self.ports:
+            ports.close()
 
 
 class RtspClient:
@@ -104,6 +110,7 @@ class RtspClient:
         timeout_s: float,
         total_s: float | None = None,
         beside: bool = True,
+        transport: Transport = "tcp",
     ) -> None:
         """Prepare.
 
@@ -113,7 +120,9 @@ class RtspClient:
             timeout_s: for connecting and for each answer.
             total_s: for everything; twice `timeout_s` if not given.
             beside: False: ask for the video alone, whatever `source` says.
+            transport: how the packets are to come; what `source` says is not looked at.
         """
+        self._transport: Transport = transport
         self.asked_beside = False
         self._beside = beside
         self._source = source
@@ -144,12 +153,17 @@ class RtspClient:
 
         Raises:
             StreamFailure: it cannot be had; says why.
-            CannotInterleaveError, LeaveToLibraryError: another way may work.
+            TransportRefusedError, LeaveToLibraryError: another way may work.
         """
         self._until = self._clock.monotonic() + self._total_s
         sock = self._connect()
         try:
-            playing = self._converse(sock)
+            way = way_of(self._transport, sock)
+            try:
+                playing = self._converse(sock, way)
+            except BaseException:
+                way.close()
+                raise
         except ProtocolError:
             sock.close()
             raise StreamFailure(diagnosis.not_rtsp(self._place)) from None
@@ -185,7 +199,7 @@ class RtspClient:
             failure = diagnosis.CLOSED
         raise StreamFailure(failure) from None
 
-    def _converse(self, sock: socket.socket) -> Playing:
+    def _converse(self, sock: socket.socket, way: Way) -> Playing:
         uri = parse(self._source.url).geturl()
         offered = self._ask("OPTIONS", uri).get("public").upper()
         described = self._must("DESCRIBE", uri, ("Accept", "application/sdp"))
@@ -203,18 +217,14 @@ class RtspClient:
             track_uri = resolve(base, track.control) if track.control else whole
         except ValueError:
             raise ProtocolError("a control address that is none") from None
-        setup = self._must("SETUP", track_uri, ("Transport", "RTP/AVP/TCP;unicast;interleaved=0-1"))
-        transport = setup.get("transport")
-        # Some cameras leave out the word TCP and name the channels all the same.
-        if transport and not re.search("tcp|interleaved", transport, re.IGNORECASE):
-            raise CannotInterleaveError
-        channel, rtcp_channel = channels_of(transport, (0, 1))
+        setup, channel, rtcp_channel = self._set_up_video(track_uri, track, way)
         session, timeout_s = session_of(setup)
         if not session:
             raise ProtocolError("no session")
-        sides = _Sides(base, session, {channel, rtcp_channel})
+        sides = _Sides(base, session, way)
         sound = self._set_up_sound(description, sides)
         no_metadata = self._set_up_metadata(description, sides)
+        way.ready()
         self._must("PLAY", whole, ("Session", session), ("Range", "npt=0.000-"))
         sock.setblocking(False)
         return Playing(
@@ -233,7 +243,20 @@ class RtspClient:
             no_metadata=no_metadata,
             sound=sound,
             offers_metadata=any(t.encoding == PLAIN_METADATA for t in description.metadata),
+            ports=tuple(way.ports),
+            place=self._place,
         )
+
+    def _set_up_video(self, uri: str, track: VideoTrack, way: Way) -> tuple[Message, int, int]:
+        try:
+            offer = way.offer()
+        except OSError:
+            raise StreamFailure(diagnosis.cannot_receive(self._place)) from None
+        setup = self._must("SETUP", uri, ("Transport", offer))
+        try:
+            return setup, *way.agree(setup.get("transport"), track)
+        except OSError:
+            raise StreamFailure(diagnosis.cannot_receive(self._place)) from None
 
     def _set_up_sound(self, description: Description, sides: _Sides) -> SoundState:
         """Set up the sound; return how it is doing, `waiting` where it may come."""
@@ -265,25 +288,23 @@ class RtspClient:
         """Set up a track beside the video on channels of its own; False if the camera will not."""
         try:
             uri = resolve(sides.base, track.control) if track.control else ""
-        except ValueError:
+            offer = sides.way.offer()
+        except (ValueError, OSError):
             return False
         if not uri:
             return False
         self.asked_beside = True
-        first = max(sides.taken) + 1
-        transport = f"RTP/AVP/TCP;unicast;interleaved={first}-{first + 1}"
         try:
-            answer = self._ask("SETUP", uri, ("Transport", transport), ("Session", sides.session))
+            answer = self._ask("SETUP", uri, ("Transport", offer), ("Session", sides.session))
         except StreamFailure:
             return False
-        if not 200 <= answer.status < 300:
+        try:
+            # A camera that puts two tracks on one channel is not told apart.
+            channels = sides.way.agree(answer.get("transport"), track) if answer.good else None
+        except (ProtocolError, TransportRefusedError, OSError):
+            channels = None
+        if channels is None:
             return False
-        given = answer.get("transport")
-        channels = channels_of(given, (first, first + 1))
-        # A camera that puts two tracks on one channel is not told apart.
-        if sides.taken & set(channels):
-            return False
-        sides.taken.update(channels)
         sides.found.append(Beside(kind, track, *channels))
         return True
 
@@ -291,14 +312,14 @@ class RtspClient:
         """Ask and return the answer if it is a good one.
 
         Raises:
-            StreamFailure, CannotInterleaveError: it is not.
+            StreamFailure, TransportRefusedError: it is not.
         """
         answer = self._ask(method, uri, *headers)
         status = answer.status
-        if 200 <= status < 300:
+        if answer.good:
             return answer
         if status == 461:
-            raise CannotInterleaveError
+            raise TransportRefusedError
         if 300 <= status < 400:
             raise StreamFailure(diagnosis.redirected(self._place))
         if status == 403:
@@ -370,8 +391,8 @@ class RtspClient:
 
 
 class _Sides:
-    """The tracks beside the video: what has been set up, which channels are taken."""
+    """The tracks beside the video: what has been set up."""
 
-    def __init__(self, base: str, session: str, taken: set[int]) -> None:
-        self.base, self.session, self.taken = base, session, taken
+    def __init__(self, base: str, session: str, way: Way) -> None:
+        self.base, self.session, self.way = base, session, way
         self.found: list[Beside] = []

@@ -5,14 +5,16 @@ Everything here runs on the poller's thread and never blocks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from camera_hub.streams import diagnosis
 from camera_hub.streams.diagnosis import Failure
 from camera_hub.streams.rtsp.auth import UnknownDigestError, read_challenges
 from camera_hub.streams.rtsp.client import Playing
+from camera_hub.streams.rtsp.datagrams import DatagramTrack
 from camera_hub.streams.rtsp.depacketizer import AccessUnit, depacketizer_for
 from camera_hub.streams.rtsp.messages import Message, ProtocolError, read_message, write_request
 from camera_hub.streams.rtsp.rtp import RtpTrack, SenderReport
@@ -20,6 +22,9 @@ from core.metrics import counter
 
 LOST = counter("stream_packets_lost", "RTP packets that cameras sent and that did not arrive")
 DROPPED = counter("stream_pictures_dropped", "Pictures left out because a part of them was lost")
+
+Read = Callable[[memoryview, float], None]
+"""Reads what is there into a buffer, at a monotonic time."""
 
 _MOST_AT_ONCE = 2 << 20
 _GARBAGE_LIMIT = 1 << 20
@@ -86,12 +91,18 @@ class Connection:
         self._receiver = receiver
         track = playing.track
         assert track.codec is not None
-        self._depacketizer = depacketizer_for(track.codec, track.parameter_sets)
+        self._depacketizer = depacketizer_for(
+            track.codec, track.parameter_sets, whole_only=bool(playing.ports)
+        )
         self._video = RtpTrack(track.payload_type)
-        self._channel, self._rtcp_channel = playing.channel, playing.rtcp_channel
+        # With datagrams nothing comes within the connection.
+        within = not playing.ports
+        self._channel = playing.channel if within else -1
+        self._rtcp_channel = playing.rtcp_channel if within else -1
         self._sides = tuple(sides)
         self._side_of = {side.channel: side for side in sides}
         self._reports_of = {side.rtcp_channel: side for side in sides}
+        self._datagrams = self._datagrams_of(playing)
         self._rest = playing.early
         self._out = b""
         self._dropped_told = self._garbage = 0
@@ -101,6 +112,29 @@ class Connection:
         self._longest_gap = 0.0
         self._asked = False
         self._asked_again = False
+
+    def _datagrams_of(self, playing: Playing) -> list[DatagramTrack]:
+        found = []
+        for ports in playing.ports:
+            side = self._side_of.get(ports.channel)
+            if ports.channel == playing.channel:
+                take, bye = self._packet_alone, self._farewell
+                found.append(DatagramTrack(ports, self._video, take, bye))
+            elif side is not None:
+                found.append(DatagramTrack(ports, side.track, partial(self._beside_alone, side)))
+            else:
+                # It was set up, and nobody here can read it.
+                ports.close()
+        return found
+
+    @property
+    def readers(self) -> dict[int, Read]:
+        """What reads each of its sockets, by the socket's number: as `read`."""
+        found: dict[int, Read] = {self.sock.fileno(): self.read}
+        for one in self._datagrams:
+            found[one.ports.rtp.fileno()] = partial(self._read_datagrams, one.read)
+            found[one.ports.rtcp.fileno()] = partial(self._read_datagrams, one.read_reports)
+        return found
 
     @property
     def report(self) -> SenderReport | None:
@@ -139,6 +173,12 @@ class Connection:
                 break
         self._hand_on()
 
+    def _read_datagrams(self, read: Read, buffer: memoryview, now: float) -> None:
+        if self.alive and self._leaving_until is None:
+            self._arrived = now
+            read(buffer, now)
+            self._hand_on()
+
     def begin(self, now: float) -> None:
         """Start the clocks and take what came before the connection was handed over."""
         self._arrived = self._last_video = now
@@ -158,19 +198,30 @@ class Connection:
             self._dropped_told = self.dropped
         if self._out:
             self._flush()
+        for one in self._datagrams:
+            one.look(now)
+        if self._datagrams:
+            self._hand_on()
         if now >= self._keep_alive_at:
             self._keep_alive_at = now + self.playing.keep_alive_s
             self._asked_again = False
             self._keep_alive()
         allowed = max(self._silence_s, min(4 * self._longest_gap, _LONGEST_SILENCE_S))
         if now - self._last_video > allowed:
-            self.end(diagnosis.silent(allowed))
+            self.end(self._silent(allowed))
+
+    def _silent(self, seconds: float) -> Failure:
+        if self._datagrams and not self._video.begun:
+            return diagnosis.no_datagrams(self.playing.place, seconds)
+        return diagnosis.silent(seconds)
 
     def leave(self, now: float) -> None:
         """Say farewell to the camera and hand on nothing more."""
         if self.alive and self._leaving_until is None:
             self._leaving_until = now + _FAREWELL_S
             self._ask("TEARDOWN")
+            for one in self._datagrams:
+                one.leave()
 
     def end(self, failure: Failure) -> None:
         """Close the connection and say why."""
@@ -184,6 +235,8 @@ class Connection:
         self.alive = False
         with suppress(OSError):
             self.sock.close()
+        for one in self._datagrams:
+            one.leave()
 
     def _hand_on(self) -> None:
         if self._video_seen:
@@ -219,7 +272,7 @@ class Connection:
                 self._packet(data, at + 4, stop)
             elif channel == self._rtcp_channel:
                 self._reports(data, at + 4, stop)
-            elif self._sides:
+            elif self._sides and video >= 0:
                 self._beside(channel, data, at + 4, stop)
             at = stop
         self._rest = data[at:]
@@ -234,6 +287,17 @@ class Connection:
             self._depacketizer.lost()
         self._video_seen = True
         self._depacketizer.packet(data, video.start, video.stop, video.ticks, marker=video.marker)
+
+    def _packet_alone(self, data: bytes) -> None:
+        self._packet(data, 0, len(data))
+
+    def _beside_alone(self, side: Side, data: bytes) -> None:
+        if side.track.read(data, 0, len(data)):
+            side.payload(data, self._arrived)
+
+    def _farewell(self) -> None:
+        self._hand_on()
+        self.end(diagnosis.CLOSED)
 
     def _beside(self, channel: int, data: bytes, at: int, stop: int) -> None:
         side = self._side_of.get(channel)

@@ -14,7 +14,7 @@ from camera_hub.streams.parameters import parameter_sets, read_info
 from camera_hub.streams.rtsp.client import Playing, RtspClient
 from camera_hub.streams.rtsp.connection import Connection
 from camera_hub.streams.rtsp.depacketizer import AccessUnit
-from camera_hub.streams.types import StreamInfo, StreamSource
+from camera_hub.streams.types import StreamInfo, StreamSource, Transport
 from core.clock import Clock
 
 _BUFFER = 1 << 16
@@ -36,26 +36,36 @@ class Seen:
     """Whether the camera offers to say what it sees."""
 
 
-def look(source: StreamSource, clock: Clock, *, timeout_s: float, longest_s: float) -> Seen | None:
+def look(
+    source: StreamSource,
+    clock: Clock,
+    *,
+    timeout_s: float,
+    longest_s: float,
+    transport: Transport = "tcp",
+) -> Seen | None:
     """Open `source` within `timeout_s`, read on to its second keyframe for `longest_s` at most.
 
-    Blocks. None if no picture came in that time.
+    Blocks. None if no picture came in that time. `transport` is how the packets are to come.
 
     Raises:
         StreamFailure: the stream cannot be had; says why.
-        CannotInterleaveError, LeaveToLibraryError: the media library may read it.
+        TransportRefusedError, LeaveToLibraryError: another way may work.
         AddressError: it is no address of a stream.
     """
-    playing = RtspClient(source, clock, timeout_s=timeout_s, total_s=timeout_s).open()
+    client = RtspClient(source, clock, timeout_s=timeout_s, total_s=timeout_s, transport=transport)
+    playing = client.open()
     taker = _Taker()
     now = clock.monotonic()
-    connection = Connection(playing, taker, silence_s=timeout_s)
+    # Other ways are left to try where not one datagram comes.
+    silence_s = longest_s / 2 if playing.ports else timeout_s
+    connection = Connection(playing, taker, silence_s=silence_s)
     try:
         connection.begin(now)
         _read(connection, taker, clock.monotonic, now + longest_s)
     finally:
         connection.leave(clock.monotonic())
-        connection.sock.close()
+        playing.close()
     return _seen(playing, taker.pictures)
 
 
@@ -83,11 +93,12 @@ def _read(
     Raises:
         StreamFailure: it ended before the first keyframe.
     """
-    buffer = memoryview(bytearray(_BUFFER))
+    buffer, readers = memoryview(bytearray(_BUFFER)), connection.readers
     while connection.alive and taker.keyframes < 2 and monotonic() < until:
-        ready, _, _ = select.select([connection.sock], [], [], _TURN_S)
-        if ready:
-            connection.read(buffer, monotonic())
+        ready, _, _ = select.select(list(readers), [], [], _TURN_S)
+        for number in ready:
+            if connection.alive:
+                readers[number](buffer, monotonic())
         if connection.alive:
             connection.look(monotonic())
     # One that breaks off later was good enough to be read.

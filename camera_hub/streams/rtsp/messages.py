@@ -35,6 +35,11 @@ class Message:
         return [value for key, value in self.headers if key == name]
 
     @property
+    def good(self) -> bool:
+        """Whether it is an answer that says yes."""
+        return 200 <= self.status < 300
+
+    @property
     def sequence(self) -> int:
         """The number of the request that this answers; -1 if it says none."""
         text = self.get("cseq")

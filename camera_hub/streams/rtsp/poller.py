@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import cache
 
 from camera_hub.streams.diagnosis import Failure
-from camera_hub.streams.rtsp.connection import Connection
+from camera_hub.streams.rtsp.connection import Connection, Read
 from camera_hub.streams.types import ReasonCode
 from core.clock import Clock, SystemClock
 from core.logging import get_logger
@@ -42,7 +42,8 @@ class Poller:
         self._tick_s = tick_s
         self._wake = threading.Event()
         self._commands: deque[Callable[[], None]] = deque()
-        self._connections: dict[int, Connection] = {}
+        self._connections: dict[Connection, tuple[int, ...]] = {}
+        self._readers: dict[int, tuple[Connection, Read]] = {}
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._epoll = select.epoll()
@@ -98,30 +99,36 @@ class Poller:
 
     def _poll(self, now: float) -> None:
         for number, _ in self._epoll.poll(0):
-            connection = self._connections.get(number)
-            if connection is None:
+            known = self._readers.get(number)
+            if known is None:
                 continue
-            self._guard(lambda c=connection: c.read(self._buffer, now), connection)  # type: ignore[misc]
+            connection, read = known
+            self._guard(lambda r=read: r(self._buffer, now), connection)  # type: ignore[misc]
             if not connection.alive:
-                self._forget(number)
+                self._forget(connection)
         if now >= self._look_at:
             self._look_at = now + _LOOK_S
-            for number, connection in list(self._connections.items()):
+            for connection in list(self._connections):
                 self._guard(lambda c=connection: c.look(now), connection)  # type: ignore[misc]
                 if not connection.alive:
-                    self._forget(number)
+                    self._forget(connection)
 
     def _add(self, connection: Connection) -> None:
-        number = connection.sock.fileno()
-        self._connections[number] = connection
-        self._epoll.register(number, select.EPOLLIN)
+        readers = connection.readers
+        self._connections[connection] = tuple(readers)
+        for number, read in readers.items():
+            self._readers[number] = (connection, read)
+            self._epoll.register(number, select.EPOLLIN)
         self._guard(lambda: connection.begin(self._clock.monotonic()), connection)
         if not connection.alive:
-            self._forget(number)
+            self._forget(connection)
 
-    def _forget(self, number: int) -> None:
-        # Closing its socket has taken it out of the epoll already.
-        self._connections.pop(number, None)
+    def _forget(self, connection: Connection) -> None:
+        # Closing its sockets has taken them out of the epoll already. Their numbers may have
+        # gone to another connection meanwhile.
+        for number in self._connections.pop(connection, ()):
+            if self._readers.get(number, (None,))[0] is connection:
+                del self._readers[number]
 
     def _guard(self, action: Callable[[], None], connection: Connection | None = None) -> None:
         try:

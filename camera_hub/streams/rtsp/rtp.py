@@ -44,6 +44,11 @@ class RtpTrack:
         self._highest = self._ssrc = 0
 
     @property
+    def highest(self) -> int:
+        """The number of the newest packet."""
+        return self._highest
+
+    @property
     def begun(self) -> bool:
         """Whether any packet has come."""
         return self._stamp is not None

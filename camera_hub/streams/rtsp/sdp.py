@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -18,6 +20,15 @@ _CODECS: dict[str, Codec] = {"H264": "h264", "H265": "hevc"}
 _NAMES = {"MP4V-ES": "MPEG-4", "JPEG": "Motion JPEG"}
 _MAX_SETS = 64
 _MAX_SET_BYTES = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Where a track is sent to everybody (`c=` and `m=` lines); `port` and `ttl` 0 if not said."""
+
+    address: str
+    port: int
+    ttl: int
 
 
 @dataclass(slots=True)
@@ -37,6 +48,7 @@ class VideoTrack:
     control: str
     parameter_sets: tuple[bytes, ...] = ()
     interleaved_units: bool = False
+    group: Group | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,7 @@ class SideTrack:
     channels: int
     control: str
     parameters: dict[str, str] = field(default_factory=dict, hash=False)
+    group: Group | None = None
 
 
 @dataclass(slots=True)
@@ -72,16 +85,25 @@ class _Media:
     control: str = ""
     rtpmap: dict[str, str] = field(default_factory=dict)
     fmtp: dict[str, str] = field(default_factory=dict)
+    port: str = ""
+    group: tuple[str, int] | None = None
 
 
 def read_description(body: bytes) -> Description:
     """Read a description; what it says wrongly is left out. The first usable video is taken."""
     description, media = Description(), list[_Media]()
+    group: tuple[str, int] | None = None
     for line in body.decode("utf-8", "replace").splitlines():
         key, _, value = line.strip().partition("=")
         if key == "m":
             words = value.split()
-            media.append(_Media(words[0].lower() if words else "", words[3:]))
+            kind, port = (*words[:2], "", "")[:2]
+            media.append(_Media(kind.lower(), words[3:], port=port, group=group))
+        elif key == "c":
+            if media:
+                media[-1].group = _group(value)
+            else:
+                group = _group(value)
         elif key == "a":
             name, _, text = value.partition(":")
             current = media[-1] if media else None
@@ -109,6 +131,11 @@ def read_description(body: bytes) -> Description:
 
 def _formats(media: _Media) -> list[SideTrack]:
     tracks = []
+    group = None
+    if media.group is not None:
+        group = Group(
+            media.group[0], _number(media.port.partition("/")[0], 0, 65535), media.group[1]
+        )
     for number in media.formats:
         name, _, rest = media.rtpmap.get(number, _STATIC.get(number, "")).partition("/")
         if not (number.isascii() and number.isdigit() and len(number) < 4) or int(number) > 127:
@@ -122,9 +149,23 @@ def _formats(media: _Media) -> list[SideTrack]:
                 channels=_number(channels, 1, 255),
                 control=media.control,
                 parameters=_parameters(media.fmtp.get(number, "")),
+                group=group,
             )
         )
     return tracks
+
+
+def _group(connection: str) -> tuple[str, int] | None:
+    """Return the group and its ttl that a `c=` line names (RFC 8866 section 5.7)."""
+    words = connection.split()
+    if len(words) == 3:
+        address, _, rest = words[2].partition("/")
+        with suppress(ValueError):
+            ip = ipaddress.ip_address(address)
+            # Behind an IPv6 group stands how many there are.
+            ttl = rest.partition("/")[0] if ip.version == 4 else ""
+            return (str(ip), _number(ttl, 0, 255)) if ip.is_multicast else None
+    return None
 
 
 def _number(text: str, otherwise: int, most: int) -> int:
@@ -147,6 +188,7 @@ def _video(track: SideTrack) -> VideoTrack:
         parameter_sets=_sets(codec, fmtp),
         interleaved_units=fmtp.get("packetization-mode") == "2"
         or fmtp.get("sprop-max-don-diff", "0").lstrip("0") != "",
+        group=track.group,
     )
 
 
