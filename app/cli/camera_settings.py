@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from app.cli.cameras import AsJson
 from app.cli.context import err, opened_hub, out, print_json, print_table, run
@@ -113,6 +112,8 @@ def set_cameras(
         raise InvalidInputError("Nothing is named that should change.", remedy="See --help.")
 
     async def work() -> None:
+        from pydantic import ValidationError
+
         from api.cameras import change
         from camera_hub.devices.schemas import CameraUpdate
 
@@ -221,6 +222,8 @@ def encoder(
         given |= {"width": width, "height": height}
 
     async def work() -> "EncoderSetOut":
+        from pydantic import ValidationError
+
         from api.camera_devices import set_encoder
         from camera_hub.devices.device_schemas import EncoderUpdate
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 import typer
-from pydantic import SecretStr, ValidationError
 
 from app.cli.context import (
     check_known_areas,
@@ -95,6 +94,8 @@ def probe(
 
 
 def _body(**fields: object) -> "CameraCreate":
+    from pydantic import ValidationError
+
     from camera_hub.devices.schemas import CameraCreate
 
     try:
@@ -135,6 +136,8 @@ def add(
     json: AsJson = False,
 ) -> None:
     """Add a camera; a running hub reads it within a second or two."""
+    from pydantic import SecretStr
+
     body = _body(
         name=name,
         address=address,

@@ -7,15 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from errno import EACCES
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import orjson
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from core.logging import configure_logging
-from core.settings import Settings, load_settings
+if TYPE_CHECKING:
+    from core.settings import Settings
 
 T = TypeVar("T")
 
@@ -34,8 +33,11 @@ class _State:
 state = _State()
 
 
-def settings(overrides: dict[str, Any] | None = None) -> Settings:
+def settings(overrides: dict[str, Any] | None = None) -> "Settings":
     """Read the settings, with the command line's options over them, and start logging."""
+    from core.logging import configure_logging
+    from core.settings import load_settings
+
     values = dict(overrides or {})
     if state.data_dir is not None:
         values["data_dir"] = str(state.data_dir)
@@ -44,7 +46,7 @@ def settings(overrides: dict[str, Any] | None = None) -> Settings:
     return loaded
 
 
-def site_settings() -> Settings:
+def site_settings() -> "Settings":
     """Read the settings of a site whose data this account may use.
 
     Raises:
@@ -101,6 +103,8 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
 
 def print_json(value: Any) -> None:
     """Print `value` as one line of JSON."""
+    import orjson
+
     out.file.write(orjson.dumps(value, default=str).decode() + "\n")
     out.file.flush()
 

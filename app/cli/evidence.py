@@ -77,8 +77,9 @@ def _not_evidence(manifest: dict[str, Any]) -> list[str]:
     for clip in manifest["recordings"]:
         made = clip["redaction"]
         lines.append(
-            f"{clip['camera']}: blurred with {made['model']}, {made['looks_per_s']:g} looks a "
-            f"second from a score of {made['confidence']:g}; {made['covered']} pictures covered "
-            f"in part, {made['blurred_whole']} as a whole."
+            f"{clip['camera']}: blurred with {made['model']}, at least "
+            f"{made['looks_per_s']:g} looks a second from a score of "
+            f"{made['confidence']:g}; {made['covered']} pictures covered in part, "
+            f"{made['blurred_whole']} as a whole."
         )
     return lines

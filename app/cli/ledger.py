@@ -8,13 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import orjson
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.cli.context import err, opened_hub, out, print_json, print_table, run, site_settings
 from core.errors import NotFoundError, UnavailableError
-from core.logging import redact_text
 
 if TYPE_CHECKING:
     from access.ledger.verifying import Verdict
@@ -33,6 +31,7 @@ async def _opened() -> "AsyncIterator[tuple[Database, Any]]":
     from sqlalchemy.exc import SQLAlchemyError
 
     from core.database import Database
+    from core.logging import redact_text
 
     loaded = site_settings()
     database = Database(loaded.database_url, busy_timeout_s=loaded.database.busy_timeout_s)
@@ -148,6 +147,8 @@ def export_checkpoint(
             if public is not None:
                 value["public_key"] = to_text(public)
             return value
+
+    import orjson
 
     value = run(work)
     output.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")

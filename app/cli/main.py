@@ -1,4 +1,8 @@
-"""Puts the commands together and turns a HubError into one readable line."""
+"""Puts the commands together and turns a HubError into one readable line.
+
+All modules of commands are imported for each command, `--help` too. So their heads name the
+standard library, typer, rich and each other; what a command works with is imported inside it.
+"""
 
 import os
 import sys
@@ -34,7 +38,6 @@ from app.cli import (
 )
 from app.cli.context import state
 from core.errors import HubError
-from core.logging import redact_text
 
 app = typer.Typer(
     name="camera-hub",
@@ -74,6 +77,14 @@ app.add_typer(users.tokens, name="tokens")
 site.register(app)
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"camera-hub {version('camera-hub')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     config: Annotated[
@@ -83,6 +94,12 @@ def options(
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", help="Overrides `data_dir`.", show_default=False)
     ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Print the version and stop."
+        ),
+    ] = False,
 ) -> None:
     """Options that every command shares."""
     state.config = config
@@ -96,6 +113,8 @@ def main() -> None:
     try:
         app()
     except HubError as error:
+        from core.logging import redact_text
+
         sys.stderr.write(f"camera-hub: {redact_text(str(error))}\n")
         sys.exit(1)
     except PermissionError as error:

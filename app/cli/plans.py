@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from app.cli.cameras import AsJson
 from app.cli.context import opened_hub, out, print_json, print_table, run
@@ -154,6 +153,8 @@ def remove(plan: PlanArgument) -> None:
 
 
 def _run(work: Any) -> Any:
+    from pydantic import ValidationError
+
     try:
         return run(work)
     except ValidationError as error:

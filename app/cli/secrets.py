@@ -3,7 +3,6 @@
 import typer
 
 from app.cli.context import opened_hub, out, run, settings
-from app.tables import all_tables
 
 app = typer.Typer(help="The key that encrypts credentials at rest.", no_args_is_help=True)
 
@@ -11,6 +10,7 @@ app = typer.Typer(help="The key that encrypts credentials at rest.", no_args_is_
 @app.command()
 def rotate() -> None:
     """Make a new key and encrypt every stored credential with it; the hub may keep running."""
+    from app.tables import all_tables
     from core.rotation import Rotation
     from core.rotation import rotate as replace_key
 

@@ -5,7 +5,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
 from app.cli.context import err, opened_hub, out, print_json, print_table, run, settings
@@ -117,6 +116,8 @@ def doctor(
 
 def openapi_text() -> str:
     """Return the OpenAPI document as it is kept in web/openapi.json."""
+    import orjson
+
     from api.app import openapi_document
 
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
@@ -145,6 +146,8 @@ def asyncapi(
 
 def asyncapi_text() -> str:
     """Return the AsyncAPI document as it is kept in docs/asyncapi.json."""
+    import orjson
+
     from api.asyncapi import asyncapi_document
 
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
