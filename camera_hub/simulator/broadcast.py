@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from camera_hub.simulator import rtp
 from camera_hub.simulator.clip import CLOCK_RATE, LoopedClip
+from camera_hub.simulator.datagrams import Datagrams
 from core.clock import Clock
 
 _REPORT_EVERY_S = 5
@@ -21,9 +22,12 @@ Payloads = Sequence[tuple[bytes, bool]]
 
 @dataclass(eq=False)
 class Viewer:
-    """Where one viewer's packets go, and what was sent so far."""
+    """Where one viewer's packets go, and what was sent so far.
 
-    writer: asyncio.StreamWriter
+    Without a `writer` they go as `datagrams`, to one viewer or to all of a group.
+    """
+
+    writer: asyncio.StreamWriter | None
     rtp_channel: int
     rtcp_channel: int
     ssrc: int = field(default_factory=lambda: secrets.randbits(32))
@@ -32,6 +36,23 @@ class Viewer:
     packets: int = 0
     octets: int = 0
     report_due: int = 0
+    datagrams: Datagrams | None = None
+
+    def reads(self) -> bool:
+        """Say whether the viewer reads what it is sent; one that does not is hung up on."""
+        if self.writer is None or self.writer.transport.get_write_buffer_size() <= _MAX_BACKLOG:
+            return True
+        self.writer.transport.abort()
+        return False
+
+    def send(self, packets: Sequence[tuple[bool, bytes]]) -> None:
+        """Send packets, each with whether it is a report."""
+        if self.datagrams is not None:
+            self.datagrams.send(packets)
+        if self.writer is not None:
+            channels = (self.rtp_channel, self.rtcp_channel)
+            out = [rtp.interleaved(channels[report], data) for report, data in packets]
+            self.writer.write(b"".join(out))
 
 
 class TrackBroadcast(ABC):
@@ -130,8 +151,7 @@ class TrackBroadcast(ABC):
                 self._send_to(viewer, payloads, ticks)
 
     def _send_to(self, viewer: Viewer, payloads: Payloads, ticks: int) -> None:
-        if viewer.writer.transport.get_write_buffer_size() > _MAX_BACKLOG:
-            viewer.writer.transport.abort()
+        if not viewer.reads():
             self.leave(viewer)
             return
         out = []
@@ -144,7 +164,7 @@ class TrackBroadcast(ABC):
                 packets=viewer.packets,
                 octets=viewer.octets,
             )
-            out.append(rtp.interleaved(viewer.rtcp_channel, report))
+            out.append((True, report))
         for payload, last in payloads:
             packet = rtp.packet(
                 payload,
@@ -154,11 +174,11 @@ class TrackBroadcast(ABC):
                 ssrc=viewer.ssrc,
                 payload_type=self.payload_type,
             )
-            out.append(rtp.interleaved(viewer.rtp_channel, packet))
+            out.append((False, packet))
             viewer.sequence = (viewer.sequence + 1) & 0xFFFF
             viewer.packets += 1
             viewer.octets += len(payload)
-        viewer.writer.write(b"".join(out))
+        viewer.send(out)
 
 
 class Broadcast(TrackBroadcast):

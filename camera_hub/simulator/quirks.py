@@ -70,6 +70,14 @@ class Quirk(StrEnum):
     METADATA_HUGE = "metadata-huge"
     METADATA_ENDLESS = "metadata-endless"
     METADATA_OF_PEOPLE = "metadata-of-people"
+    NAME_IN_GBK = "name-in-gbk"
+    TCP_REFUSED = "tcp-refused"
+    UDP_REFUSED = "udp-refused"
+    DATAGRAMS_BLOCKED = "datagrams-blocked"
+    DATAGRAMS_LOST = "datagrams-lost"
+    DATAGRAMS_LATE = "datagrams-late"
+    DATAGRAMS_TWICE = "datagrams-twice"
+    DATAGRAMS_FORGED = "datagrams-forged"
 
 
 EXPLAINED: dict[Quirk, str] = {
@@ -126,6 +134,14 @@ EXPLAINED: dict[Quirk, str] = {
     Quirk.METADATA_HUGE: "each metadata document has six thousand objects",
     Quirk.METADATA_ENDLESS: "no metadata document ever ends",
     Quirk.METADATA_OF_PEOPLE: "each object comes with a face, age, clothes, a plate and a code",
+    Quirk.NAME_IN_GBK: "the name in the stream's description is in GBK",
+    Quirk.TCP_REFUSED: "packets within the RTSP connection are refused (461)",
+    Quirk.UDP_REFUSED: "datagrams to one viewer are refused (461)",
+    Quirk.DATAGRAMS_BLOCKED: "datagrams are agreed on, and a firewall lets none through",
+    Quirk.DATAGRAMS_LOST: "every twentieth datagram is lost",
+    Quirk.DATAGRAMS_LATE: "every eighth datagram is overtaken by the next",
+    Quirk.DATAGRAMS_TWICE: "every fifth datagram comes twice",
+    Quirk.DATAGRAMS_FORGED: "a stranger sends each datagram first, with rubbish inside",
 }
 """What each quirk is, for a person."""
 

@@ -97,6 +97,7 @@ class VirtualCamera:
             username=self.username,
             password=self.password,
             algorithm="SHA-256" if Quirk.DIGEST_SHA256 in quirks else "MD5",
+            quirks=lambda: self.onvif.quirks,
         )
         self.onvif = OnvifDevice(
             [],
