@@ -186,7 +186,8 @@ def _optional(_: Settings) -> Finding:
 
 
 def _clock(settings: Settings) -> Finding:
-    from app.machine_clock import journal_of, read_journal, synchronised
+    from analytics.rules.journal import EventJournal
+    from app.machine_clock import journal_of, synchronised
 
     kept = synchronised()
     if kept is False:
@@ -196,7 +197,7 @@ def _clock(settings: Settings) -> Finding:
             "not kept by NTP: what is recorded gets wrong times",
             "Switch a time service on: `timedatectl set-ntp true`.",
         )
-    if "set" in read_journal(journal_of(settings)):
+    if EventJournal(journal_of(settings)).key("set"):
         return Finding(
             "clock",
             "warning",

@@ -11,8 +11,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import orjson
-
+from analytics.rules.journal import EventJournal
 from analytics.rules.signal import Signal, fault_signal
 from analytics.rules.types import Phase
 from core.clock import Clock
@@ -82,10 +81,9 @@ class ClockWatch:
         """
         self._clock = clock
         self._emit = emit
-        self._journal = journal
+        self._running = EventJournal(journal)
         self._area = area
         self._machine = platform.node() or "this machine"
-        self._running = read_journal(journal)
         self._ahead = self._wall_ahead()
         self._set_at = clock.monotonic()
         self._unkept_since: float | None = None
@@ -113,24 +111,22 @@ class ClockWatch:
         return self._clock.now().timestamp() - self._clock.monotonic()
 
     def _begin(self, what: str, headline: str, by: float | None) -> None:
-        key = self._running.get(what)
-        if key is not None and by is None:
+        key = self._running.key(what)
+        if key and by is None:
             return
-        phase: Phase = "started" if key is None else "continuing"
-        if key is None:
+        phase: Phase = "continuing" if key else "started"
+        if not key:
             key = f"machine:{self._machine}:{what}:{int(self._clock.now().timestamp())}"
-            self._note({**self._running, what: key})
+            self._running.begin(what, key)
         detail: dict[str, object] = {"machine": self._machine}
         if by is not None:
             detail["seconds"] = round(by, 1)
         self._say(key, headline, phase, detail)
 
     def _end(self, what: str, headline: str) -> None:
-        key = self._running.get(what)
-        if key is None:
-            return
-        self._note({name: k for name, k in self._running.items() if name != what})
-        self._say(key, headline, "ended", {"machine": self._machine})
+        key = self._running.end(what)
+        if key:
+            self._say(key, headline, "ended", {"machine": self._machine})
 
     def _say(self, key: str, headline: str, phase: Phase, detail: dict[str, object]) -> None:
         self._emit(
@@ -147,32 +143,12 @@ class ClockWatch:
                 detail=detail,
             )
         )
-
-    def _note(self, running: dict[str, str]) -> None:
-        self._running = running
-        temporary = self._journal.with_suffix(".tmp")
-        try:
-            self._journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary.write_bytes(orjson.dumps(running))
-            temporary.replace(self._journal)
-        except OSError as error:
-            _log.warning("the journal of the clock cannot be written", reason=error.strerror)
+        self._running.save()
 
 
 def journal_of(settings: Settings) -> Path:
     """Where a node remembers what it said of its clock."""
     return settings.data_dir / "state" / "machine-clock.json"
-
-
-def read_journal(path: Path) -> dict[str, str]:
-    """Return the keys of running faults by what is wrong (`set`, `unkept`); empty if unknown."""
-    try:
-        found = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {str(what): key for what, key in found.items() if isinstance(key, str)}
 
 
 async def watch_clock(watch: ClockWatch, clock: Clock) -> None:

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from uuid import UUID
 
-import orjson
-
+from analytics.rules.journal import EventJournal
 from analytics.rules.signal import FaultKind, Signal, fault_signal
 from camera_hub.recording.disks import DiskReport
 from camera_hub.recording.service import FAILING_AFTER_S, CameraRecording
@@ -43,9 +42,8 @@ class RecordingFaults:
         """
         self._clock = clock
         self._emit = emit
-        self._journal = journal
         self._worker = worker
-        self._running = _read(journal)
+        self._running = EventJournal(journal)
         self._bad_since: dict[str, float] = {}
         self._online_since: dict[UUID, float] = {}
 
@@ -57,7 +55,6 @@ class RecordingFaults:
         disks: Iterable[DiskReport],
     ) -> None:
         """Take how everything is doing; call it about every second."""
-        before = dict(self._running)
         for camera_id, camera in cameras.items():
             status = statuses.get(camera_id)
             recording = recordings.get(camera_id, CameraRecording("off"))
@@ -78,8 +75,7 @@ class RecordingFaults:
                 self._ended(camera, recording)
         for disk in disks:
             self._observe_disk(disk)
-        if self._running != before:
-            self._note()
+        self._running.save()
 
     def _is_ours(self, camera_id: UUID, recording: CameraRecording, *, online: bool) -> bool:
         """Say whether this is more than the camera being away, which is told as that."""
@@ -128,16 +124,16 @@ class RecordingFaults:
         severity_is_high: bool = False,
         detail: dict[str, str] | None = None,
     ) -> None:
-        if key in self._running:
+        if self._running.key(key):
             return
-        self._running[key] = f"{key}:{int(self._clock.now().timestamp())}"
+        self._running.begin(key, f"{key}:{int(self._clock.now().timestamp())}")
         self._emit(
             fault_signal(
                 self._clock,
                 source=f"/workers/{self._worker}",
                 kind=kind,
                 phase="started",
-                event_key=self._running[key],
+                event_key=self._running.key(key),
                 headline=headline,
                 severity="severe" if severity_is_high else "moderate",
                 subject=camera_id or key,
@@ -156,8 +152,8 @@ class RecordingFaults:
         area: str = "",
         camera_id: str | None = None,
     ) -> None:
-        event_key = self._running.pop(key, None)
-        if event_key is None:
+        event_key = self._running.end(key)
+        if not event_key:
             return
         self._emit(
             fault_signal(
@@ -172,23 +168,3 @@ class RecordingFaults:
                 camera_id=camera_id,
             )
         )
-
-    def _note(self) -> None:
-        try:
-            self._journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary = self._journal.with_suffix(".tmp")
-            temporary.write_bytes(orjson.dumps(self._running))
-            temporary.replace(self._journal)
-        except OSError as error:
-            # Its only use is after a restart; the signals themselves are safe.
-            log.warning("the journal of recordings cannot be written", reason=error.strerror)
-
-
-def _read(journal: Path) -> dict[str, str]:
-    try:
-        content = orjson.loads(journal.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return {}
-    if not isinstance(content, dict):
-        return {}
-    return {str(key): str(value) for key, value in content.items()}

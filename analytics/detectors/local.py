@@ -48,6 +48,8 @@ class LocalDetector:
         self._changed = threading.Condition()
         self._busy = 0
         self._closed = False
+        self.failures = 0
+        """Inferences that could not be started; their pictures failed."""
         self._thread = threading.Thread(target=self._work, name="detector", daemon=True)
         self._thread.start()
 
@@ -100,7 +102,8 @@ class LocalDetector:
                     self._start(group)
                 except Exception as error:
                     # The top of a supervised loop: if this thread ended, all cameras were blind.
-                    log.exception("a detection could not be started")
+                    self.failures += 1
+                    log.exception("a detection could not be started", failures=self.failures)
                     with self._changed:
                         self._busy -= 1
                     for entry in group:

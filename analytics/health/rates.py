@@ -130,17 +130,17 @@ class RateFaults:
 
     def __init__(self, clock: Clock, *, source: str, state: Path) -> None:
         self._clock = clock
-        self._fault = StandingFault(clock, kind="camera.low_rate", source=source, state=state)
+        self.fault = StandingFault(clock, kind="camera.low_rate", source=source, state=state)
         self._cameras: dict[UUID, tuple[CameraRef, RateWatch]] = {}
 
     def add(self, camera: CameraRef) -> None:
         """Begin with a camera, or anew: its settings may be others."""
-        self._cameras[camera.id] = (camera, RateWatch(low=self._fault.stands(camera.id)))
+        self._cameras[camera.id] = (camera, RateWatch(low=self.fault.stands(camera.id)))
 
     def remove(self, camera_id: UUID) -> Signal | None:
         """End with a camera; returns the end of what was said of it."""
         found = self._cameras.pop(camera_id, None)
-        if found is None or not self._fault.stands(camera_id):
+        if found is None or not self.fault.stands(camera_id):
             return None
         return self._over(found[0])
 
@@ -162,8 +162,8 @@ class RateFaults:
             return None
         seen = {"fps": round(status.fps, 1), "bitrate_kbps": round(status.bitrate_kbps)}
         if low:
-            return self._fault.begin(camera, "sends far less video than usual", seen)
+            return self.fault.begin(camera, "sends far less video than usual", seen)
         return self._over(camera, seen)
 
     def _over(self, camera: CameraRef, seen: dict[str, float] | None = None) -> Signal:
-        return self._fault.end(camera, "sends as much video as usual", seen)
+        return self.fault.end(camera, "sends as much video as usual", seen)

@@ -15,9 +15,8 @@ from analytics.health.stills import StillCamera, StillCameras, TakeKeyframe
 from analytics.health.watch import all_over
 from analytics.pipeline.analysis import snapshot
 from analytics.pipeline.camera import CameraPipeline, OnMotion, PipelineCounters
-from analytics.pipeline.offline import OfflineWatch
+from analytics.pipeline.offline import OfflineFaults
 from analytics.pipeline.silence import SilenceFaults
-from analytics.pipeline.standing import EventJournal
 from analytics.pipeline.told import TakePicture, ToldCameras, ToldPipeline
 from analytics.rules.signal import Signal, Snapshot
 from analytics.rules.types import CameraRef
@@ -77,20 +76,24 @@ class AnalyticsHost:
         self._settings = settings
         self._time_zone = time_zone
         self._source = f"/workers/{worker}"
-        self._journal = EventJournal(settings.data_dir / "state" / f"{worker}-offline.json")
-        self._rates = RateFaults(
-            clock, source=self._source, state=settings.data_dir / "state" / f"{worker}-rates.json"
+        state = settings.data_dir / "state"
+        self._offline = OfflineFaults(
+            clock,
+            source=self._source,
+            state=state / f"{worker}-offline.json",
+            after_s=settings.media.offline_after_s,
         )
+        self._rates = RateFaults(clock, source=self._source, state=state / f"{worker}-rates.json")
         self._silences = SilenceFaults(
-            clock, source=self._source, state=settings.data_dir / "state" / f"{worker}-silent.json"
+            clock, source=self._source, state=state / f"{worker}-silent.json"
         )
         # As often as a camera of which the hub looks at the pictures is looked at.
         self._told = ToldCameras(1 / settings.analytics.max_fps)
-        self._health = HealthMemory(settings.data_dir / "state" / "health")
+        self._health = HealthMemory(state / "health")
         self._stills = StillCameras()
         self._lock = threading.Lock()
         self._pipelines: dict[UUID, CameraPipeline] = {}
-        self._watches: dict[UUID, OfflineWatch] = {}
+        self._watched: dict[UUID, CameraRef] = {}
 
     def add(
         self,
@@ -118,14 +121,8 @@ class AnalyticsHost:
             self._told.add(camera.id, self._telling(camera, ref, picture))
         self._watch_silence(ref, tells=picture is not None and wanted)
         with self._lock:
-            old = self._watches.get(camera.id)
-            self._watches[camera.id] = OfflineWatch(
-                ref,
-                self._clock,
-                source=self._source,
-                after_s=self._settings.media.offline_after_s,
-                event_key=old.event_key if old else self._journal.key(camera.id),
-            )
+            self._watched[camera.id] = ref
+            self._offline.add(ref)
             self._rates.add(ref)
             if not looked_at or frames is None:
                 return
@@ -189,8 +186,7 @@ class AnalyticsHost:
                 self._silences.add(ref)
             else:
                 signal = self._silences.remove(ref)
-        if signal is not None:
-            self._emit(signal)
+        self._say(signal)
 
     def told(
         self, camera_id: UUID, document: bytes, arrived_monotonic: float, arrived_at: datetime
@@ -231,23 +227,18 @@ class AnalyticsHost:
         """A camera's encoder was set on purpose: what it sends from now on is usual."""
         with self._lock:
             signal = self._rates.relearn(camera_id)
-        if signal is not None:
-            self._emit(signal)
+        self._say(signal)
 
     def remove(self, camera_id: UUID) -> None:
         """End a camera's events and stop its pipeline; nothing happens for an unknown one."""
         self._stop_pipeline(camera_id)
         with self._lock:
-            watch = self._watches.pop(camera_id, None)
-            signal = self._rates.remove(camera_id)
-        if watch is not None:
-            self._forget_pictures(watch.camera)
-            self._watch_silence(watch.camera, tells=False)
-        if signal is not None:
-            self._emit(signal)
-        ended = watch.finish() if watch else None
-        if ended is not None:
-            self._emit_offline(camera_id, ended, "")
+            camera = self._watched.pop(camera_id, None)
+            ended = self._rates.remove(camera_id), self._offline.remove(camera_id)
+        if camera is not None:
+            self._forget_pictures(camera)
+            self._watch_silence(camera, tells=False)
+        self._say(*ended)
 
     def _stop_pipeline(self, camera_id: UUID) -> None:
         with self._lock:
@@ -260,16 +251,14 @@ class AnalyticsHost:
     def observe(self, camera_id: UUID, status: StreamStatus) -> None:
         """Take a camera's stream status; call it at least every second."""
         with self._lock:
-            watch = self._watches.get(camera_id)
-            signal = watch.update(status) if watch else None
-            event_key = watch.event_key if watch else ""
-            rate = self._rates.update(camera_id, status) if watch else None
-            silence = self._silence(camera_id, status)
-        for fault in (rate, silence):
-            if fault is not None:
-                self._emit(fault)
-        if signal is not None:
-            self._emit_offline(camera_id, signal, event_key)
+            if camera_id not in self._watched:
+                return
+            said = (
+                self._offline.update(camera_id, status),
+                self._rates.update(camera_id, status),
+                self._silence(camera_id, status),
+            )
+        self._say(*said)
 
     def _silence(self, camera_id: UUID, status: StreamStatus) -> Signal | None:
         telling = self._told.get(camera_id)
@@ -284,9 +273,14 @@ class AnalyticsHost:
         for signal in all_over(camera, self._clock, source=self._source, memory=self._health):
             self._emit(signal)
 
-    def _emit_offline(self, camera_id: UUID, signal: Signal, event_key: str) -> None:
-        self._emit(signal)
-        self._journal.note(camera_id, event_key)
+    def _say(self, *signals: Signal | None) -> None:
+        """Send what is to be said, then remember that it was. Not under the lock: disks hang."""
+        said = [signal for signal in signals if signal is not None]
+        for signal in said:
+            self._emit(signal)
+        if said:
+            for faults in (self._offline, self._rates, self._silences):
+                faults.fault.save()
 
     def counters(self, camera_id: UUID) -> PipelineCounters:
         """Return a camera's counters; all zero when it is not analysed."""
@@ -299,7 +293,7 @@ class AnalyticsHost:
         with self._lock:
             pipelines = list(self._pipelines.values())
             self._pipelines.clear()
-            self._watches.clear()
+            self._watched.clear()
         for pipeline in pipelines:
             pipeline.close()
         self._stills.close()

@@ -1,84 +1,64 @@
 """A camera that stays away becomes an event; one that blinks does not."""
 
-from analytics.rules.signal import Signal, fault_signal
+from pathlib import Path
+from uuid import UUID
+
+from analytics.pipeline.standing import StandingFault
+from analytics.rules.signal import Signal
 from analytics.rules.types import CameraRef
 from camera_hub.streams.types import StreamState, StreamStatus
 from core.clock import Clock
 
 
-class OfflineWatch:
-    """Follows one camera's stream status; not thread-safe."""
+class OfflineFaults:
+    """Follows the streams of a worker's cameras. Not thread-safe.
 
-    def __init__(
-        self, camera: CameraRef, clock: Clock, *, source: str, after_s: float, event_key: str = ""
-    ) -> None:
-        """Make a watch.
+    Which are said to be away lies in the file `state`, for a restart.
+    """
+
+    def __init__(self, clock: Clock, *, source: str, state: Path, after_s: float) -> None:
+        """Make it without cameras.
 
         Args:
-            camera: as the signals name it.
-            clock: measures how long the camera is away.
+            clock: measures how long a camera is away.
             source: CloudEvents source, as `/workers/media-0`.
-            after_s: seconds a camera may be away before a signal is sent.
-            event_key: of an event that an earlier process began and did not end.
+            state: which cameras are said to be away.
+            after_s: seconds a camera may be away before that is said.
         """
-        self._camera = camera
         self._clock = clock
-        self._source = source
+        self.fault = StandingFault(clock, kind="camera.offline", source=source, state=state)
         self._after_s = after_s
-        self._away_since_s: float | None = None
-        self._event_key = event_key
+        self._cameras: dict[UUID, CameraRef] = {}
+        self._away_since_s: dict[UUID, float] = {}
 
-    @property
-    def camera(self) -> CameraRef:
-        """Whose status it follows."""
-        return self._camera
+    def add(self, camera: CameraRef) -> None:
+        """Begin with a camera, or anew; that it is said to be away goes on."""
+        self._cameras[camera.id] = camera
+        self._away_since_s.pop(camera.id, None)
 
-    @property
-    def event_key(self) -> str:
-        """Key of the running event; empty while there is none."""
-        return self._event_key
+    def remove(self, camera_id: UUID) -> Signal | None:
+        """End with a camera; return the end of what was said of it."""
+        camera = self._cameras.pop(camera_id, None)
+        return self._over(camera, "is no longer watched") if camera else None
 
-    def update(self, status: StreamStatus) -> Signal | None:
-        """Take the camera's status; return `started` once it was away too long, `ended` once back.
+    def update(self, camera_id: UUID, status: StreamStatus) -> Signal | None:
+        """Take a camera's status; return what is to be said.
 
         A camera that somebody switched off is not away.
         """
+        camera = self._cameras.get(camera_id)
+        if camera is None:
+            return None
         if status.state in {StreamState.ONLINE, StreamState.DISABLED}:
-            self._away_since_s = None
+            self._away_since_s.pop(camera_id, None)
             online = status.state is StreamState.ONLINE
-            return self._end("is online again" if online else "is switched off")
+            return self._over(camera, "is online again" if online else "is switched off")
         now_s = self._clock.monotonic()
-        if self._away_since_s is None:
-            self._away_since_s = now_s
-        if self._event_key or now_s - self._away_since_s < self._after_s:
+        away_s = now_s - self._away_since_s.setdefault(camera_id, now_s)
+        if away_s < self._after_s or self.fault.stands(camera_id):
             return None
-        self._event_key = f"{self._camera.id}:offline:{int(self._clock.now().timestamp())}"
-        return self._signal("started", f"{self._camera.name} is offline: {status.reason}", status)
+        detail = {"state": status.state.value, "reason_code": status.reason_code.value}
+        return self.fault.begin(camera, f"is offline: {status.reason}", detail)
 
-    def finish(self) -> Signal | None:
-        """Return `ended` if the camera was away and nobody waits for it any more."""
-        return self._end("is no longer watched")
-
-    def _end(self, what: str) -> Signal | None:
-        if not self._event_key:
-            return None
-        signal = self._signal("ended", f"{self._camera.name} {what}", None)
-        self._event_key = ""
-        return signal
-
-    def _signal(self, phase: str, headline: str, status: StreamStatus | None) -> Signal:
-        return fault_signal(
-            self._clock,
-            source=self._source,
-            kind="camera.offline",
-            phase="started" if phase == "started" else "ended",
-            event_key=self._event_key,
-            headline=headline,
-            severity="moderate",
-            subject=str(self._camera.id),
-            area=self._camera.area,
-            camera_id=str(self._camera.id),
-            detail={"state": status.state.value, "reason_code": status.reason_code.value}
-            if status
-            else None,
-        )
+    def _over(self, camera: CameraRef, what: str) -> Signal | None:
+        return self.fault.end(camera, what) if self.fault.stands(camera.id) else None

@@ -63,20 +63,20 @@ class SilenceFaults:
 
     def __init__(self, clock: Clock, *, source: str, state: Path) -> None:
         self._clock = clock
-        self._fault = StandingFault(
+        self.fault = StandingFault(
             clock, kind="camera.not_analysed", source=source, state=state, severity="severe"
         )
         self._cameras: dict[UUID, tuple[CameraRef, SilenceWatch]] = {}
 
     def add(self, camera: CameraRef) -> None:
         """Begin with a camera, or anew."""
-        watch = SilenceWatch(self._clock, silent=self._fault.stands(camera.id))
+        watch = SilenceWatch(self._clock, silent=self.fault.stands(camera.id))
         self._cameras[camera.id] = (camera, watch)
 
     def remove(self, camera: CameraRef) -> Signal | None:
         """End with a camera that is not to tell; return the end of what was said of it."""
         self._cameras.pop(camera.id, None)
-        return self._over(camera) if self._fault.stands(camera.id) else None
+        return self._over(camera) if self.fault.stands(camera.id) else None
 
     def update(
         self, camera_id: UUID, status: StreamStatus, told_s: float, why: str
@@ -96,7 +96,7 @@ class SilenceFaults:
             if why
             else "does not say what it sees"
         )
-        return self._fault.begin(camera, what, {"reason": why or "silent"})
+        return self.fault.begin(camera, what, {"reason": why or "silent"})
 
     def _over(self, camera: CameraRef) -> Signal:
-        return self._fault.end(camera, "says again what it sees")
+        return self.fault.end(camera, "says again what it sees")

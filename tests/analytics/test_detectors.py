@@ -278,6 +278,7 @@ def test_a_picture_that_cannot_be_laid_out_fails_alone() -> None:
     detector = LocalDetector(runner, ManualClock())
     nothing = detector.submit(np.zeros((400, 500), np.uint8), deadline_ms=1000)
     assert isinstance(nothing.exception(10), DetectionFailedError)
+    assert detector.failures == 1
     fine = detector.submit(BLANK, deadline_ms=1000)
     runner.started.acquire(timeout=10)
     runner.running[0].set_result(no_rows())

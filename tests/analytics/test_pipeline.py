@@ -18,7 +18,7 @@ from PIL import Image
 from analytics.detectors.client import InferenceClient
 from analytics.pipeline.camera import CameraPipeline
 from analytics.pipeline.host import AnalyticsHost, parse_zones
-from analytics.pipeline.offline import OfflineWatch
+from analytics.pipeline.offline import OfflineFaults
 from analytics.redaction.paint import MASK_COLOUR
 from analytics.rules.signal import Signal
 from analytics.spool.store import Spool
@@ -243,9 +243,21 @@ def status(state: StreamState) -> StreamStatus:
     return StreamStatus(state, code, "Nobody answers at that address.", START)
 
 
-def test_a_cameras_failure_is_an_incident() -> None:
+class Away:
+    """Whether one camera is said to be away."""
+
+    def __init__(self, clock: Clock, folder: Path) -> None:
+        state = folder / "offline.json"
+        self.faults = OfflineFaults(clock, source="/workers/media-0", state=state, after_s=10)
+        self.faults.add(CAMERA)
+
+    def update(self, now: StreamStatus) -> Signal | None:
+        return self.faults.update(CAMERA.id, now)
+
+
+def test_a_cameras_failure_is_an_incident(tmp_path: Path) -> None:
     clock = ManualClock()
-    watch = OfflineWatch(CAMERA, clock, source="/workers/media-0", after_s=10)
+    watch = Away(clock, tmp_path)
     assert watch.update(status(StreamState.ONLINE)) is None
     assert watch.update(status(StreamState.STALLED)) is None
     clock.advance(9.9)
@@ -264,9 +276,9 @@ def test_a_cameras_failure_is_an_incident() -> None:
     assert watch.update(status(StreamState.ONLINE)) is None
 
 
-def test_a_camera_that_blinks_or_is_switched_off_is_not_offline() -> None:
+def test_a_camera_that_blinks_or_is_switched_off_is_not_offline(tmp_path: Path) -> None:
     clock = ManualClock()
-    watch = OfflineWatch(CAMERA, clock, source="/workers/media-0", after_s=10)
+    watch = Away(clock, tmp_path)
     for _ in range(20):
         assert watch.update(status(StreamState.STALLED)) is None
         clock.advance(6)

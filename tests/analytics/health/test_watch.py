@@ -281,6 +281,7 @@ def test_low_rates_outlive_a_restart_and_end_with_the_camera(tmp_path: Path) -> 
     (begun,) = send(int(LOW_AFTER_S) + 20, 4)
     assert begun["type"] == "org.camerahub.camera.low_rate"
     assert begun["data"]["detail"] == {"fps": 4, "bitrate_kbps": 900}
+    rates.fault.save()
     rates = made()
     rates.add(CAMERA)
     ended = rates.remove(CAMERA.id)
