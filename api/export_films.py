@@ -14,13 +14,15 @@ from typing import Any
 from uuid import UUID
 
 from analytics.redaction.cover import CONFIDENCE
-from analytics.redaction.film import LONGEST_SIDE, LOOKS_PER_S, FilmRedactor
-from analytics.redaction.paint import mask
+from analytics.redaction.film import LEAST_LOOKS_PER_S, LONGEST_SIDE, FilmRedactor
+from analytics.redaction.planes import mask_film
 from api.export_recordings import masks_of
 from api.hub import Hub
 from camera_hub.devices import homes
 from camera_hub.devices.models import Camera
-from camera_hub.recording.clips import Clip, Masking, Painting, Source, make_clip
+from camera_hub.recording.clip_painting import Masking, Painting
+from camera_hub.recording.clip_pieces import Source
+from camera_hub.recording.clips import Clip, make_clip
 from camera_hub.recording.index.models import Playback
 from camera_hub.recording.playback import repository as playbacks
 from camera_hub.streams.painting import read_masks
@@ -124,7 +126,7 @@ async def _painting(
     if row.blurred:
         return await hub.redactor.film(camera.masks, stopped)
     masks = read_masks(camera.masks)
-    return Masking(masks, mask) if masks else None
+    return Masking(masks, mask_film) if masks else None
 
 
 def _needed(row: ExportRequest, camera: Camera, sources: Sequence[Source]) -> int:
@@ -242,7 +244,8 @@ def _rendition(camera: Camera, painting: Painting | None) -> dict[str, Any]:
         "redaction": {
             "model": painting.model,
             "confidence": CONFIDENCE,
-            "looks_per_s": LOOKS_PER_S,
+            "looks_per_s": LEAST_LOOKS_PER_S,
+            "looks": painting.looks,
             "longest_side": LONGEST_SIDE,
             "covered": painting.covered,
             "blurred_whole": painting.blurred,

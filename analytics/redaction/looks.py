@@ -26,12 +26,24 @@ MOVING_MARGIN = 0.015
 TRACK_FROM = 0.25
 """Score from which on a detection starts a track; weaker ones go on with it."""
 
+THUMB = (48, 27)
+"""Size of the pictures that scenes are compared by."""
 # Two pictures are of one scene unless this share of them differs by this much.
-_THUMB = (48, 27)
 _DIFFERS = 28
 _OTHER_SCENE = 0.35
 
 Thumb = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """What is known of a picture without a look: when it is of, and what moves in it."""
+
+    at_s: float
+    thumb: Thumb
+    moving: tuple[Box, ...]
+    turned: bool
+    """Most of the picture changed at once."""
 
 
 @dataclass(slots=True)
@@ -39,11 +51,8 @@ class Waiting:
     """A picture that waits for the next look; `since_s` is when it began to, monotonic."""
 
     shot: Shot
-    thumb: Thumb
     since_s: float
-    moving: tuple[Box, ...]
-    turned: bool
-    """Most of the picture changed at once."""
+    noticed: Noticed
 
 
 @dataclass(slots=True)
@@ -64,22 +73,27 @@ class Gatherer:
 
     def wait(self, shot: Shot, since_s: float) -> Waiting:
         """Return the next picture with what moves in it."""
-        motion = self._motion.update(_grey(shot.picture), shot.at_s)
+        grey = _grey(shot.picture)
+        return Waiting(shot, since_s, self.notice(grey, thumbnail(shot.picture), shot.at_s))
+
+    def notice(self, grey: Grey, thumb: Thumb, at_s: float) -> Noticed:
+        """Return what moves in the next picture; `grey` of `gate_size`."""
+        motion = self._motion.update(grey, at_s)
         turned = motion.whole_picture and self._begun
         self._begun = True
-        return Waiting(shot, thumbnail(shot.picture), since_s, motion.boxes, turned)
+        return Noticed(at_s, thumb, motion.boxes, turned)
 
 
-def seen(waiting: Waiting, before: Look | None, after: Look) -> bool:
+def seen(noticed: Noticed, before: Look | None, after: Look) -> bool:
     """Return whether the looks around a picture are close to it and of the same scene."""
-    at_s = waiting.shot.at_s
+    at_s = noticed.at_s
     if after.at_s == at_s:
         return True
-    if waiting.turned or before is None or not before.at_s <= at_s:
+    if noticed.turned or before is None or not before.at_s <= at_s:
         return False
     if after.at_s - before.at_s > MOST_BETWEEN_LOOKS_S:
         return False
-    return same_scene(waiting.thumb, after.thumb) or same_scene(waiting.thumb, before.thumb)
+    return same_scene(noticed.thumb, after.thumb) or same_scene(noticed.thumb, before.thumb)
 
 
 def paint(waiting: Waiting, known: Iterable[Box] | None, masks: tuple[Polygon, ...]) -> Shot:
@@ -88,7 +102,7 @@ def paint(waiting: Waiting, known: Iterable[Box] | None, masks: tuple[Polygon, .
     if known is None:
         blur_whole(shot.picture)
     else:
-        blur_boxes(shot.picture, [*known, *map(_with_edge, waiting.moving)])
+        blur_boxes(shot.picture, [*known, *map(with_edge, waiting.noticed.moving)])
     mask(shot.picture, masks)
     return shot
 
@@ -103,7 +117,7 @@ def scaled(picture: Picture, size: tuple[int, int]) -> Picture:
 
 def thumbnail(picture: Picture) -> Thumb:
     """Return a small grey picture to compare scenes by."""
-    small = cv2.resize(picture, _THUMB, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(picture, THUMB, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
@@ -119,7 +133,7 @@ def _grey(picture: Picture) -> Grey:
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _with_edge(box: Box) -> Box:
+def with_edge(box: Box) -> Box:
     """Return the box of something that moves, enlarged: its still parts are near."""
     around = MOVING_MARGIN
     return box[0] - around, box[1] - around, box[2] + around, box[3] + around

@@ -21,7 +21,7 @@ from camera_hub.streams.painting import Polygon
 MASK_COLOUR = (24, 24, 24)
 BOX_BLOCKS = 6
 WHOLE_BLOCKS = 8
-_LEAST_BLOCK = 8
+LEAST_BLOCK = 8
 _OUTLINE = 3
 
 
@@ -71,7 +71,7 @@ def blur_whole(picture: Picture) -> Picture:
 
 def _few_values(part: Picture, blocks: int) -> Picture:
     height, width = part.shape[:2]
-    block = max(width, height, blocks * _LEAST_BLOCK) / blocks
+    block = max(width, height, blocks * LEAST_BLOCK) / blocks
     grid = max(1, int(width / block)), max(1, int(height / block))
     few = np.asarray(cv2.resize(part, grid, interpolation=cv2.INTER_AREA), np.uint8)
     few = few & np.uint8(0xE0) | np.uint8(0x10)

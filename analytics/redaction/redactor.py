@@ -130,7 +130,7 @@ class Redactor:
             deadline_ms=int(ANSWER_WITHIN_S * 1000),
             source=self._source,
         )
-        look = Look(shot.at_s, waiting.thumb, size)
+        look = Look(shot.at_s, waiting.noticed.thumb, size)
         self._asked = _Asked(look, now + ANSWER_WITHIN_S, answer)
 
     def _hear(self, now: float) -> None:
@@ -159,7 +159,7 @@ class Redactor:
 
     def _paint(self, waiting: Waiting, *, known: bool) -> Shot:
         after, boxes = self._after, None
-        if known and after is not None and seen(waiting, self._before, after):
+        if known and after is not None and seen(waiting.noticed, self._before, after):
             height, width = waiting.shot.picture.shape[:2]
             boxes = self._sights.at(waiting.shot.at_s, width / height)
         self.covered += boxes is not None

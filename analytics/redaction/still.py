@@ -97,7 +97,6 @@ class StillRedactor:
             )
         return FilmRedactor(
             client,
-            self._clock,
             masks=read_masks(masks),
             people_suffice=self._people_suffice,
             stopped=stopped,

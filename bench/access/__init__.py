@@ -1,4 +1,4 @@
-"""Access: what a decision of the policy costs, the ledger's check, and blurring a stream.
+"""Access: what a decision of the policy costs, the ledger's check, and blurring.
 
 One module a figure; `run` of each returns figures by name.
 """
@@ -6,7 +6,7 @@ One module a figure; `run` of each returns figures by name.
 import importlib
 from typing import Any
 
-PARTS = ("decision", "ledger", "redaction")
+PARTS = ("decision", "ledger", "redaction", "blurring")
 
 
 def run(*, long: bool) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from core.errors import UnavailableError
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
-    from camera_hub.streams.painting import Shot
+    from camera_hub.streams.painting import FilmShot, Shot
     from camera_hub.streams.types import Packet, StreamInfo
 
 TIMESCALE = 90000
@@ -73,16 +73,24 @@ class Encoder:
         Raises:
             av.error.FFmpegError: the library refused the picture.
         """
-        if self._origin_s is None:
-            self._origin_s = shot.at_s
         picture = av.VideoFrame.from_ndarray(shot.picture, format="rgb24")
-        frame = self._reformatter.reformat(picture, format="yuv420p")
-        frame.pts = self._last = max(
-            round((shot.at_s - self._origin_s) * TIMESCALE), self._last + 1
-        )
+        return self._encode(self._reformatter.reformat(picture, format="yuv420p"), shot.at_s)
+
+    def encode_film(self, shot: FilmShot) -> list[Packet]:
+        """Return the packets of the next picture of a recording, as `encode` does.
+
+        Raises:
+            av.error.FFmpegError: the library refused the picture.
+        """
+        return self._encode(av.VideoFrame.from_ndarray(shot.data, format="yuv420p"), shot.at_s)
+
+    def _encode(self, frame: av.VideoFrame, at_s: float) -> list[Packet]:
+        if self._origin_s is None:
+            self._origin_s = at_s
+        frame.pts = self._last = max(round((at_s - self._origin_s) * TIMESCALE), self._last + 1)
         frame.time_base = TIME_BASE
-        if shot.at_s - self._keyframe_s >= KEYFRAME_EVERY_S:
-            self._keyframe_s = shot.at_s
+        if at_s - self._keyframe_s >= KEYFRAME_EVERY_S:
+            self._keyframe_s = at_s
             frame.pict_type = PictureType.I
         return self._context.encode(frame)
 

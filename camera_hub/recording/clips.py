@@ -9,7 +9,6 @@ clock (UTC) of every frame.
 from __future__ import annotations
 
 import csv
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -18,71 +17,20 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol, TextIO
+from typing import Any, TextIO
 
-import av.error
-import numpy as np
-
-from camera_hub.live.encoder import Encoder, info_of
-from camera_hub.live.muxer import Muxer
-from camera_hub.live.rendering import Pace
 from camera_hub.recording import mp4
+from camera_hub.recording.clip_painting import Painting, Progress, painted
+from camera_hub.recording.clip_pieces import Piece, Source, copied
 from camera_hub.recording.clip_sound import SoundPlacing
 from camera_hub.recording.format import TIMESCALE, Part
-from camera_hub.recording.reading import SegmentFile, SegmentUnreadableError, wall
-from camera_hub.recording.sound import SoundSample, sound_of, with_codec
-from camera_hub.recording.writing import length_prefixed
-from camera_hub.streams.painting import Polygon, Shot
+from camera_hub.recording.reading import SegmentFile
+from camera_hub.recording.sound import SoundSample, sound_of
 
-if TYPE_CHECKING:
-    from camera_hub.recording.index.schemas import SegmentRow
-    from camera_hub.recording.playback.masked import Paint
-
-_FPS = 25.0
 _GAP = timedelta(seconds=1.5)
-_CHUNK_FRAMES = 50
-
-Progress = Callable[[int], None]
-"""Told how many bytes of the sources are done."""
 
 Opened = Callable[[str], AbstractContextManager[mp4.Out]]
 """Opens a file of a clip by its name (`1.mp4`), to be written once, in order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A segment that a clip is made of, and where its file lies."""
-
-    row: SegmentRow
-    path: Path
-
-
-class Painting(Protocol):
-    """Makes the pictures of a clip fit to leave. One for each camera, used by one thread."""
-
-    @property
-    def longest_side(self) -> int:
-        """Pictures that are larger are made so small, in pixels."""
-        ...
-
-    def through(self, shots: Iterator[Shot]) -> Iterator[Shot]:
-        """Yield the pictures of a segment painted, in order, as many as came. May look ahead."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Masking:
-    """The masks that have to hold, and who fills them (a `Painting`)."""
-
-    masks: tuple[Polygon, ...]
-    paint: Paint
-    longest_side: int = 8192
-
-    def through(self, shots: Iterator[Shot]) -> Iterator[Shot]:
-        """Yield the pictures with the masks filled."""
-        for shot in shots:
-            self.paint(shot.picture, self.masks)
-            yield shot
 
 
 @dataclass(slots=True)
@@ -107,27 +55,6 @@ class Clip:
     files: list[ClipFile] = field(default_factory=list)
     segments: list[dict[str, Any]] = field(default_factory=list)
     gaps: list[tuple[datetime, datetime]] = field(default_factory=list)
-
-
-def _nothing(_: Sequence[SoundSample]) -> bytes:
-    return b""
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """Neighbouring samples with one description, and the wall clock of each."""
-
-    segment_id: str
-    init: bytes
-    width: int
-    height: int
-    codec: str
-    times: Sequence[datetime]
-    frames: Sequence[mp4.Frame]
-    last_duration: int
-    read: Callable[[], bytes]
-    heard: Sequence[tuple[datetime, SoundSample]] = ()
-    read_heard: Callable[[Sequence[SoundSample]], bytes] = _nothing
 
 
 def make_clip(
@@ -159,8 +86,8 @@ def make_clip(
         OSError: the disk refuses.
     """
     clip, present = Clip(), []
-    with tempfile.TemporaryFile(dir=folder) as painted:
-        pieces: list[_Piece] = []
+    with tempfile.TemporaryFile(dir=folder) as work:
+        pieces: list[Piece] = []
         for source in sources:
             with SegmentFile(source.path) as file:
                 parts = file.span(*span)
@@ -171,9 +98,9 @@ def make_clip(
                     continue
                 present.append((parts[0].starts_at, parts[-1].ends_at))
                 if masking is None:
-                    pieces += _copied(source, file, parts, sound=sound)
+                    pieces += copied(source, file, parts, sound=sound)
                 else:
-                    pieces += _painted(source, file, parts, masking, painted, progress=progress)
+                    pieces += painted(source, file, parts, masking, work, progress=progress)
         for number, run in enumerate(_by_description(pieces)):
             title = name if number == 0 else f"{name}-{number + 1}"
             clip.files.append(_write(folder, title, run, opened))
@@ -214,126 +141,9 @@ def _described(
     }
 
 
-def _copied(
-    source: Source, file: SegmentFile, parts: Sequence[Part], *, sound: bool
-) -> Iterator[_Piece]:
-    row, header = source.row, file.header
-    described = sound_of(file.init) if sound and file.sounds else None
-
-    def read_heard(chosen: Sequence[SoundSample], path: Path = source.path) -> bytes:
-        with path.open("rb", buffering=0) as again:
-            return b"".join(os.pread(again.fileno(), one.size, one.position) for one in chosen)
-
-    for part in parts:
-        samples = file.samples(part)
-        begin, size = samples[0].position, sum(s.size for s in samples)
-
-        def read(path: Path = source.path, begin: int = begin, size: int = size) -> bytes:
-            with path.open("rb", buffering=0) as again:
-                again.seek(begin)
-                return again.read(size)
-
-        yield _Piece(
-            segment_id=str(row.id),
-            init=file.init if described else file.silent_init,
-            width=header.width,
-            height=header.height,
-            codec=with_codec(header.codec, sound=described is not None),
-            times=[wall(part, s.time) for s in samples],
-            frames=[mp4.Frame(0, s.size, s.later, s.keyframe) for s in samples],
-            last_duration=samples[-1].duration,
-            read=read,
-            heard=[
-                (wall(part, one.time * TIMESCALE // described[1]), one) for one in file.heard(part)
-            ]
-            if described
-            else (),
-            read_heard=read_heard,
-        )
-
-
-def _shots(
-    source: Source,
-    file: SegmentFile,
-    parts: Sequence[Part],
-    size: tuple[int, int],
-    progress: Progress,
-) -> Iterator[Shot]:
-    """Yield the decoded pictures of `parts`, at most 25 a second, scaled to `size`."""
-    width, height = size
-    begin, length = parts[0].starts_at, parts[-1].ends_at - parts[0].starts_at
-    pace, told = Pace(_FPS), 0
-    for picture in file.decoded(parts):
-        seconds = (picture.frame.pts or 0) / TIMESCALE
-        if not pace.takes(seconds):
-            continue
-        small = picture.frame.reformat(width=width, height=height, format="rgb24")
-        yield Shot(np.asarray(small.to_ndarray(), np.uint8), seconds, picture.at)
-        done = int(source.row.bytes * min(1.0, max(0.0, (picture.at - begin) / length)))
-        progress(max(0, done - told))
-        told = max(told, done)
-    progress(source.row.bytes - told)
-
-
-def _painted(
-    source: Source,
-    file: SegmentFile,
-    parts: Sequence[Part],
-    painting: Painting,
-    out: IO[bytes],
-    *,
-    progress: Progress,
-) -> Iterator[_Piece]:
-    """Decode, paint and encode; what comes out waits in `out`."""
-    width, height = _painted_size(file.header.width, file.header.height, painting.longest_side)
-    encoder, init, codec = Encoder(width, height, _FPS), b"", ""
-    times: list[datetime] = []
-    frames: list[mp4.Frame] = []
-    begin = out.seek(0, 2)
-
-    def piece() -> _Piece:
-        place, size = begin, sum(frame.size for frame in frames)
-
-        def read() -> bytes:
-            out.seek(place)
-            return out.read(size)
-
-        return _Piece(
-            str(source.row.id), init, width, height, codec, list(times), list(frames),
-            round(TIMESCALE / _FPS), read,
-        )  # fmt: skip
-
-    try:
-        for shot in painting.through(_shots(source, file, parts, (width, height), progress)):
-            for packet in encoder.encode(shot):
-                if not init:
-                    made = Muxer(info_of(packet), bytes(packet)).init
-                    init, codec = made.data, made.codec
-                units: list[bytes] = []
-                size = length_prefixed(bytes(packet), units)
-                if packet.is_keyframe and len(frames) >= _CHUNK_FRAMES:
-                    yield piece()
-                    begin += sum(frame.size for frame in frames)
-                    times.clear()
-                    frames.clear()
-                out.seek(0, 2)
-                out.write(b"".join(units))
-                times.append(shot.at)
-                frames.append(mp4.Frame(0, size, 0, packet.is_keyframe))
-    except av.error.FFmpegError as error:
-        raise SegmentUnreadableError("The recorded pictures cannot be painted.") from error
-    if frames:
-        yield piece()
-
-
-def _painted_size(width: int, height: int, longest_side: int) -> tuple[int, int]:
-    scale = min(1.0, longest_side / max(width, height))
-    return max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2)
-
-
-def _by_description(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
+def _by_description(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
     """Group neighbours that one sample description fits."""
-    run: list[_Piece] = []
+    run: list[Piece] = []
     for piece in pieces:
         if run and _description(piece.init) != _description(run[0].init):
             yield run
@@ -347,7 +157,7 @@ def _description(init: bytes) -> tuple[bytes, tuple[bytes, int] | None]:
     return mp4.sample_description(init), sound_of(init)
 
 
-def _write(folder: Path, title: str, run: Sequence[_Piece], opened: Opened | None) -> ClipFile:
+def _write(folder: Path, title: str, run: Sequence[Piece], opened: Opened | None) -> ClipFile:
     """Write one file and its list of frames."""
     first, base = run[0], run[0].times[0]
     chunks, last = [], -1
@@ -390,11 +200,11 @@ def _write(folder: Path, title: str, run: Sequence[_Piece], opened: Opened | Non
     return ClipFile(path, listed, first.codec, first.width, first.height, base, end, count, parts)
 
 
-def _both(piece: _Piece, chosen: Sequence[SoundSample]) -> bytes:
+def _both(piece: Piece, chosen: Sequence[SoundSample]) -> bytes:
     return piece.read() + piece.read_heard(chosen)
 
 
-def _list_frames(out: TextIO, run: Sequence[_Piece], chunks: Sequence[mp4.Chunk]) -> int:
+def _list_frames(out: TextIO, run: Sequence[Piece], chunks: Sequence[mp4.Chunk]) -> int:
     """Write one line for each frame, in the order in which they lie in the file."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("index", "pts", "utc", "keyframe", "segment_id"))

@@ -13,10 +13,11 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from uuid import UUID
 
+import numpy as np
+
 if TYPE_CHECKING:
     from datetime import datetime
 
-    import numpy as np
     from numpy.typing import NDArray
 
 Rendition = Literal["raw", "masked", "redacted"]
@@ -38,6 +39,39 @@ class Shot:
     picture: NDArray[np.uint8]
     at_s: float
     at: datetime
+
+
+@dataclass(slots=True)
+class FilmShot:
+    """A picture of a recording on its way out, as it was decoded: nothing is converted to RGB.
+
+    `data`: YUV 4:2:0 in planes (I420), 16 to 235, uint8, (height * 3 / 2, width), width and height
+    even, owned by whoever holds it. `at_s` is the time in its file in seconds, `at` (aware, UTC)
+    the wall clock.
+    """
+
+    data: NDArray[np.uint8]
+    at_s: float
+    at: datetime
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        rows, width = self.data.shape
+        return width, rows * 2 // 3
+
+    @property
+    def planes(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+        """Y, U and V, to be read and written; U and V are half as wide and high."""
+        width, height = self.size
+        flat, luma = self.data.reshape(-1), width * height
+        half = (height // 2, width // 2)
+        middle = luma + luma // 4
+        return (
+            flat[:luma].reshape(height, width),
+            flat[luma:middle].reshape(half),
+            flat[middle:].reshape(half),
+        )
 
 
 class Painter(Protocol):

@@ -5,7 +5,9 @@ from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from camera_hub.recording.clips import Masking, Source, make_clip
+from camera_hub.recording.clip_painting import Masking
+from camera_hub.recording.clip_pieces import Source
+from camera_hub.recording.clips import make_clip
 from camera_hub.recording.index.schemas import SegmentRow
 from camera_hub.recording.scanning import (
     scan,
