@@ -22,7 +22,9 @@ _LARGEST_LIST = 1_000_000
 def discover(
     ranges: Annotated[
         list[str] | None,
-        typer.Option("--range", help="Ask every address of it, e.g. 192.168.1.0/24; repeatable."),
+        typer.Option(
+            "--range", help="Ask every address of it: 192.168.1.0/24, 192.168.1.10-60; repeatable."
+        ),
     ] = None,
     multicast: Annotated[bool, typer.Option(help="Call out in the networks of this node.")] = True,
     interface: Annotated[str, typer.Option(help="Only on the one with this address.")] = "",
@@ -35,6 +37,7 @@ def discover(
 ) -> None:
     """Search for cameras; adds nothing. An account is sent as a digest, to all that answer."""
     from camera_hub.devices.discovery_schemas import DiscoveryRequest
+    from camera_hub.devices.onvif import off_by
 
     password = ask_password(username, password_stdin)
     given: dict[str, Any] = {"ports": ports} if ports else {}
@@ -75,11 +78,13 @@ def discover(
             one.state if one.known_camera_id is None else "known",
             " ".join(part for part in (one.manufacturer, one.model) if part),
             one.name,
+            "" if one.clock_offset_s is None else off_by(one.clock_offset_s),
             one.message,
         )
         for one in job.found
     ]
-    print_table(("address", "state", "device", "name", ""), rows, "Nothing answers as a camera.")
+    columns = ("address", "state", "device", "name", "clock", "")
+    print_table(columns, rows, "Nothing answers as a camera.")
 
 
 def import_list(

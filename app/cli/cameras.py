@@ -55,6 +55,8 @@ def probe(
     json: AsJson = False,
 ) -> None:
     """Ask a device what it is and which streams it offers; stores nothing."""
+    from camera_hub.devices.onvif import off_by
+
     # Also begins logging with redaction, before the ONVIF library begins its own.
     found_settings = settings()
     password = ask_password(username, password_stdin)
@@ -76,7 +78,7 @@ def probe(
         d = found.device
         out.print(f"{d.manufacturer} {d.model}, firmware {d.firmware}, serial {d.serial}")
     if found.clock_offset_s is not None:
-        out.print(f"its clock is {found.clock_offset_s:+.1f} s off")
+        out.print(f"its clock is {off_by(found.clock_offset_s)}", highlight=False)
     rows = [
         (
             "main" if p.token == found.main else "sub" if p.token == found.sub else "",

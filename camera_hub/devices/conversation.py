@@ -75,7 +75,7 @@ class Conversation:
         self.timeout_s = timeout_s
         self.offset: timedelta | None = None
         self.answered_signed = False
-        self._own_time = False
+        self._own_time = self._tells_no_time = False
         self._services: Mapping[str, str] | None = None
         self._session: aiohttp.ClientSession | None = None
         self._exchange: soap.Exchange | None = None
@@ -123,6 +123,8 @@ class Conversation:
         try:
             return await self._ask_once(url, request, signed, headers)
         except CameraUnauthorisedError:
+            if signed and self._tells_no_time and not self.answered_signed:
+                raise soap.clock_unknown(self.camera) from None
             if not (signed and self._looks_like_local_time()):
                 raise
         # Signed with the local time that the device calls UTC, it may refuse what is right.
@@ -213,13 +215,16 @@ class Conversation:
                 if not self.camera.username:
                     raise
                 before = self.clock.now()
+                self._tells_no_time = True
                 answer = await self.ask("tds", node("tds:GetSystemDateAndTime"))
         except soap.DeviceFaultError:
+            self._tells_no_time = True
             return DeviceTime(None)
         ours = before + (self.clock.now() - before) / 2
         said = first(answer, "SystemDateAndTime")
         theirs = _utc_of(first(said, "UTCDateTime"))
         self.offset = None if theirs is None else theirs - ours
+        self._tells_no_time = theirs is None
         return DeviceTime(
             offset=self.offset,
             mode=text(said, "DateTimeType").lower(),

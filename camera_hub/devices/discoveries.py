@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from camera_hub.devices import discovery
@@ -244,14 +244,14 @@ class Discoveries:
             except CameraUnauthorisedError:
                 state = "refused" if request.username else "found"
                 told = "It refuses the account given for this search." if request.username else ""
-                return _found(one, state, message=told)
-        offset = talk.offset
+                return _found(one, state, message=told, clock_offset_s=_seconds(talk.offset))
+        # Some say of a wrong account no more than that something is wrong.
         return _found(
             one,
-            "identified",
+            "identified" if facts.manufacturer or facts.model else "found",
             manufacturer=facts.manufacturer,
             model=facts.model or one.model,
-            clock_offset_s=None if offset is None else offset.total_seconds(),
+            clock_offset_s=_seconds(talk.offset),
         )
 
     def _describe(self, job: _Job, known: Mapping[tuple[str, int], UUID]) -> DiscoveryOut:
@@ -291,6 +291,10 @@ def _without_doubles(
         if (one.source_kind == "onvif" or place[0] not in speaks_onvif)
         and not (":" in place[0] and devices.get(place) in on_4)
     ]
+
+
+def _seconds(offset: timedelta | None) -> float | None:
+    return None if offset is None else offset.total_seconds()
 
 
 def _found(one: Heard, state: str, **more: object) -> FoundOut:

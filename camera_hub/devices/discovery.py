@@ -68,32 +68,52 @@ class Heard:
 
 
 def addresses_of(ranges: Iterable[str], reach: Reach) -> list[str]:
-    """Return every address of `ranges` (CIDR or single, IPv4) where a camera may be, each once.
+    """Return every address of `ranges` (IPv4) where a camera may be, each once.
+
+    A range is CIDR, one address, or the first and the last with a dash between.
 
     Raises:
         InvalidInputError: `invalid-range`: no range, not of a private network, or too many.
     """
     found: dict[str, None] = {}
     for given in ranges:
-        try:
-            network = ipaddress.IPv4Network(given.strip(), strict=False)
-        except ValueError:
-            raise _wrong_range(f"'{given[:40]}' is no range of addresses.") from None
-        if not network.is_private or network.is_link_local:
-            raise _wrong_range(f"{network} is no range of a private network.")
-        if len(found) + network.num_addresses > MOST_ADDRESSES:
-            raise _wrong_range(f"{network} makes it more than {MOST_ADDRESSES} addresses.")
-        hosts = [network.network_address] if network.prefixlen == 32 else network.hosts()
-        for ip in hosts:
+        first, last, whole = _ends_of(given)
+        count = int(last) - int(first) + 1
+        if len(found) + count > MOST_ADDRESSES:
+            raise _wrong_range(f"{given.strip()} makes it more than {MOST_ADDRESSES} addresses.")
+        # The first and the last of a network of more than two are nobody's.
+        edge = 1 if whole and count > 2 else 0
+        for number in range(int(first) + edge, int(last) + 1 - edge):
+            ip = ipaddress.IPv4Address(number)
+            if not ip.is_private or ip.is_link_local:
+                raise _wrong_range(f"{given.strip()} is no range of a private network.")
             if not reach.refusal(ip, 0):
                 found[str(ip)] = None
     return list(found)
 
 
+def _ends_of(given: str) -> tuple[ipaddress.IPv4Address, ipaddress.IPv4Address, bool]:
+    """Return the first and the last address of a range, and whether it is a network (CIDR)."""
+    start, dash, end = (part.strip() for part in given.partition("-"))
+    try:
+        if not dash:
+            network = ipaddress.IPv4Network(start, strict=False)
+            return network.network_address, network.broadcast_address, True
+        first = ipaddress.IPv4Address(start)
+        # The last part alone will do: 192.168.1.10-60.
+        last = ipaddress.IPv4Address(f"{start.rpartition('.')[0]}.{end}" if end.isdigit() else end)
+    except ValueError:
+        raise _wrong_range(f"'{given[:40]}' is no range of addresses.") from None
+    if last < first:
+        raise _wrong_range(f"{given.strip()} ends before it begins.")
+    return first, last, False
+
+
 def _wrong_range(message: str) -> InvalidInputError:
     return InvalidInputError(
         message,
-        remedy="Enter ranges such as 192.168.1.0/24, at most a /20 in all.",
+        remedy="Enter ranges such as 192.168.1.0/24 or 192.168.1.10-60, at most 4096 addresses "
+        "in all.",
         code="invalid-range",
     )
 

@@ -25,6 +25,12 @@ class CameraUnauthorisedError(CameraError):
     code = "camera-unauthorised"
 
 
+class ClockUnknownError(CameraUnauthorisedError):
+    """The camera does not accept a signed request, and its clock could not be read to sign it."""
+
+    code = "camera-clock-unknown"
+
+
 class NotACameraError(CameraError):
     """What answers at the address is no camera of the kind that was asked for."""
 

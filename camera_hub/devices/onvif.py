@@ -214,14 +214,20 @@ def skew_warning(seconds: float) -> ProbeWarning | None:
         return None
     return ProbeWarning(
         "clock-skew",
-        f"The camera's clock is {_span(abs(seconds))} "
-        f"{'ahead' if seconds > 0 else 'behind'}. Set it, or let it use NTP.",
+        f"The camera's clock is {off_by(seconds)}. Set it, or let it use NTP.",
     )
 
 
+def off_by(seconds: float) -> str:
+    """Return how a clock runs that is `seconds` ahead (behind: negative), for a person."""
+    if abs(seconds) < 1:
+        return "right"
+    return f"{_span(abs(seconds))} {'ahead' if seconds > 0 else 'behind'}"
+
+
 def _span(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    for unit, name, least in ((86400, "days", 48 * 3600), (3600, "h", 5400), (60, "min", 120)):
+        if seconds >= least:
+            # A camera that is off by whole hours has the wrong time zone: it reads as such.
+            return f"{seconds / unit:.{1 if unit == 3600 else 0}f} {name}"
+    return f"{seconds:.0f} s"

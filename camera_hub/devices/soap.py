@@ -24,6 +24,7 @@ from camera_hub.devices.elements import Element, clean, every, first, name_of
 from camera_hub.devices.errors import (
     CameraUnauthorisedError,
     CameraUnreachableError,
+    ClockUnknownError,
     MalformedAnswerError,
     NotACameraError,
 )
@@ -102,6 +103,15 @@ def unauthorised(camera: CameraAddress) -> CameraUnauthorisedError:
         f"The camera at {camera.place} does not accept this user name and password.",
         remedy="Check both. Many cameras keep separate users for ONVIF, and lock a user for some "
         "minutes after several wrong passwords.",
+    )
+
+
+def clock_unknown(camera: CameraAddress) -> ClockUnknownError:
+    """Return the error of an account that may be right: nobody knows the camera's time."""
+    return ClockUnknownError(
+        f"The camera at {camera.place} refuses this account, and does not tell its time.",
+        remedy="If user name and password are right, its clock is wrong: set it on the camera's "
+        "own page and try again, or add the camera by its RTSP address.",
     )
 
 

@@ -149,7 +149,19 @@ async def test_a_wrong_account_is_told(
         username="viewer", password="wrong",
     )  # fmt: skip
     assert {one.state for one in out.found} == {"refused"}
+    assert all(one.clock_offset_s is not None for one in out.found), "the clock needs no account"
     assert "wrong" not in out.model_dump_json()
+
+
+async def test_who_does_not_say_what_it_is_is_not_identified(
+    devices: list[OnvifDevice], responder: DiscoveryResponder
+) -> None:
+    devices[0].quirks = {Quirk.HTTP_500_INSTEAD_OF_FAULT}
+    out = await search(
+        multicast=True, interface="127.0.0.1", discovery_port=responder.port,
+        username="viewer", password="wrong",
+    )  # fmt: skip
+    assert by_port(out)[devices[0].port].state in ("found", "refused")
 
 
 async def test_the_place_is_where_the_answer_came_from_and_garbage_is_left_out(
@@ -198,6 +210,9 @@ async def test_a_camera_that_knows_rtsp_only_is_found() -> None:
         "2001:db8::/64",
         "camera.lan",
         "10.0.0.0/33",
+        "10.0.0.9-10.0.0.3",
+        "10.0.0.9-",
+        "10.255.255.250-11.0.0.3",
         "",
     ],
 )
@@ -205,6 +220,12 @@ def test_only_ranges_of_private_networks_are_searched(given: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         discovery.addresses_of([given], Reach())
     assert caught.value.code == "invalid-range"
+
+
+@pytest.mark.parametrize("given", ["10.0.0.9-10.0.0.12", " 10.0.0.9 - 12 ", "10.0.0.9-12"])
+def test_a_range_may_be_its_first_and_last_address(given: str) -> None:
+    expected = ["10.0.0.9", "10.0.0.10", "10.0.0.11", "10.0.0.12"]
+    assert discovery.addresses_of([given], Reach()) == expected
 
 
 def test_refused_networks_are_left_out_and_ranges_counted_together() -> None:

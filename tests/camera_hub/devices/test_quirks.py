@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -191,6 +192,16 @@ async def test_a_wrong_password_is_an_error_however_it_is_told(
     signed = [name for name in device.asked if name != "GetSystemDateAndTime"]
     # What fails without a reason may be unknown to the device: it is asked in three ways.
     assert len(signed) <= (3 if quirk is Quirk.HTTP_500_INSTEAD_OF_FAULT else 1)
+
+
+@pytest.mark.parametrize("quirk", [Quirk.NO_CLOCK, Quirk.CLOCK_NEEDS_PASSWORD])
+async def test_a_right_password_is_not_blamed_for_a_wrong_clock_that_nobody_can_read(
+    device: OnvifDevice, quirk: Quirk
+) -> None:
+    device.quirk, device.skew = quirk, timedelta(hours=-9)
+    with pytest.raises(CameraError, match="set it on the camera's own page") as raised:
+        await probe(device)
+    assert raised.value.code == "camera-clock-unknown"
 
 
 async def test_http_digest_with_sha_256_is_answered(device: OnvifDevice) -> None:
