@@ -137,7 +137,7 @@ def test_every_route_has_its_line_and_every_line_its_route(app: FastAPI) -> None
         if method != "HEAD"
     }
     written = {(row.method, row.path) for row in TABLE}
-    assert built - written == set(), "routes without a line in tests/api/door_table.py"
+    assert built - written == set(), "routes without a line in tests/api/door_table/"
     assert written - built == set(), "lines without a route"
 
 
