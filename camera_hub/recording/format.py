@@ -31,6 +31,11 @@ BROKEN_SUFFIX = ".broken"
 SYNC_SAMPLE = 0x02000000
 OTHER_SAMPLE = 0x01010000
 
+LONGEST = (1 << 32) - 1
+"""Ticks that a file may last, 13 hours; what says more is damaged."""
+
+_FIRST_YEAR, _LAST_YEAR = 1970, 2999
+_LONGEST_SIDE = 16384
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NTP_EPOCH_S = 2_208_988_800
 BOX = struct.Struct(">I4s")
@@ -96,7 +101,10 @@ class SegmentHeader:
             started_at = datetime.fromisoformat(fields["started_at"])
             if started_at.tzinfo is None:
                 raise FormatError("the header's time has no zone")
-            return cls(
+            # Near the ends of all dates nothing could be added to it.
+            if not _FIRST_YEAR <= started_at.year <= _LAST_YEAR:
+                raise FormatError("the header's time cannot be")
+            header = cls(
                 site=str(fields["site"]),
                 camera_id=UUID(fields["camera_id"]),
                 role=str(fields["role"]),
@@ -109,8 +117,11 @@ class SegmentHeader:
                 cause=str(fields["cause"]),
                 clock=str(fields.get("clock", "steady")),
             )
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise FormatError(f"the header cannot be read ({error})") from None
+        if not (0 < header.width <= _LONGEST_SIDE and 0 < header.height <= _LONGEST_SIDE):
+            raise FormatError("the header's size of the pictures cannot be")
+        return header
 
 
 @dataclass(frozen=True, slots=True)

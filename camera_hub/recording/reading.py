@@ -19,15 +19,23 @@ import av
 import av.error
 
 from camera_hub.recording.format import (
+    LONGEST,
     TIMESCALE,
     FormatError,
     Keyframe,
     Part,
 )
+from camera_hub.recording.mp4 import sample_description
 from camera_hub.recording.scanning import (
     scan,
 )
-from camera_hub.recording.sound import SoundSample, has_sound, read_sound, without_sound
+from camera_hub.recording.sound import (
+    SoundSample,
+    has_sound,
+    read_sound,
+    sound_of,
+    without_sound,
+)
 from core.errors import HubError
 
 if TYPE_CHECKING:
@@ -98,11 +106,14 @@ class SegmentFile:
             self.keyframes: tuple[Keyframe, ...] = found.keyframes
             self.closed = found.closed
             self.init = self.read(0, found.init_bytes)
-            self.sounds = has_sound(self.header.codec)
-            self.silent_init = without_sound(self.init) if self.sounds else self.init
+            sample_description(self.init)
+            described = sound_of(self.init) if has_sound(self.header.codec) else None
+            self.sounds = described is not None
+            self.silent_init = without_sound(self.init) if described else self.init
+            self._rate = described[1] if described else 0
         except (struct.error, OSError, ValueError, TypeError, OverflowError) as error:
             self.close()
-            raise _damaged("The recorded file has no beginning that can be read.") from error
+            raise damaged("The recorded file has no beginning that can be read.") from error
         except BaseException:
             self.close()
             raise
@@ -134,9 +145,9 @@ class SegmentFile:
             try:
                 piece = os.pread(self._file, size, position)
             except (OSError, OverflowError, ValueError) as error:
-                raise _damaged("The disk does not give the recorded bytes.") from error
+                raise damaged("The disk does not give the recorded bytes.") from error
             if not piece:
-                raise _damaged("The recorded file ends before it says it does.")
+                raise damaged("The recorded file ends before it says it does.")
             found.append(piece)
             position, size = position + len(piece), size - len(piece)
         return found[0] if len(found) == 1 else b"".join(found)
@@ -170,11 +181,11 @@ class SegmentFile:
         """
         found = [one for one in self.keyframes if not after or one.at >= at]
         if not found:
-            raise _damaged("The recorded file has no picture there.")
+            raise damaged("The recorded file has no picture there.")
         nearest = min(found, key=lambda one: abs(one.at - at))
         part = next((p for p in self.parts if p.offset <= nearest.offset < p.offset + p.size), None)
         if part is None:
-            raise _damaged("The recorded picture is not where the file says.")
+            raise damaged("The recorded picture is not where the file says.")
         content = self.silent_init + self.read(part.offset, part.silent)
         try:
             with _opened(content) as container:
@@ -184,8 +195,8 @@ class SegmentFile:
                         frame = [*context.decode(packet), *context.decode(None)][0]
                         return Picture(frame, nearest.at)
         except (av.error.FFmpegError, IndexError) as error:
-            raise _damaged("The recorded picture cannot be decoded.") from error
-        raise _damaged("The recorded picture is not where the file says.")
+            raise damaged("The recorded picture cannot be decoded.") from error
+        raise damaged("The recorded picture is not where the file says.")
 
     def decoded(self, parts: Sequence[Part]) -> Iterator[Picture]:
         """Yield the frames of neighbouring parts, decoded, in the order in which they are shown.
@@ -209,7 +220,7 @@ class SegmentFile:
                         part, until = after, after.decode_time + after.duration
                     yield Picture(frame, wall(part, frame.pts))
         except (av.error.FFmpegError, IndexError, OverflowError) as error:
-            raise _damaged("The recorded pictures cannot be decoded.") from error
+            raise damaged("The recorded pictures cannot be decoded.") from error
 
     def samples(self, part: Part) -> list[Sample]:
         """Return the frames of a part, in the order in which they are decoded.
@@ -230,10 +241,10 @@ class SegmentFile:
             for duration, size, flags, later in _SAMPLE.iter_unpack(body):
                 found.append(Sample(time, duration, later, not flags & _NOT_SYNC, position, size))
                 time, position = time + duration, position + size
-            if not found or position != end:
+            if not found or position != end or time != part.decode_time + part.duration:
                 raise ValueError("size")
         except (struct.error, ValueError) as error:
-            raise _damaged("A part of the recorded file is not as it was written.") from error
+            raise damaged("A part of the recorded file is not as it was written.") from error
         return found
 
     def media(self, parts: Sequence[Part], *, sound: bool, most: int) -> Iterator[bytes]:
@@ -262,11 +273,16 @@ class SegmentFile:
         Raises:
             SegmentUnreadableError: they are not as they were written.
         """
-        begin = part.offset + part.silent
+        begin, longest = part.offset + part.silent, LONGEST * self._rate // TIMESCALE
+        if not self.sounds:
+            return []
         try:
-            return list(read_sound(self.read(begin, part.sound), begin))
+            found = list(read_sound(self.read(begin, part.sound), begin))
+            if any(one.time + one.duration > longest for one in found):
+                raise FormatError("its times cannot be")
+            return found
         except FormatError as error:
-            raise _damaged("The sound of the recorded file is not as it was written.") from error
+            raise damaged("The sound of the recorded file is not as it was written.") from error
 
     def _decodable(self, first: int, start: datetime) -> int:
         """Return the part from which on the picture at `start` can be decoded."""
@@ -298,7 +314,7 @@ def _opened(content: bytes) -> InputContainer:
     context = cast("CodecContext | None", container.streams.video[0].codec_context)
     if context is None:
         container.close()
-        raise _damaged("The recorded file does not say how its pictures are packed.")
+        raise damaged("The recorded file does not say how its pictures are packed.")
     context.thread_count = 1
     return container
 
@@ -309,5 +325,6 @@ def _missing() -> SegmentUnreadableError:
     )
 
 
-def _damaged(message: str) -> SegmentUnreadableError:
+def damaged(message: str) -> SegmentUnreadableError:
+    """Return the error of a file that is not as it was written."""
     return SegmentUnreadableError(message, remedy=_REMEDY)

@@ -20,6 +20,7 @@ from camera_hub.recording.format import (
     BROKEN_SUFFIX,
     HEADER_UUID,
     INDEX_UUID,
+    LONGEST,
     MFRO,
     NTP_EPOCH_S,
     PRFT,
@@ -42,6 +43,9 @@ _HEAD_BYTES = 4096
 _TAIL_BYTES = 8192
 _LONGEST_HEAD = 1 << 20
 _LONGEST_MOOF = 1 << 22
+_LONGEST_END = 1 << 24
+_CLOCK_OFF = timedelta(hours=1)
+"""The wall clock of a file goes on with its ticks, but for some millionths."""
 
 
 def scan(path: Path) -> Scan:
@@ -106,12 +110,12 @@ def _scan(file: BinaryIO) -> Scan:
     header, init, offset = _head(file)
     size = os.fstat(file.fileno()).st_size
     indexed = _indexed(file, size)
-    if indexed is not None and indexed[0]:
+    if indexed is not None and all(_possible(part, header) for part in indexed[0]):
         parts, keyframes, motion, lost = indexed
         return Scan(
             header, len(init), parts, keyframes, parts[-1].ends_at, size, True, motion, lost
         )
-    parts, keyframes = _walked(file, offset, size)
+    parts, keyframes = _walked(file, offset, size, header)
     ends_at = parts[-1].ends_at if parts else header.started_at
     whole = parts[-1].offset + parts[-1].size if parts else offset
     return Scan(header, len(init), parts, keyframes, ends_at, whole, False)
@@ -152,6 +156,9 @@ def _indexed(
     if kind != b"mfro" or mfro_size != MFRO.size or not 8 <= mfra_size < size:
         return None
     if mfra_size > len(tail):
+        file.seek(size - mfra_size)
+        if mfra_size > _LONGEST_END or file.read(8) != BOX.pack(mfra_size, b"mfra"):
+            return None
         file.seek(size - mfra_size)
         tail = file.read(mfra_size)
     mfra = tail[-mfra_size:]
@@ -211,6 +218,14 @@ def _joined(parts: tuple[Part, ...], end: int) -> bool:
     return bool(parts) and ends[-1] == end and ends[:-1] == [part.offset for part in parts[1:]]
 
 
+def _possible(part: Part, header: SegmentHeader) -> bool:
+    """Say whether the times of a part can be those of a part of this file."""
+    if not 0 <= part.decode_time < part.decode_time + part.duration <= LONGEST:
+        return False
+    expected = header.started_at + timedelta(seconds=part.decode_time / TIMESCALE)
+    return abs(part.starts_at - expected) <= _CLOCK_OFF
+
+
 def _boxes(file: BinaryIO, offset: int, size: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield kind, offset and size of each whole box from `offset` on."""
     while offset + 8 <= size:
@@ -223,7 +238,7 @@ def _boxes(file: BinaryIO, offset: int, size: int) -> Iterator[tuple[bytes, int,
 
 
 def _walked(
-    file: BinaryIO, offset: int, size: int
+    file: BinaryIO, offset: int, size: int, header: SegmentHeader
 ) -> tuple[tuple[Part, ...], tuple[Keyframe, ...]]:
     """Read the whole parts from `offset` on, box by box, up to the first that is not whole."""
     parts: list[Part] = []
@@ -243,6 +258,8 @@ def _walked(
         try:
             part, found = _read_part(data, start, mdat[1] + mdat[2] - start, mdat[2])
         except (struct.error, FormatError, OverflowError):
+            break
+        if not _possible(part, header):
             break
         sound, following = _walked_sound(file, boxes)
         parts.append(replace(part, size=part.size + sound, sound=sound))

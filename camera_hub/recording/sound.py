@@ -28,6 +28,7 @@ _MOOF = struct.Struct(">I4s I4sII I4s I4sII I4sIQ I4sIII")
 _TREX = struct.Struct(">I4s6I")
 _AFTER_SOUND = struct.pack(">I", SOUND_TRACK + 1)  # the number of the next track
 _ID_IN_TKHD = {0: 12, 1: 20}
+_CHANNELS_AT = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +96,24 @@ def sound_of(init: bytes) -> tuple[bytes, int] | None:
     """Return sample description (`stsd`) and rate of the sound in an init segment, if there is any.
 
     Raises:
-        ValueError: it is no init segment.
+        ValueError: it is no init segment, or describes no sound that `with_sound` writes.
     """
     for kind, inner in _moov_of(init):
         if kind == b"trak" and _track_of(inner) == SOUND_TRACK:
             mdia = _inside(inner, b"mdia")
             stbl = _inside(_inside(mdia, b"minf"), b"stbl")
-            (rate,) = struct.unpack_from(">I", _inside(mdia, b"mdhd"), 12)
-            return box(b"stsd", _inside(stbl, b"stsd")), int(rate)
+            stsd = box(b"stsd", _inside(stbl, b"stsd"))
+            mdhd = _inside(mdia, b"mdhd")
+            rate = int.from_bytes(mdhd[12:16], "big")
+            if channels_of(stsd) not in (1, 2) or not 0 < rate < 1 << 16:
+                raise ValueError("the sound is described wrongly")
+            return stsd, rate
     return None
+
+
+def channels_of(stsd: bytes) -> int:
+    """Return how many channels a sample description (`stsd` with one `mp4a`) says; 0 of none."""
+    return int.from_bytes(stsd[_CHANNELS_AT : _CHANNELS_AT + 2], "big")
 
 
 class SoundTimes:
@@ -231,7 +241,7 @@ def _track_of(trak: bytes) -> int:
 
 
 def _is_trex_of_sound(kind: bytes, inner: bytes) -> bool:
-    return kind == b"trex" and struct.unpack_from(">I", inner, 4)[0] == SOUND_TRACK
+    return kind == b"trex" and int.from_bytes(inner[4:8], "big") == SOUND_TRACK
 
 
 def _inside(content: bytes, wanted: bytes) -> bytes:

@@ -7,12 +7,12 @@ gives the same bytes, whatever else was asked for.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from camera_hub.recording.format import TIMESCALE
-from camera_hub.recording.sound import sound_boxes, sound_of
+from camera_hub.recording.reading import damaged
+from camera_hub.recording.sound import channels_of, sound_boxes, sound_of
 from camera_hub.streams.sound.config import FRAME_SAMPLES, silent_frame
 from camera_hub.streams.types import SoundPacket
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from camera_hub.recording.format import Part
     from camera_hub.recording.reading import SegmentFile
 
-_CHANNELS_AT = 40
-"""Where `stsd` with one `mp4a` says how many channels there are."""
+_LONGEST_SILENCE_S = 600
+"""Of one part: what is longer is no silence but a damaged time."""
 
 
 def filled(file: SegmentFile, parts: Sequence[Part]) -> Iterator[bytes]:
@@ -33,13 +33,15 @@ def filled(file: SegmentFile, parts: Sequence[Part]) -> Iterator[bytes]:
     described = sound_of(file.init)
     assert described is not None
     stsd, rate = described
-    (channels,) = struct.unpack_from(">H", stsd, _CHANNELS_AT)
-    silence = silent_frame(rate, channels)
+    silence = silent_frame(rate, channels_of(stsd))
     begin = _begin(file, file.parts.index(parts[0]), rate)
     for number, part in enumerate(parts, file.parts.index(parts[0])):
         end = _begin(file, number + 1, rate)
         placed: list[tuple[int, SoundPacket]] = []
-        for one in file.heard(part):
+        heard = file.heard(part)
+        if max([end, *(one.time for one in heard)]) - begin > _LONGEST_SILENCE_S * rate:
+            raise damaged("The sound of the recorded file is not as it was written.")
+        for one in heard:
             placed += _silent(begin, one.time, silence)
             data = file.read(one.position, one.size)
             placed.append((one.time, SoundPacket(data, 0, FRAME_SAMPLES)))
