@@ -51,6 +51,8 @@ _QUARTER_S = 900
 """Time zones differ by quarters of an hour."""
 _CAPABILITIES = {"Media": "trt", "PTZ": "tptz", "Events": "tev"}
 """Services by the names that GetCapabilities of old devices has for them."""
+_FIRST_YEAR, _LAST_YEAR = 1970, 2999
+"""A clock outside these is no clock; near the end of all dates nothing could be added to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +308,8 @@ def _utc_of(said: Element | None) -> datetime | None:
     if any(part is None for part in parts):
         return None
     year, month, day, hour, minute, second = (int(part or 0) for part in parts)
+    if not _FIRST_YEAR <= year <= _LAST_YEAR:
+        return None
     try:
         # A leap second is no second of ours.
         return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)

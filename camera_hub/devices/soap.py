@@ -186,7 +186,8 @@ def _with_prefixes(body: bytes) -> bytes | None:
     parser.StartDoctypeDeclHandler = doctype
     try:
         parser.Parse(body, True)
-    except expat.ExpatError:
+    except (expat.ExpatError, LookupError):
+        # The second: an encoding that nobody knows.
         return None
     if not 0 < len(used) <= _MOST_PREFIXES or not all(_PREFIX.fullmatch(one) for one in used):
         return None

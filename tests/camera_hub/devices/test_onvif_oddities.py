@@ -179,6 +179,22 @@ async def test_a_clock_in_local_time_that_is_called_utc_is_seen_through(
         assert [signed for _, signed in device.asked].count(True) == 2
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
+        datetime(1, 1, 1, tzinfo=UTC),
+    ],
+)
+async def test_a_clock_at_the_end_of_all_dates_is_none(
+    device: ScriptedDevice, said: datetime
+) -> None:
+    device.answers["GetSystemDateAndTime"] = xml.system_date_and_time(said)
+    found = await probe(device.address)
+    assert found.clock_offset_s is None
+    assert [one.code for one in found.warnings] == ["clock-unreadable"]
+
+
 async def test_http_digest_is_answered(device: ScriptedDevice) -> None:
     guard = DigestGuard("admin", PASSWORD, realm="camera")
     good = device.answers["GetDeviceInformation"]

@@ -29,8 +29,9 @@ def test_prefixes_that_nobody_declared_are_read(inside: bytes) -> None:
         b'<a:b><Envelope xmlns:a="urn:a"></Envelope></a:b>',
         b"",
         b"\xff\xfe<\x00",
+        b'<?xml version="1.0" encoding="x-none"?>' + ENVELOPE % b"<Stop/>",
     ],
-    ids=["open", "cut", "no envelope", "too many", "elsewhere", "empty", "half UTF-16"],
+    ids=["open", "cut", "no envelope", "too many", "elsewhere", "empty", "half UTF-16", "unknown"],
 )
 def test_what_is_broken_stays_broken(body: bytes) -> None:
     with pytest.raises(ValueError, match="not well-formed"):
