@@ -234,10 +234,13 @@ class SegmentFile:
         self.disk.put(lambda: self._write(part))
         return True
 
-    def close(self, late: Sequence[SoundPacket] = ()) -> None:
-        """Have the file closed; `late` is sound of its last part that came after that part."""
+    def end(self, late: Sequence[SoundPacket] = ()) -> None:
+        """Take no more; `late` is sound of its last part that came after that part."""
         if late and not self._skipping:
             self.disk.put(lambda: self._write_late(late))
+
+    def close(self) -> None:
+        """Have the file closed, with what is known by then of motion in it."""
         self.disk.put(self._close)
 
     def sync(self) -> None:

@@ -7,6 +7,7 @@ disk's own thread.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +21,7 @@ from camera_hub.recording.clock import WallClock
 from camera_hub.recording.disks import Disk, Disks
 from camera_hub.recording.files import CutPart, SegmentFile, SegmentRecord
 from camera_hub.recording.format import SegmentHeader, from_microseconds
+from camera_hub.recording.marks import Marks
 from camera_hub.recording.ring import Ring
 from camera_hub.recording.sound import with_codec, with_sound
 from core.clock import Clock
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
 
 LONGEST_S = 780.0
 """A file is ended then even without a keyframe; the index takes none of 15 minutes."""
-_MOTION_BITS = 64
-_MOTION_KEPT_S = 1200
 SOUND_LATE_S = 2.0
 """Sound that comes later than this after its pictures, or earlier before them, is left out."""
 SOUND_BYTES = 1 << 20
@@ -47,11 +47,15 @@ UNHEARD = counter("recording_sound_dropped", "Frames of sound that came too late
 
 @dataclass(frozen=True, slots=True)
 class RecorderOptions:
-    """Lengths in seconds: of a file, of a part, and of what is kept in memory before an event."""
+    """Lengths in seconds: of a file, of a part, and of what is kept in memory before an event.
+
+    `late_s`: how long a file that has ended waits to be closed, for motion that is learnt late.
+    """
 
     segment_s: float = 60.0
     part_s: float = 1.0
     pre_s: float = 5.0
+    late_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ class Recorder:
 
     A file begins with a keyframe; it ends at the first keyframe after `segment_s`, when the stream
     ends or changes, when the wall clock jumps, when its disk fails, or when nothing is wanted any
-    more. `wish`, `trigger`, `motion` and `progress` may be called from any thread.
+    more; it is closed `late_s` after that, so that motion learnt late is in it. `wish`, `trigger`,
+    `motion`, `settle` and `progress` may be called from any thread.
     """
 
     def __init__(
@@ -124,11 +129,12 @@ class Recorder:
         self._ring = Ring()
         self._file: SegmentFile | None = None
         self._file_dts = 0
+        self._ended: deque[tuple[float, SegmentFile]] = deque()
         self._info: StreamInfo | None = None
         self._init: Init | None = None
         self._start_dts = self._last_dts = 0
-        self._motion_lock = threading.Lock()
-        self._motion: dict[int, None] = {}
+        self._ended_lock = threading.Lock()
+        self._marks = Marks()
         self._begin_stream(90_000)
 
     @property
@@ -152,11 +158,14 @@ class Recorder:
 
     def motion(self, at: datetime) -> None:
         """Mark a second (aware) in which something moved."""
-        second = int(at.timestamp())
-        with self._motion_lock:
-            self._motion[second] = None
-            for old in [s for s in self._motion if s < second - _MOTION_KEPT_S]:
-                del self._motion[old]
+        self._marks.mark(at)
+
+    def settle(self, *, at_once: bool = False) -> None:
+        """Close the files that have ended and waited long enough, or all of them."""
+        now = self._clock.monotonic()
+        with self._ended_lock:
+            while self._ended and (at_once or self._ended[0][0] <= now):
+                self._ended.popleft()[1].close()
 
     def progress(self) -> Progress:
         """Return how it is doing."""
@@ -208,7 +217,7 @@ class Recorder:
         self._sound_bytes += len(packet.data)
 
     def closed(self) -> None:
-        """End the stream (see `Sink`): what is there is written, the file is closed."""
+        """End the stream (see `Sink`): what is there is written, the file has ended."""
         if self._packets:
             self._cut(self._last_dts + self._step)
         self._end_file()
@@ -341,7 +350,7 @@ class Recorder:
             self._info.time_base,
             first.start_dts,
             sound=self._info.sound,
-            motion=lambda: self._motion_since(header.started_at),
+            motion=lambda: self._marks.since(header.started_at),
             on_closed=self._on_closed,
             on_written=self._on_written,
         )
@@ -358,20 +367,17 @@ class Recorder:
         file, self._file = self._file, None
         if file is not None:
             self._closed_bytes += file.bytes
-            file.close(late)
-
-    def _motion_since(self, started_at: datetime) -> str:
-        start = int(started_at.timestamp())
-        with self._motion_lock:
-            marked = [second - start for second in self._motion]
-        bits = sum(1 << n for n in marked if 0 <= n < _MOTION_BITS)
-        return f"{bits:x}" if bits else ""
+            file.end(late)
+            with self._ended_lock:
+                self._ended.append((self._clock.monotonic() + self._options.late_s, file))
+            self.settle()
 
     def _on_written(self) -> None:
         self._written_at = self._clock.monotonic()
 
     def _on_closed(self, record: SegmentRecord) -> None:
         self._last_segment_at = record.ends_at
+        self._marks.closed(record.ends_at)
         self._tell_closed(record)
 
 

@@ -28,6 +28,8 @@ from core.logging import get_logger
 from core.metrics import counter
 from core.settings_recording import DiskSettings, RecordingSettings
 
+LATE_S = 10.0
+"""How long a file that has ended waits for motion that is learnt late; of short files a sixth."""
 FAILING_AFTER_S = 30.0
 """A camera of which nothing was recorded for so long, though it should have been, is failing."""
 _FRESH_S = 5.0
@@ -117,7 +119,8 @@ class Recordings:
         self._clock = clock
         self._site = site
         self._zone = zone
-        self._options = RecorderOptions(settings.segment_s, settings.part_s)
+        late_s = min(LATE_S, settings.segment_s / 6)
+        self._options = RecorderOptions(settings.segment_s, settings.part_s, late_s=late_s)
         self.disks = Disks.of(disks, data_dir, clock, flush_s=settings.flush_s)
         self._by_name = {disk.name: disk for disk in self.disks}
         self.sender = Sender(post, loop)
@@ -213,6 +216,7 @@ class Recordings:
         camera = self._cameras.pop(camera_id)
         self._runtime.stop_recording(camera_id, camera.role, camera.recorder)
         camera.recorder.closed()
+        camera.recorder.settle(at_once=True)
         self._sequences[camera_id, camera.role] = camera.recorder.sequence
 
     def _recorder(self, camera_id: UUID, role: StreamRole) -> Recorder:
@@ -266,6 +270,7 @@ class Recordings:
                 self._begin(camera_id, camera)
             cause = camera.plan.cause(at, self._zone)
             camera.recorder.wish(cause, camera.plan.pre_s)
+            camera.recorder.settle()
             if not camera.recorder.wanted:
                 camera.wanted_since = None
             elif camera.wanted_since is None:

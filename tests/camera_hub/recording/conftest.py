@@ -22,8 +22,8 @@ def rig_of(manual: ManualClock, tmp_path: Path) -> Iterator[Callable[..., Rig]]:
     """Give a maker of rigs; without disks there is one at `tmp_path/disk`."""
     made: list[Rig] = []
 
-    def make(*disks: Disk, segment_s: float = 10, pre_s: float = 5) -> Rig:
-        options = RecorderOptions(segment_s, 1.0, pre_s)
+    def make(*disks: Disk, segment_s: float = 10, pre_s: float = 5, late_s: float = 0) -> Rig:
+        options = RecorderOptions(segment_s, 1.0, pre_s, late_s)
         given = disks or (disk_at(tmp_path / "disk", manual),)
         made.append(Rig(*given, clock=manual, options=options))
         return made[-1]

@@ -114,4 +114,5 @@ class Rig:
     def close(self) -> None:
         """End recorder and disks."""
         self.recorder.closed()
+        self.recorder.settle(at_once=True)
         self.disks.stop(10)

@@ -16,6 +16,7 @@ import pytest
 from camera_hub.recording.format import (
     Scan,
 )
+from camera_hub.recording.marks import LATE
 from camera_hub.recording.scanning import (
     scan,
 )
@@ -198,6 +199,47 @@ def test_an_event_is_recorded_from_before_it_to_after_it(rig_of: Make, manual: M
     assert timedelta(seconds=9) <= after <= timedelta(seconds=12)
     second = int(happened.timestamp()) - int(found.header.started_at.timestamp())
     assert int(found.motion, 16) == 1 << second == int(rig.records[0].motion, 16)
+
+
+@pytest.mark.parametrize("ends", ["next file", "stream"])
+def test_motion_that_is_learnt_after_a_file_has_ended_is_marked_in_it(
+    rig_of: Make, ends: str
+) -> None:
+    """The file says so itself, so an index that is made anew from the files knows it too."""
+    rig = rig_of(segment_s=4, late_s=3)
+    rig.recorder.opened(info_of())
+    rig.recorder.wish("always", 5)
+    rig.feed(85)
+    happened = rig.clock.now()
+    rig.feed(60)
+    if ends == "stream":
+        rig.recorder.closed()
+    rig.settle()
+    assert rig.records == []
+    rig.recorder.motion(happened)
+    rig.clock.advance(3.1)
+    rig.recorder.settle()
+    rig.settle()
+    first = rig.records[0]
+    found = scan(files_of(rig)[0])
+    second = int(happened.timestamp()) - int(first.started_at.timestamp())
+    assert found.closed
+    assert int(found.motion, 16) == 1 << second == int(first.motion, 16)
+    # Later than that it is in no file, and counted.
+    late = LATE._value.get()
+    rig.recorder.motion(happened - timedelta(seconds=1))
+    assert LATE._value.get() == late + 1
+
+
+def test_a_worker_that_ends_waits_for_nothing(rig_of: Make) -> None:
+    rig = rig_of(segment_s=4, late_s=30)
+    rig.recorder.opened(info_of())
+    rig.recorder.wish("always", 5)
+    rig.feed(250)
+    rig.recorder.closed()
+    rig.recorder.settle(at_once=True)
+    rig.settle()
+    assert len(rig.records) == len(files_of(rig)) == 3
 
 
 def test_two_events_close_together_leave_nothing_out_and_write_nothing_twice(rig_of: Make) -> None:
