@@ -17,6 +17,12 @@ async def by_path(session: AsyncSession, path: str) -> Area | None:
     return await session.get(Area, path, populate_existing=True)
 
 
+async def spoken(session: AsyncSession, path: str) -> str:
+    """Return what people call the area, or the last part of its path where the tree has none."""
+    drawn = await by_path(session, path) if path else None
+    return path.rpartition("/")[2] if drawn is None else drawn.name
+
+
 async def is_open(session: AsyncSession, path: str) -> bool:
     """Say whether this area is in the tree."""
     found = select(Area.path).where(Area.path == path, Area.closed_at.is_(None))

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from access.households import repository as households
 from core.clock import Clock
 from core.text import cleaned
+from governance.areas import repository as areas
 from governance.deliveries import history, repository
 from governance.deliveries.keys import hashed
 from governance.deliveries.models import Delivery
@@ -91,8 +92,9 @@ class Answers:
             names = await households.names(session, {incident.household_id})
             home = names.get(incident.household_id, "")
         contact = row.recipient_kind == "contact"
-        spot = "" if incident.household_id else incident.zone_name or incident.camera_name
-        area = "" if contact else incident.area.rpartition("/")[2]
+        outside = incident.household_id is None
+        spot = (incident.zone_name or incident.camera_name) if outside else ""
+        area = "" if contact else await areas.spoken(session, incident.area)
         return AnswerPageOut(
             state=state,
             headline=cleaned(incident.headline),
@@ -101,6 +103,9 @@ class Answers:
             status=incident.status,
             number="" if contact else incident.number,
             place=cleaned(SEPARATOR.join(part for part in (area, home, spot) if part)),
+            household_name=cleaned(home),
+            camera_name=cleaned(incident.camera_name) if outside else "",
+            zone_name=cleaned(incident.zone_name) if outside else "",
             opened_at=incident.opened_at,
             name=row.recipient_name,
             answer=cast(AnswerWord | None, row.answer),

@@ -165,8 +165,7 @@ class Errands:
         if row.recipient_kind in {"contact", "device"}:
             return cleaned(home)
         spot = "" if incident.household_id else incident.zone_name or incident.camera_name
-        drawn = await areas.by_path(session, incident.area) if incident.area else None
-        area = incident.area.rpartition("/")[2] if drawn is None else drawn.name
+        area = await areas.spoken(session, incident.area)
         return cleaned(SEPARATOR.join(part for part in (area, home, spot) if part))
 
     def _when(self, at: datetime) -> str:

@@ -230,7 +230,10 @@ class AnswerBody(BaseModel):
 
 
 class AnswerPageOut(BaseModel):
-    """What the link in a message shows. `expired`: nothing but that."""
+    """What the link in a message shows. `expired`: nothing but that.
+
+    Names of cameras and zones are not told of what happens in a home.
+    """
 
     state: Literal["open", "over", "expired"]
     headline: str = ""
@@ -239,6 +242,9 @@ class AnswerPageOut(BaseModel):
     status: str = ""
     number: str = ""
     place: str = ""
+    household_name: str = ""
+    camera_name: str = ""
+    zone_name: str = ""
     opened_at: datetime | None = None
     name: str = ""
     answer: AnswerWord | None = None

@@ -70,6 +70,7 @@ async def test_looking_at_a_link_changes_nothing_and_answering_acknowledges(
     page = seen.json()
     assert (page["state"], page["name"], page["answer"]) == ("open", staff.username.title(), None)
     assert (page["kind"], page["place"]) == ("intrusion", "jade-garden·Pump house")
+    assert (page["zone_name"], page["household_name"]) == ("Pump house", "")
     assert (await incident(hub, incident_id)).acknowledged_at is None
     assert len(await history(hub)) == len(before)
 
@@ -159,8 +160,8 @@ async def test_a_link_is_readable_for_a_day_after_the_end_and_answers_nothing(
     clock.advance(25 * 3600)
     assert (await client.get(url)).json() == {
         "state": "expired", "headline": "", "kind": "", "severity": "", "status": "",
-        "number": "", "place": "", "opened_at": None, "name": "", "answer": None,
-        "answered_at": None, "eta_at": None,
+        "number": "", "place": "", "household_name": "", "camera_name": "", "zone_name": "",
+        "opened_at": None, "name": "", "answer": None, "answered_at": None, "eta_at": None,
     }  # fmt: skip
 
 

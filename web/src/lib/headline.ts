@@ -4,10 +4,13 @@ import type { Incident } from '@/api/types'
 /** What the hub writes when an alarm says nothing of its own, with or without the home's name behind it. */
 const PLAIN = ['Fire alarm', 'Security alarm', 'Medical alarm']
 
+/** What a headline is made of: of an incident, or of the page that a link in a message opens. */
+export type Headed = Pick<Incident, 'headline' | 'zone_name' | 'camera_name'> & { kind: string; household_name?: string | null }
+
 /** What happened and where, in the person's language; the hub's headline for kinds unknown here. */
 export function useHeadline(): {
-  kind: (incident: Incident) => string
-  headline: (incident: Incident) => string
+  kind: (incident: Headed) => string
+  headline: (incident: Headed) => string
 } {
   const { t, te } = useI18n()
   return {
