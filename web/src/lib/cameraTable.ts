@@ -29,6 +29,11 @@ export function matching(list: readonly Camera[], filter: CameraFilter): Camera[
   )
 }
 
+/** Host and port of a camera's address; what is no URL stays whole. */
+export function hostOf(address: string): string {
+  return /^[a-z]+:\/\/(?:[^/@]*@)?([^/?#]+)/i.exec(address)?.[1] ?? address
+}
+
 /** Every area that a camera is in, and those above it. */
 export function areasOf(list: readonly Camera[]): string[] {
   const found = new Set<string>()

@@ -158,6 +158,12 @@ export function spanText(seconds: number, locale: string): string {
   return new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay: 'long' }).format(seconds / secondsIn(unit))
 }
 
+/** What stands after "every": "minute", "30 seconds"; languages without plurals say the number. */
+export function everyText(seconds: number, locale: string): string {
+  const text = spanText(seconds, locale)
+  return locale.startsWith('en') ? text.replace(/^1 /, '') : text
+}
+
 /** Where a policy of the list may go: `by` -1 is towards the top. */
 export function moved<T>(list: readonly T[], index: number, by: 1 | -1): T[] {
   const to = index + by

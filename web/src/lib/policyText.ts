@@ -5,7 +5,19 @@ import { language } from '@/i18n'
 import { nameOf } from './areaTree'
 import { listed } from './grantText'
 import { daysAsRun } from './hours'
-import { merged, readTarget, spanText, type Policy, type PolicyStep } from './policies'
+import { everyText, merged, readTarget, spanText, type Policy, type PolicyStep } from './policies'
+
+/** What the hub's own policies are called in their file (governance/dispatch/dispatch.yaml); a name of one's own stays. */
+export const cameWithTheHub: Readonly<Record<string, string>> = {
+  exercise: 'Exercises',
+  test: 'Test presses',
+  alarms: 'One-key alarms',
+  extreme: 'Anything that threatens life, seen by a camera',
+  faults: 'Faults of cameras, devices and of the hub itself',
+  severe: 'Severe cases',
+  moderate: 'Moderate cases',
+  reports: 'Reports and everything else',
+}
 
 /** Dispatch policies in plain words, in the person's language. */
 export function usePolicyText(areas: () => readonly Area[]): {
@@ -13,6 +25,7 @@ export function usePolicyText(areas: () => readonly Area[]): {
   channel: (channel: string) => string
   kind: (kind: string) => string
   span: (seconds: number) => string
+  name: (policy: Pick<Policy, 'id' | 'name'>) => string
   when: (policy: Policy) => string
   step: (step: PolicyStep) => string
   after: (policy: Policy) => string[]
@@ -25,6 +38,7 @@ export function usePolicyText(areas: () => readonly Area[]): {
     if (word === 'room') return t('policies.room', { room })
     const name = te(`whom.${word}`) ? t(`whom.${word}`) : word
     if (above === 0) return name
+    if (from === 0 && above === 1) return t('policies.upToOne', { name })
     if (from < above) return t(from === 0 ? 'policies.upTo' : 'policies.between', { name, from, n: above })
     return above === 1 ? t('policies.aboveOne', { name }) : t('policies.above', { name, n: above })
   }
@@ -45,6 +59,7 @@ export function usePolicyText(areas: () => readonly Area[]): {
     channel,
     kind,
     span,
+    name: ({ id, name }) => (cameWithTheHub[id] === name ? t(`policies.came.${id}`) : name || id),
     when: ({ match }) => {
       const parts = [match.kinds.length ? listed(match.kinds.map(kind)) : t('policies.anyKind')]
       if (match.severities.length) parts.push(t('policies.ofSeverity', { severities: listed(match.severities.map((name) => t(`severity.${name}`))) }))
@@ -62,7 +77,7 @@ export function usePolicyText(areas: () => readonly Area[]): {
       return after_s === 0 ? t('policies.atOnce', { what }) : t('policies.later', { after: span(after_s), what })
     },
     after: (policy) => {
-      const lines = [t('policies.repeats', { every: span(policy.repeat_s) })]
+      const lines = [t('policies.repeats', { every: everyText(policy.repeat_s, language.value) })]
       if (policy.progress_s > 0) lines.push(t('policies.progress', { after: span(policy.progress_s) }))
       if (policy.triage === 'required') lines.push(t('policies.triageRequired', { within: span(policy.limits.triage_s) }))
       lines.push(t('policies.handleWithin', { within: span(policy.limits.handle_s) }))
