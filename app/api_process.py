@@ -8,9 +8,10 @@ import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.app import make_server
-from api.hub import Hub, build_hub
-from app.migrate import upgrade
+from api.services import Hub, build_hub
 from app.process import Pulse
+from app.schema import bring_up_to_date
+from app.tables import all_tables
 from app.worker_token import token_file
 from core.clock import SystemClock
 from core.errors import HubError
@@ -67,8 +68,9 @@ async def _service_token_counts(hub: Hub) -> bool:
 
 async def api_child(settings: Settings, pulse: Pulse, listener_fd: int) -> None:
     """Serve until SIGTERM."""
+    all_tables()
     hub = build_hub(settings, SystemClock())
-    await upgrade(hub.database)
+    await bring_up_to_date(hub.database)
     await ensure_service_token(hub)
     server = make_server(hub)
     listener = socket.socket(fileno=listener_fd)

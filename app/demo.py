@@ -143,7 +143,7 @@ def _empty(path: Path) -> None:
 
 async def _make_accounts(settings: Settings, clock: Clock) -> list[Login]:
     from access.policy.types import Role, RoleBinding
-    from api.hub import build_hub
+    from api.services import build_hub
 
     hub = build_hub(settings, clock)
     logins = []

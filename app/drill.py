@@ -20,7 +20,7 @@ import orjson
 from httpx_sse import aconnect_sse
 
 from api.door import CSRF_HEADER, session_cookie
-from api.hub import Hub
+from api.services import Hub
 from app.drill_site import DrillSite, drill_site, stored
 from core.clock import Clock
 from core.errors import UnavailableError

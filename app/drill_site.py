@@ -19,7 +19,7 @@ from access.accounts.models import Account
 from access.households.models import Household
 from access.policy.types import Role, RoleBinding
 from access.tokens.models import ServiceToken
-from api.hub import Hub
+from api.services import Hub
 from core.ids import new_id
 from governance.areas import repository as area_rows
 from governance.incidents.models import Incident

@@ -1,6 +1,5 @@
 """Brings a database to the current schema, and compares it with the models."""
 
-from pathlib import Path
 from typing import Any
 
 from alembic import command
@@ -11,12 +10,12 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.schema import MIGRATIONS
 from app.tables import all_tables
 from core.database import Database
 from core.errors import HubError
 from core.logging import redact_text
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 _POSTGRES_LOCK = 0x43485542  # any number that nothing else of the product uses
 
 

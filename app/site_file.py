@@ -29,10 +29,11 @@ from camera_hub.devices.recording_text import NotAPlanError, plan_named
 from camera_hub.devices.schemas import CameraCreate, CameraUpdate
 from camera_hub.devices.spots import SPOT, NamedSpot
 from core.errors import HubError, InvalidInputError
+from core.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from analytics.zones.schemas import ZonesOut
-    from api.hub import Hub
+    from api.services import Hub
     from camera_hub.devices.models import Camera
 
 _LARGEST = 2_000_000
@@ -129,7 +130,7 @@ def read_file(file: Path) -> Site:
     if len(text) > _LARGEST:
         raise InvalidInputError(f"{file} is larger than 2 MB.", remedy="Apply it in parts.")
     try:
-        site = _SiteFile.model_validate(yaml.safe_load(text) or {})
+        site = _SiteFile.model_validate(read_yaml(text) or {})
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}"

@@ -24,7 +24,7 @@ from camera_hub.plans.service import meant
 from core.errors import HubError, InvalidInputError
 
 if TYPE_CHECKING:
-    from api.hub import Hub
+    from api.services import Hub
     from camera_hub.devices.models import Camera
 
 

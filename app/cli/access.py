@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from app.cli.context import opened_hub, out, print_json, run, site_settings
+from app.cli.context import out, print_json, reading, run, site_settings
 
 if TYPE_CHECKING:
     from api.explaining import ExplanationOut
@@ -53,7 +53,7 @@ def explain(
             reference=reference,
             second_person=second_person,
         )
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             return await explain_access(hub, session, body, None)
 
     found = run(work)
@@ -113,7 +113,7 @@ def check(
 ) -> None:
     """Check a policy file against the schema, as every start does, without a restart."""
     from access.policy.service import INVIOLABLE_FILE, Policy
-    from api.hub import policy_file
+    from api.access_services import policy_file
     from core.errors import NotFoundError
 
     if file is not None and not file.exists():
@@ -137,7 +137,7 @@ def roles(json: AsJson = False) -> None:
     """
     from access.policy.matrix import role_matrix
     from access.policy.service import Policy
-    from api.hub import policy_file
+    from api.access_services import policy_file
 
     found = role_matrix(Policy.load(policy_file(site_settings())))
     if json:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from app.cli.context import err, opened_hub, out, print_json, print_table, run
+from app.cli.context import err, opened_hub, out, print_json, print_table, reading, run
 
 app = typer.Typer(help="The one-key alarm: its devices, and tests of it.", no_args_is_help=True)
 
@@ -26,7 +26,7 @@ def list_alarms(json: Json = False) -> None:
     async def work() -> list[Any]:
         from governance.alarms import following
 
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             rows = await hub.households.page(session, areas=[""], own=[], after=None, limit=10_000)
             homes = [row.id for row in rows]
             return await following.recent(session, hub.governance, homes, "en") if homes else []
@@ -60,7 +60,7 @@ def list_devices(json: Json = False) -> None:
     async def work() -> list[Any]:
         from governance.alarms import repository
 
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             rows = await repository.page(session, areas=[""], after=None, limit=10_000)
             found: list[Any] = await hub.alarm_devices.describe(session, rows)
             return found

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.context import opened_hub, out, print_json, run
+from app.cli.context import opened_hub, out, print_json, reading, run
 
 if TYPE_CHECKING:
     from governance.areas.schemas import AreaOut
@@ -24,7 +24,7 @@ def list_areas(
         from governance.areas import repository
         from governance.areas.schemas import AreaOut
 
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (_, session):
             return [AreaOut.of(row) for row in await repository.open_areas(session)]
 
     found = run(work)

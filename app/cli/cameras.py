@@ -13,6 +13,7 @@ from app.cli.context import (
     out,
     print_json,
     print_table,
+    reading,
     run,
     settings,
 )
@@ -189,7 +190,7 @@ def list_cameras(json: AsJson = False) -> None:
         from access.scope import EVERYTHING
         from camera_hub.devices import repository
 
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             rows = await repository.page(session, scope=EVERYTHING, after=None, limit=100_000)
             return [hub.devices.describe(row).model_dump(mode="json") for row in rows]
 

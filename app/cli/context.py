@@ -65,15 +65,34 @@ async def opened_hub() -> AsyncIterator[Any]:
     Whoever may write the data directory is its administrator: a command on the node asks no
     password, and an action it takes is logged as done by the command line.
     """
-    from api.hub import build_hub
-    from app.migrate import upgrade
+    from app.tables import all_tables
+
+    # A row is written only where every table that its own refers to is known.
+    all_tables()
+    async with _hub() as hub:
+        yield hub
+
+
+@asynccontextmanager
+async def reading() -> AsyncIterator[tuple[Any, Any]]:
+    """Open the hub as `opened_hub` does, with a session that only reads.
+
+    Only the tables are imported that the command itself imports.
+    """
+    async with _hub() as hub, hub.database.read() as session:
+        yield hub, session
+
+
+@asynccontextmanager
+async def _hub() -> AsyncIterator[Any]:
+    from api.services import Hub
+    from app.schema import bring_up_to_date
     from core.clock import SystemClock
 
-    loaded = site_settings()
-    loaded.data_dir.mkdir(parents=True, exist_ok=True)
-    hub = build_hub(loaded, SystemClock())
+    # Each service is made, and imported, when the command asks for it.
+    hub = Hub(site_settings(), SystemClock())
     try:
-        await upgrade(hub.database)
+        await bring_up_to_date(hub.database)
         yield hub
     finally:
         await hub.close()

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import typer
 
-from app.cli.context import opened_hub, out, print_json, print_table, run
+from app.cli.context import opened_hub, out, print_json, print_table, reading, run
 from core.errors import InvalidInputError, NotFoundError
 
 app = typer.Typer(help="Who was told of what, and with what outcome.", no_args_is_help=True)
@@ -35,7 +35,7 @@ def list_deliveries(
         from governance.deliveries.schemas import DeliveryOut
         from governance.incidents import repository as incident_rows
 
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (_, session):
             found = None
             if incident:
                 found = await incident_rows.by_number(session, incident)
@@ -73,7 +73,7 @@ def list_gateways(json: AsJson = False) -> None:
     """List the gateways, and when each last worked."""
 
     async def work() -> list[Any]:
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             rows = await hub.gateways.list(session, [""])
             return [hub.gateways.describe(row) for row in rows]
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.context import opened_hub, out, print_json, print_table, run, site_settings
+from app.cli.context import out, print_json, print_table, reading, run, site_settings
 
 if TYPE_CHECKING:
     from governance.duty.schemas import DutyNow, DutyOut
@@ -46,7 +46,7 @@ def show(
         from governance.duty.views import describe_duty
 
         path = normalise_area(area)
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             await areas.check(session, path)
             return await describe_duty(session, path, when or hub.clock.now(), zone)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import typer
 
-from app.cli.context import opened_hub, out, print_json, print_table, run, settings
+from app.cli.context import out, print_json, print_table, reading, run, settings
 from core.errors import NotFoundError
 
 app = typer.Typer(help="Exports of pictures.", no_args_is_help=True)
@@ -17,7 +17,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 async def _rows(only: UUID | None = None) -> list[dict[str, Any]]:
     from governance.exports import repository
 
-    async with opened_hub() as hub, hub.database.read() as session:
+    async with reading() as (_, session):
         if only is None:
             rows = await repository.page(
                 session, areas=[""], households=(), account_id=None, before=None, limit=1_000

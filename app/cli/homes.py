@@ -5,7 +5,7 @@ from uuid import UUID
 
 import typer
 
-from app.cli.context import check_known_areas, err, opened_hub, out, print_table, run
+from app.cli.context import check_known_areas, err, opened_hub, out, print_table, reading, run
 
 app = typer.Typer(
     help="Households, whose home cameras open by their consent.", no_args_is_help=True
@@ -22,7 +22,7 @@ def list_households() -> None:
     async def work() -> list[tuple[object, ...]]:
         from camera_hub.devices import homes
 
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             rows = await hub.households.page(session, limit=10_000)
             counts = await homes.count_by_household(session, [row.id for row in rows])
             found = await hub.households.describe(session, rows, counts)
@@ -115,7 +115,7 @@ def list_grants() -> None:
     async def work() -> list[tuple[object, ...]]:
         from camera_hub.devices import homes
 
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             rows = await hub.consent.all_live(session)
             names = await homes.names(session, {row.camera_id for row in rows})
             return [

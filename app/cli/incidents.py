@@ -9,7 +9,7 @@ from uuid import UUID
 
 import typer
 
-from app.cli.context import opened_hub, out, print_json, print_table, run
+from app.cli.context import opened_hub, out, print_json, print_table, reading, run
 from core.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def list_incidents(
         from governance.incidents import repository, views
 
         wanted = repository.Filter(areas=[area], state=state)
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (_, session):
             rows = await repository.page(session, wanted, after=None, limit=limit)
             return await views.describe(session, rows)
 
@@ -69,7 +69,7 @@ def show(
     async def work() -> "IncidentDetailOut":
         from governance.incidents import repository, views
 
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (_, session):
             row = await repository.by_number(session, number)
             if row is None:
                 with suppress(ValueError):

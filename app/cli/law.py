@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.context import err, opened_hub, out, print_json, print_table, run, settings
+from app.cli.context import err, opened_hub, out, print_json, print_table, reading, run, settings
 
 if TYPE_CHECKING:
     from access.jurisdictions import Law
@@ -75,7 +75,7 @@ def check(jurisdiction: Jurisdiction = "", as_json: AsJson = False) -> None:
     async def work() -> list[dict[str, str]]:
         from camera_hub.devices.facts import broken_rules
 
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             return [
                 {
                     "camera_id": str(camera.id),
@@ -120,7 +120,7 @@ def digest(
         from api.digests import digest_of
         from api.months import Month
 
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             last = Month.of(hub.clock.now(), hub.settings.site.zone).plus(-1)
             wanted = Month.parse(month) if month else last
             rows = await repository.page(session, areas=[""], own=(), after=None, limit=100_000)
@@ -165,7 +165,7 @@ def list_seals(as_json: AsJson = False) -> None:
     """List the seals of incidents, newest first."""
 
     async def work() -> list[dict[str, Any]]:
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             rows = await hub.seals.page(session, areas=[""], before=None, limit=10_000)
             described = await hub.seals.describe(session, rows, None, may=False)
             return [one.model_dump(mode="json") for one in described]

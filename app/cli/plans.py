@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.cameras import AsJson
-from app.cli.context import opened_hub, out, print_json, print_table, run
+from app.cli.context import opened_hub, out, print_json, print_table, reading, run
 from core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def list_plans(json: AsJson = False) -> None:
         from access.scope import EVERYTHING
         from api.plans import plans_of
 
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             plans = await plans_of(hub, session, None)
             found: list[PlanOut] = await hub.plans.describe(session, plans, EVERYTHING)
             return found

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from app.cli.context import err, opened_hub, out, print_json, run, site_settings
+from app.cli.context import err, opened_hub, out, print_json, reading, run, site_settings
 from app.cli.duty import moment
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def show(json: AsJson = False) -> None:
     """Print the policies in force as they were written."""
 
     async def work() -> "PoliciesOut":
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             found: PoliciesOut = await hub.governance.policies.show(session)
             return found
 
@@ -136,7 +136,7 @@ def explain(
                 remedy="Severities: extreme, severe, moderate, minor, unknown. "
                 "Statuses: actual, exercise, test.",
             ) from error
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             return await forecast(hub, session, body)
 
     found = run(work)

@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.cli.context import err, opened_hub, out, print_json, print_table, run
+from app.cli.context import err, opened_hub, out, print_json, print_table, reading, run
 from app.cli.recording_export import export_recordings
 from app.cli.times import moment as _moment
 from core.errors import ForbiddenError, InvalidInputError, NotFoundError
@@ -53,7 +53,7 @@ async def _spans(
     from camera_hub.devices.recording_plan import plan_of
     from camera_hub.recording.index.gaps import CameraPast
 
-    async with opened_hub() as hub, hub.database.read() as session:
+    async with reading() as (hub, session):
         found = await repository.named(session, name, EVERYTHING)
         if len(found) != 1:
             raise NotFoundError(
@@ -86,7 +86,7 @@ async def _spans(
 
 def _list_storage(json: bool) -> None:
     async def survey() -> Any:
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             return await hub.recordings.survey(session)
 
     found = run(survey)
@@ -211,7 +211,7 @@ def list_locks(
     async def rows() -> list[dict[str, Any]]:
         from access.scope import EVERYTHING
 
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             found = await hub.recordings.locks.page(
                 session, EVERYTHING, active=not every, before=None, limit=1000
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.context import check_known_areas, err, opened_hub, out, print_table, run
+from app.cli.context import check_known_areas, err, opened_hub, out, print_table, reading, run
 from core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def list_users() -> None:
     """List the accounts with their roles and second factors."""
 
     async def work() -> list[tuple[object, ...]]:
-        async with opened_hub() as hub, hub.database.read() as session:
+        async with reading() as (hub, session):
             found = await hub.accounts.page(session, limit=10_000)
             factors = await hub.factors.counted(session, (a.id for a in found))
             return [

@@ -17,7 +17,7 @@ from access.policy.types import Actor
 from api.hub import Hub
 from api.noticeboard import FEWEST, count_for_everybody, count_homes
 from api.noticeboard_text import as_html, as_markdown
-from app.migrate import MIGRATIONS
+from app.schema import MIGRATIONS
 from camera_hub.devices.models import Camera
 from core.clock import ManualClock
 from core.ids import new_id

@@ -12,7 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 from access.accounts.models import Account
 from access.views.models import ViewRecord
-from app.migrate import MIGRATIONS, differences, upgrade
+from app.migrate import differences, upgrade
+from app.schema import MIGRATIONS, bring_up_to_date, is_current, newest_revision
 from camera_hub.devices.models import Camera
 from core.database import Database
 from core.errors import HubError
@@ -180,3 +181,24 @@ async def test_a_migrated_ledger_refuses_changes_and_a_migrated_record_unknown_k
         with pytest.raises(DBAPIError, match=r"append-only|ck_view_record_kind|kind IN"):
             async with empty.engine.begin() as connection:
                 await connection.execute(text(statement))
+
+
+def test_the_newest_migration_is_the_one_that_alembic_calls_so() -> None:
+    """It is read out of the files' text, so that no command imports Alembic to see it."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert newest_revision() == ScriptDirectory.from_config(config).get_current_head()
+
+
+async def test_a_store_is_brought_up_to_date_once_and_one_of_another_version_again(
+    empty: Database,
+) -> None:
+    """Empty, current, of a version before and of one that nobody knows: each is told apart."""
+    assert not await is_current(empty)
+    await bring_up_to_date(empty)
+    assert await is_current(empty)
+    async with empty.engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = 'of-tomorrow'"))
+    assert not await is_current(empty)
+    with pytest.raises(HubError, match="could not be brought up to date"):
+        await bring_up_to_date(empty)
