@@ -2,7 +2,8 @@
 
 Run in a new network namespace (`unshare --user --map-root-user --net`): on one machine the media
 library cannot bind the group's port beside the server. Prints one line of JSON: for each
-transport the reason that is shown and how many packets came.
+transport the reason that is shown and how many packets came; for a group of IPv6 what was heard by
+whoever wants its sender (`six`), and by whoever wants another (`others`).
 """
 
 import json
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from camera_hub.streams.reader import StreamReader
+from camera_hub.streams.rtsp.ports import Group, joined
 from camera_hub.streams.types import StreamInfo, StreamSource, Transport
 from core.clock import SystemClock
 from core.ids import new_id
 
 HERE, CAMERA = "10.99.0.1", "10.99.0.2"
+HERE_6, CAMERA_6, GROUP_6 = "fd99::1", "fd99::2", "ff15::4d2"
 ENOUGH = 20
 _SERVER = Path(__file__).with_name("multicast_server.py")
 
@@ -55,8 +58,11 @@ def network() -> list[str]:
     run("ip", "link", "set", "lo", "up")
     run("ip", "link", "add", "va", "type", "veth", "peer", "name", "vb")
     run("ip", "link", "set", "vb", "netns", str(other.pid))
-    for command, device, address, way in (([], "va", HERE, CAMERA), (inside, "vb", CAMERA, HERE)):
+    here: list[str] = []
+    ends = ((here, "va", HERE, HERE_6, CAMERA), (inside, "vb", CAMERA, CAMERA_6, HERE))
+    for command, device, address, six, way in ends:
         run(*command, "ip", "addr", "add", f"{address}/24", "dev", device)
+        run(*command, "ip", "addr", "add", f"{six}/64", "dev", device, "nodad")
         run(*command, "ip", "link", "set", device, "up")
         run(*command, "ip", "route", "add", "default", "via", way)
     return inside
@@ -76,17 +82,43 @@ def read(transport: Transport) -> dict[str, Any]:
     return {"packets": sink.packets, "reason": status.reason}
 
 
+def hear_six(inside: list[str]) -> dict[str, str]:
+    """Let the other machine send to a group of IPv6; say what came."""
+    local = (HERE_6, 0, 0, 0)
+    wanted = {"six": CAMERA_6, "others": "fd99::77", "anybody": ""}
+    socks = {name: joined(Group(GROUP_6, 5004, local, one, 4)) for name, one in wanted.items()}
+    send = (
+        "import socket; s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM);"
+        f"s.bind(({CAMERA_6!r}, 0)); i = socket.if_nametoindex('vb');"
+        "s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, i);"
+        f"s.sendto(b'hello', ({GROUP_6!r}, 5004))"
+    )
+    found = dict.fromkeys(wanted, "")
+    until = time.monotonic() + 5
+    while not (found["six"] and found["anybody"]) and time.monotonic() < until:
+        run(*inside, sys.executable, "-c", send)
+        for name, sock in socks.items():
+            try:
+                found[name] = sock.recv(99).decode()
+            except BlockingIOError:
+                continue
+    for sock in socks.values():
+        sock.close()
+    return found
+
+
 def main() -> None:
     """Set all up, read with both transports, say what came."""
+    inside = network()
     server = subprocess.Popen(
-        [*network(), "/usr/bin/python3", str(_SERVER), CAMERA],
+        [*inside, "/usr/bin/python3", str(_SERVER), CAMERA],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     assert server.stdout is not None
     server.stdout.readline()
     try:
-        found = {"multicast": read("multicast"), "tcp": read("tcp")}
+        found = {"multicast": read("multicast"), "tcp": read("tcp"), **hear_six(inside)}
     finally:
         server.kill()
     sys.stdout.write(json.dumps(found) + "\n")

@@ -61,6 +61,7 @@ class DatagramTrack:
         self._report_at = 0.0
         self._told = self._delivered = self._lost = 0
         self._last_report: tuple[int, float] | None = None
+        self._early: tuple[bytes, float] | None = None
 
     def read(self, buffer: memoryview, now: float) -> None:
         """Read the packets that are there."""
@@ -109,6 +110,9 @@ class DatagramTrack:
     def look(self, now: float) -> None:
         """Give up what waits too long, report to the camera; to be called a few times a second."""
         self._order.expire(now)
+        if self._early is not None and self._order.ssrc is not None:
+            early, self._early = self._early, None
+            self._reports(*early)
         if self._order.left_out > self._told:
             LEFT_OUT.inc(self._order.left_out - self._told)
             self._told = self._order.left_out
@@ -167,6 +171,10 @@ class DatagramTrack:
 
     def _reports(self, data: bytes, now: float) -> None:
         """Take a compound packet (RFC 3550 section 6.1); what is wrong in it ends it."""
+        if self._order.ssrc is None:
+            # Whose it is shows with the first packet.
+            self._early = data, now
+            return
         at = 0
         while len(data) - at >= 8:
             size = 4 + 4 * (data[at + 2] << 8 | data[at + 3])

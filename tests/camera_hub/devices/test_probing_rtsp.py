@@ -167,6 +167,24 @@ async def test_a_camera_that_insists_on_sha_256_is_probed() -> None:
     assert (found.profiles[0].width, found.profiles[0].gop) == (320, 10)
 
 
+async def test_a_camera_behind_a_firewall_for_datagrams_is_named_so() -> None:
+    def answer(camera: OddCamera, method: str) -> None:
+        asked = camera.requests[-1][2].get("transport", "")
+        status = "461 Unsupported Transport" if "unicast;client_port" not in asked else "200 OK"
+        transport = f"Transport: {asked};server_port=9-10\r\nSession: 7\r\n"
+        if method == "SETUP":
+            camera.odd.answers["SETUP"] = f"RTSP/1.0 {status}\r\nCSeq: {{cseq}}\r\n{transport}\r\n"
+        camera.odd.answers["PLAY"] = "RTSP/1.0 200 OK\r\nCSeq: {cseq}\r\nSession: 7\r\n\r\n"
+
+    camera = OddCamera(make_units(), Oddities(before=answer))
+    try:
+        with pytest.raises(CameraTimeoutError) as raised:
+            await probe(camera.url, timeout_s=2.0)
+    finally:
+        camera.close()
+    assert "firewall" in raised.value.remedy
+
+
 async def test_a_camera_that_only_sends_datagrams_is_probed(rtsp_server: RtspServer) -> None:
     rtsp_server.mount("/udp", kind="datagrams")
     found = await probe(rtsp_server.url("/udp"))

@@ -101,6 +101,7 @@ PROBED = {
 """What the hub makes of those that concern a probe."""
 
 TRACKS = "tests/camera_hub/simulator/test_tracks.py"
+DATAGRAMS = "tests/camera_hub/streams/rtsp/test_datagram_cameras.py"
 ELSEWHERE = {
     Quirk.DIGEST_SHA256: "test_http_digest_with_sha_256_is_answered",
     Quirk.NO_PTZ: "test_a_camera_that_cannot_be_turned_says_so",
@@ -140,6 +141,15 @@ ELSEWHERE = {
             Quirk.METADATA_OF_PEOPLE,
         ),
         f"{TRACKS}: test_odd_words_are_read_or_refused_and_counted",
+    ),
+    Quirk.NAME_IN_GBK: f"{DATAGRAMS}: test_a_name_in_gbk_costs_nothing",
+    Quirk.TCP_REFUSED: f"{DATAGRAMS}: test_who_refuses_tcp_is_read_over_datagrams",
+    Quirk.UDP_REFUSED: f"{DATAGRAMS}: test_who_sends_to_a_group_only_is_heard_there",
+    Quirk.DATAGRAMS_BLOCKED: f"{DATAGRAMS}: test_a_firewall_is_named_with_its_remedy",
+    Quirk.DATAGRAMS_LOST: f"{DATAGRAMS}: test_after_a_loss_nothing_comes_until_a_keyframe",
+    **dict.fromkeys(
+        (Quirk.DATAGRAMS_LATE, Quirk.DATAGRAMS_TWICE, Quirk.DATAGRAMS_FORGED),
+        f"{DATAGRAMS}: test_nothing_is_lost_that_came_late_twice_or_from_a_stranger",
     ),
 }
 """Where the others are tested."""

@@ -170,7 +170,7 @@ async def test_lost_packets_cost_pictures_and_no_broken_one_is_recorded(
     assert all(picture in sent for picture in pictures)
 
 
-async def test_lost_datagrams_leave_files_that_can_be_read(
+async def test_lost_datagrams_cost_pictures_and_no_broken_one_is_recorded(
     worker: Worker, rtsp_server: RtspServer, tmp_path: Path, relay: LossyRelay
 ) -> None:
     units = noisy_units()
@@ -178,12 +178,15 @@ async def test_lost_datagrams_leave_files_that_can_be_read(
     camera = over_udp(recorded(assigned(rtsp_server, "/cam", port=relay.port)))
     relay.loss = 0.05
     await worker.apply(camera)
+    dropped = DROPPED._value.get()
     await worker.recording(camera)
-    await until(lambda: relay.lost >= 20)
+    await until(lambda: relay.lost >= 20 and DROPPED._value.get() >= dropped + 20)
     await worker.apply()
+    sent = whole(units)
     for path, file in await files(worker, camera):
         assert file.keyframes
         assert len(samples(path)) == shown(path)
+        assert all(picture in sent for picture in samples(path))
 
 
 def over_udp(camera: AssignedCamera) -> AssignedCamera:

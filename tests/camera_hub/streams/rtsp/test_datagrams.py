@@ -31,3 +31,4 @@ def test_a_group_is_joined_when_asked_for_and_when_the_camera_knows_nothing_else
     assert found["multicast"]["reason"] == "Pictures are arriving."
     assert found["tcp"]["packets"] >= 20
     assert "UDP" in found["tcp"]["reason"]
+    assert (found["six"], found["anybody"], found["others"]) == ("hello", "hello", "")

@@ -1,0 +1,195 @@
+"""Cameras of the simulator that send datagrams, and networks that lose and forge them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from typing import Any
+
+import pytest
+
+from camera_hub.simulator.broadcast import Broadcast
+from camera_hub.simulator.clip import LoopedClip
+from camera_hub.simulator.quirks import Quirk
+from camera_hub.simulator.rtsp import Offer, RtspServer
+from camera_hub.simulator.sound import SoundBroadcast
+from camera_hub.simulator.words import MetadataBroadcast
+from camera_hub.streams.parameters import nal_units
+from camera_hub.streams.reader import ReaderOptions, StreamReader
+from camera_hub.streams.types import (
+    ReasonCode,
+    SoundPacket,
+    SoundState,
+    StreamSource,
+    StreamState,
+    StreamStatus,
+    Transport,
+)
+from core.clock import ManualClock, SystemClock
+from core.ids import new_id
+from tests.camera_hub.simulator.conftest import clip as clip  # noqa: PLC0414 - a fixture
+from tests.camera_hub.simulator.conftest import hurried as hurried  # noqa: PLC0414 - a fixture
+from tests.camera_hub.simulator.conftest import prepared as prepared  # noqa: PLC0414 - a fixture
+from tests.camera_hub.streams.test_reader import Recorder
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.faults
+QUICK = ReaderOptions(read_timeout_s=0.25, backoff_first_s=0.05, backoff_max_s=0.1)
+
+
+class Sink(Recorder):
+    """Takes sound too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[SoundPacket] = []
+
+    def sound(self, packet: SoundPacket) -> None:
+        self.heard.append(packet)
+
+
+class Camera:
+    """A camera on a network, and whoever reads it."""
+
+    def __init__(self, clip: LoopedClip, clock: ManualClock) -> None:
+        self.quirks: Collection[Quirk] = ()
+        began = clock.monotonic()
+        self.clip = clip
+        self.server = RtspServer(
+            {
+                "/door": Offer((
+                    Broadcast(clip, began=began, clock=clock),
+                    SoundBroadcast("aac", began=began, clock=clock),
+                    MetadataBroadcast(
+                        began=began, clock=clock, now=clock.now, quirks=lambda: self.quirks
+                    ),
+                ))
+            },
+            username="viewer",
+            password="p",
+            quirks=lambda: self.quirks,
+        )  # fmt: skip
+        self.sink = Sink()
+        self.documents: list[bytes] = []
+        self.states: list[StreamStatus] = []
+        self.reader: StreamReader | None = None
+
+    def read(self, transport: Transport, *quirks: Quirk, beside: bool = False) -> None:
+        self.quirks = quirks
+        source = StreamSource(
+            new_id(), "sub", self.server.url("/door"), "viewer", "p", transport, beside, beside
+        )
+        self.reader = StreamReader(
+            source,
+            clock=SystemClock(),
+            options=QUICK,
+            on_change=self.states.append,
+            on_metadata=lambda document, *_: self.documents.append(document),
+        )
+        self.reader.add_sink(self.sink)
+        self.reader.start()
+
+    async def has(self, condition: Callable[[], Any]) -> None:
+        await until(condition)
+
+    async def pictures(self, count: int = 30) -> list[Any]:
+        """Wait for so many pictures; each must be one that was sent, and follow the one before."""
+        await until(lambda: len(self.sink.packets) >= count)
+        packets = list(self.sink.packets)
+        sent = [unit.nals[-1] for unit in self.clip.units]
+        places: set[int] = set()
+        for packet in packets:
+            slices = list(nal_units(bytes(packet)))
+            # Pictures of one place in a group may be alike.
+            alike = {number for number, nal in enumerate(sent) if nal == slices[-1]}
+            places = alike if packet.is_keyframe else alike & {number + 1 for number in places}
+            assert places, "a picture without what it refers to, or one that was never sent"
+        return packets
+
+
+@pytest.fixture
+async def camera(clip: LoopedClip, hurried: ManualClock) -> AsyncIterator[Camera]:
+    made = Camera(clip, hurried)
+    await made.server.start()
+    yield made
+    if made.reader is not None:
+        await asyncio.to_thread(made.reader.stop, 5)
+    await made.server.close()
+
+
+@pytest.mark.parametrize("transport", ["udp", "multicast"])
+async def test_pictures_sound_and_words_come(camera: Camera, transport: Transport) -> None:
+    camera.read(transport, beside=True)
+    await camera.pictures()
+    await camera.has(lambda: camera.sink.heard and len(camera.documents) > 3)
+    assert camera.reader is not None
+    status = camera.reader.status()
+    assert (status.state, status.reason_code) == (StreamState.ONLINE, ReasonCode.OK)
+    assert status.sound is SoundState.OK
+    # The camera's own reports say when its pictures were.
+    reader, sink = camera.reader, camera.sink
+    await camera.has(lambda: reader.camera_time(sink.packets[-1].pts))
+
+
+@pytest.mark.parametrize(
+    "quirk", [Quirk.DATAGRAMS_LATE, Quirk.DATAGRAMS_TWICE, Quirk.DATAGRAMS_FORGED]
+)
+async def test_nothing_is_lost_that_came_late_twice_or_from_a_stranger(
+    camera: Camera, quirk: Quirk
+) -> None:
+    camera.read("multicast" if quirk is Quirk.DATAGRAMS_FORGED else "udp", quirk)
+    await camera.pictures()
+    assert camera.reader is not None
+    connection = camera.reader._connection
+    assert connection is not None
+    assert (connection.lost, connection.dropped) == (0, 0)
+
+
+async def test_a_stranger_on_the_viewers_own_port_changes_nothing(camera: Camera) -> None:
+    camera.read("udp", Quirk.DATAGRAMS_FORGED)
+    await camera.pictures()
+
+
+async def test_after_a_loss_nothing_comes_until_a_keyframe(camera: Camera) -> None:
+    camera.read("udp", Quirk.DATAGRAMS_LOST)
+    await camera.pictures()
+    assert camera.reader is not None
+    connection = camera.reader._connection
+    assert connection is not None
+    assert connection.lost > 0
+    assert connection.dropped > 0
+
+
+async def test_who_refuses_tcp_is_read_over_datagrams(camera: Camera) -> None:
+    camera.read("tcp", Quirk.TCP_REFUSED)
+    await camera.pictures(5)
+    assert camera.states[-1].reason_code is ReasonCode.OVER_UDP
+
+
+async def test_who_sends_to_a_group_only_is_heard_there(camera: Camera) -> None:
+    camera.read("tcp", Quirk.TCP_REFUSED, Quirk.UDP_REFUSED)
+    await camera.pictures(5)
+    assert camera.states[-1].reason_code is ReasonCode.OVER_UDP
+
+
+async def test_datagrams_that_were_chosen_and_are_refused_are_not_replaced(camera: Camera) -> None:
+    camera.read("udp", Quirk.UDP_REFUSED)
+    await camera.has(lambda: camera.states)
+    assert camera.states[-1].reason_code is ReasonCode.TRANSPORT_REFUSED
+    assert "TCP" in camera.states[-1].reason
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_firewall_is_named_with_its_remedy(camera: Camera, transport: Transport) -> None:
+    camera.read(transport, Quirk.DATAGRAMS_BLOCKED, Quirk.TCP_REFUSED, beside=True)
+    await camera.has(lambda: camera.states)
+    assert camera.states[0].reason_code is ReasonCode.NO_DATAGRAMS
+    assert "firewall" in camera.states[0].reason
+    camera.quirks = (Quirk.TCP_REFUSED,)
+    await camera.pictures(5)
+    # What was asked for beside the pictures was not to blame.
+    await camera.has(lambda: camera.documents)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+async def test_a_name_in_gbk_costs_nothing(camera: Camera, transport: Transport) -> None:
+    camera.read(transport, Quirk.NAME_IN_GBK)
+    await camera.pictures(5)
