@@ -25,6 +25,7 @@ from camera_hub.devices.address import parse_address
 from camera_hub.devices.events import CameraEvent
 from camera_hub.devices.listening import Listener
 from camera_hub.devices.models import Camera
+from camera_hub.devices.onvif import off_by
 from core.errors import HubError
 from core.logging import get_logger
 from core.secrets import SecretBoxError
@@ -75,6 +76,7 @@ class _Listened:
     task: asyncio.Task[None] | None = None
     states: dict[tuple[StateKind, str], _Said] = field(default_factory=dict)
     offset_s: float = 0.0
+    noted_s: float | None = None
 
 
 class CameraEvents:
@@ -121,7 +123,17 @@ class CameraEvents:
         for camera in wanted.values():
             if camera.id not in self._cameras:
                 self._begin(camera, kept.get(camera.id, {}))
+            self._see_note(camera)
         _listening.set(sum(one.listener.state == "open" for one in self._cameras.values()))
+
+    def _see_note(self, camera: Camera) -> None:
+        """Take over how a clock runs that was read elsewhere, above all where it has been set."""
+        one = self._cameras.get(camera.id)
+        if one is None or camera.clock_offset_s == one.noted_s:
+            return
+        one.noted_s = camera.clock_offset_s
+        if one.noted_s is not None:
+            self._take_time(one.id, one.noted_s)
 
     def _begin(self, camera: Camera, states: dict[tuple[StateKind, str], _Said]) -> None:
         devices = self._hub.devices
@@ -141,7 +153,7 @@ class CameraEvents:
             time_read=partial(self._take_time, camera.id),
         )
         one = _Listened(camera.id, camera.name, camera.area, camera.version, listener)
-        one.states = states
+        one.states, one.noted_s = states, camera.clock_offset_s
         one.task = asyncio.create_task(self._listen(one), name=f"events-{camera.id}")
         self._cameras[camera.id] = one
 
@@ -218,8 +230,8 @@ class CameraEvents:
 
     def _signal(self, one: _Listened, kind: StateKind, name: str, *, active: bool) -> ReadSignal:
         if kind == "clock":
-            off = f"{abs(one.offset_s):.0f} s {'ahead' if one.offset_s > 0 else 'behind'}"
-            headline = f"The clock of {one.name} is {off if active else 'right again'}"
+            off = off_by(one.offset_s) if active else "right again"
+            headline = f"The clock of {one.name} is {off}"
         elif kind == "tamper":
             what = "says that it is being tampered with" if active else "is no longer tampered with"
             headline = f"{one.name} {what}"

@@ -11,7 +11,7 @@ import pytest
 
 from access.policy.types import Role
 from api import camera_events
-from api.camera_events import SETTLE_S, CameraEvents
+from api.camera_events import CLOCK_OFF_S, SETTLE_S, CameraEvents
 from api.hub import Hub, build_hub
 from api.only_one import OnlyOne
 from camera_hub.devices.motions import LINGER_S, LONGEST_S, Motions
@@ -199,6 +199,21 @@ async def test_a_clock_that_is_wrong_is_said_until_it_is_right(
             return await queue(duty, kind="camera_clock", resolution="recovered")
 
         await until(right_again)
+
+
+async def test_a_clock_that_was_set_here_is_right_at_once(
+    hub: Hub, sign_in: SignIn, device: OnvifDevice, clock: ManualClock
+) -> None:
+    admin, duty = await sign_in(Role.ADMINISTRATOR), await sign_in(Role.DUTY_STAFF)
+    camera_id = await add_camera(admin, device)
+    # So little that what is signed with the time before is taken: no new subscription is made.
+    device.skew = clock.now() - SystemClock().now() + timedelta(seconds=CLOCK_OFF_S + 10)
+    async with listening(hub):
+        await until(lambda: queue(duty, kind="camera_clock"))
+        made = await admin.post(f"/api/v1/cameras/{camera_id}/clock", json={"mode": "manual"})
+        assert made.status_code == 200, made.text
+        await until(lambda: queue(duty, kind="camera_clock", resolution="recovered"))
+        assert device.events.made == 1
 
 
 @pytest.mark.faults
