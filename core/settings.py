@@ -29,6 +29,7 @@ from core.settings_loop import (
     Section,
 )
 from core.settings_recording import DiskSettings, RecordingSettings
+from core.yaml_text import read_yaml
 
 ENV_PREFIX = "CAMERA_HUB_"
 NOT_SETTINGS = frozenset({f"{ENV_PREFIX}CONFIG", f"{ENV_PREFIX}SHARED"})
@@ -377,7 +378,7 @@ def _from_environment(environ: dict[str, str]) -> dict[str, Any]:
                     f"environment: {name} and {ENV_PREFIX}{parent.upper()} cannot both be set."
                 )
         try:
-            target[key] = yaml.safe_load(text) if text else text
+            target[key] = read_yaml(text) if text else text
         except yaml.YAMLError as error:
             raise SettingsError(f"environment: {name} {_yaml_fault(error)}.") from None
     return values
@@ -423,7 +424,7 @@ def load_settings(
     from_file: Any = {}
     if path is not None:
         try:
-            from_file = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            from_file = read_yaml(path.read_text(encoding="utf-8")) or {}
         except OSError as error:
             raise SettingsError(
                 f"Cannot read the settings file {path}: {error.strerror}."

@@ -21,6 +21,7 @@ from access.jurisdictions.schemas import (
     Text,
 )
 from core.errors import HubError
+from core.yaml_text import read_yaml
 
 DATA = Path(__file__).with_name("data")
 BASE = "none"
@@ -74,7 +75,7 @@ def read_file(name: str, folder: Path | None = None) -> ReadFile:
     path = _find(name, folder)
     try:
         raw = path.read_bytes()
-        values = yaml.safe_load(raw.decode("utf-8"))
+        values = read_yaml(raw.decode("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise _bad(path, f"cannot be read: {error}") from error
     except yaml.YAMLError as error:
