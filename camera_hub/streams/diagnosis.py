@@ -69,6 +69,11 @@ OVER_UDP = Note(
     ReasonCode.OVER_UDP,
     "Pictures are arriving over UDP, because the camera refuses TCP.",
 )
+DATAGRAMS_LOST = Note(
+    ReasonCode.DATAGRAMS_LOST,
+    "Pictures are arriving over UDP, but many are lost on the way and left out. Set the camera's "
+    "transport to TCP, or mend the network to it.",
+)
 NO_METADATA = Note(
     ReasonCode.NO_METADATA,
     "Pictures are arriving, but the camera offers no metadata stream here, so it does not say what "

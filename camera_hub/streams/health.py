@@ -55,6 +55,14 @@ class Health:
             self._connections += 1
             self._samples.clear()
 
+    def note(self, note: Note | None) -> None:
+        """Change the reason that is shown while the stream is online."""
+        with self._lock:
+            self._note = note or ARRIVING
+            online = self._state is StreamState.ONLINE
+        if online:
+            self._become(StreamState.ONLINE, *self._note)
+
     def opened(self, info: StreamInfo) -> None:
         """Remember what the stream is."""
         with self._lock:

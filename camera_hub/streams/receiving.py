@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import av.error
 
+from camera_hub.streams.diagnosis import DATAGRAMS_LOST
 from camera_hub.streams.rtsp.connection import Connection, Side
 from camera_hub.streams.rtsp.metadata import MetadataSide
 from camera_hub.streams.rtsp.sound import SoundSide
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from camera_hub.streams.rtsp.depacketizer import AccessUnit
     from camera_hub.streams.rtsp.sound import Heard
     from core.clock import Clock
+
+_WEIGHED_S = 10.0
+_MANY = 0.05
+"""The share of pictures left out in `_WEIGHED_S` from which it is said."""
 
 OnMetadata = Callable[[bytes, float, datetime], None]
 """Takes an XML document and when it arrived: monotonic seconds, and aware in UTC."""
@@ -56,7 +61,9 @@ class Receiving:
         note: Note | None = None,
     ) -> None:
         """`note` is said of the stream where there is nothing else to say."""
-        self._note = note
+        self._note = playing.no_metadata or note
+        self._weigh_at: float | None = None
+        self._handed_on = self._left_out = 0
         self._playing = playing
         self._attempt = attempt
         self._feed = feed
@@ -88,7 +95,7 @@ class Receiving:
         """Tell the feed that a connection stands; its lock is held."""
         track = self._playing.track
         assert track.codec is not None
-        self._health.connected(self._playing.no_metadata or self._note)
+        self._health.connected(self._note)
         self._health.sound(self._sound_state)
         clock = self._sound.clock if self._sound is not None else None
         self._feed.begin(
@@ -101,6 +108,21 @@ class Receiving:
         with self._feed.lock:
             if self._attempt.current():
                 self._feed.units(units, arrived_monotonic, self._clock.now())
+        if self._playing.ports and self._attempt.current():
+            self._weigh(len(units), arrived_monotonic)
+
+    def _weigh(self, handed_on: int, now: float) -> None:
+        """Say so where datagrams are lost in numbers."""
+        self._handed_on += handed_on
+        if self._weigh_at is None:
+            self._weigh_at = now + _WEIGHED_S
+        if now < self._weigh_at or self._connection is None:
+            return
+        left_out = self._connection.dropped - self._left_out
+        losing = left_out > _MANY * (left_out + self._handed_on)
+        self._health.note(DATAGRAMS_LOST if losing else self._note)
+        self._weigh_at = now + _WEIGHED_S
+        self._handed_on, self._left_out = 0, self._connection.dropped
 
     def metadata(self, document: bytes, arrived_monotonic: float) -> None:
         """Take what the camera says it sees."""

@@ -50,6 +50,7 @@ class ReasonCode(StrEnum):
 
     OK = "ok"
     OVER_UDP = "over_udp"
+    DATAGRAMS_LOST = "datagrams_lost"
     NO_METADATA = "no_metadata"
     METADATA_PACKED = "metadata_packed"
     METADATA_REFUSED = "metadata_refused"

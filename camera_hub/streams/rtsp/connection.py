@@ -137,6 +137,11 @@ class Connection:
         return found
 
     @property
+    def crowded(self) -> bool:
+        """Whether it must be read more often than others, lest the kernel throws away."""
+        return any(one.crowded for one in self._datagrams)
+
+    @property
     def report(self) -> SenderReport | None:
         """What the camera's clock showed, as it last said so."""
         return self._video.report

@@ -6,6 +6,7 @@ Everything here runs on the poller's thread and never blocks.
 from __future__ import annotations
 
 import os
+import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,8 @@ FOREIGN = counter("stream_datagrams_foreign", "Datagrams left out because no cam
 LEFT_OUT = counter("stream_datagrams_left_out", "Datagrams left out: twice, too late, or wild")
 REPORT_EVERY_S = 5.0
 _MOST_AT_ONCE = 4096
+_ROOM_OF_ONE = 2304
+"""What a full datagram takes in the kernel's buffer."""
 _RECEIVER_REPORT = struct.Struct(">BBHI")
 _BLOCK = struct.Struct(">IIIIII")
 _NAME = b"camera-hub"
@@ -58,6 +61,10 @@ class DatagramTrack:
         self._senders = ports.senders
         self._connected = bool(ports.group)
         self._own_ssrc = int.from_bytes(os.urandom(4), "big")
+        self.crowded = False
+        """Whether the kernel's buffer was seen so full that a longer pause may overflow it."""
+        room = ports.rtp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        self._crowd = max(8, room // (4 * _ROOM_OF_ONE))
         self._report_at = 0.0
         self._told = self._delivered = self._lost = 0
         self._last_report: tuple[int, float] | None = None
@@ -67,7 +74,8 @@ class DatagramTrack:
         """Read the packets that are there."""
         receive, senders, put = self.ports.rtp.recvfrom_into, self._senders, self._order.put
         foreign = 0
-        for _ in range(_MOST_AT_ONCE):
+        count = 0
+        for count in range(_MOST_AT_ONCE):  # noqa: B007 - used behind the loop
             try:
                 size, sender = receive(buffer)
             except BlockingIOError:
@@ -85,6 +93,8 @@ class DatagramTrack:
             put(bytes(buffer[:size]), now)
             if self.ports.rtp.fileno() < 0:
                 return
+        if count > self._crowd:
+            self.crowded = True
         self._order.expire(now)
         if foreign:
             FOREIGN.inc(foreign)

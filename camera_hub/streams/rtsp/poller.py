@@ -27,6 +27,8 @@ log = get_logger(__name__)
 CRASHES = counter("stream_poller_errors", "Errors inside the poller of streams nobody expected")
 
 TICK_S = 0.04
+CROWDED_TICK_S = 0.01
+"""The pause while datagrams of some camera nearly fill what the kernel keeps of them."""
 _LOOK_S = 0.25
 _BUFFER = 1 << 18
 
@@ -49,6 +51,7 @@ class Poller:
         self._epoll = select.epoll()
         self._buffer = memoryview(bytearray(_BUFFER))
         self._look_at = 0.0
+        self._pause_s = tick_s
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -92,7 +95,7 @@ class Poller:
     def _pause(self) -> float | None:
         """Return how long to sleep, None while there is nothing at all to do."""
         if self._connections:
-            return self._tick_s
+            return self._pause_s
         if self._due:
             return max(0.0, self._due[0][0] - self._clock.monotonic())
         return None
@@ -108,6 +111,8 @@ class Poller:
                 self._forget(connection)
         if now >= self._look_at:
             self._look_at = now + _LOOK_S
+            crowded = any(connection.crowded for connection in self._connections)
+            self._pause_s = min(self._tick_s, CROWDED_TICK_S) if crowded else self._tick_s
             for connection in list(self._connections):
                 self._guard(lambda c=connection: c.look(now), connection)  # type: ignore[misc]
                 if not connection.alive:

@@ -19,6 +19,7 @@ Place = tuple[Any, ...]
 _RECEIVE_BUFFER = 4 << 20
 """What is asked for; the kernel gives `net.core.rmem_max` at most."""
 _TRIES = 64
+_SO_RCVBUFFORCE = 33
 _IP_MULTICAST_ALL = 49
 _IP_ADD_SOURCE_MEMBERSHIP = 39
 _IPV6_MULTICAST_ALL = 29
@@ -111,6 +112,9 @@ def _socket(family: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.setblocking(False)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+    with suppress(OSError):
+        # Whoever administers the network gets what was asked for.
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
     return sock
 
 

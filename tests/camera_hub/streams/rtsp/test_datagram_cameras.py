@@ -12,6 +12,7 @@ from camera_hub.simulator.quirks import Quirk
 from camera_hub.simulator.rtsp import Offer, RtspServer
 from camera_hub.simulator.sound import SoundBroadcast
 from camera_hub.simulator.words import MetadataBroadcast
+from camera_hub.streams import receiving
 from camera_hub.streams.parameters import nal_units
 from camera_hub.streams.reader import ReaderOptions, StreamReader
 from camera_hub.streams.types import (
@@ -148,7 +149,10 @@ async def test_a_stranger_on_the_viewers_own_port_changes_nothing(camera: Camera
     await camera.pictures()
 
 
-async def test_after_a_loss_nothing_comes_until_a_keyframe(camera: Camera) -> None:
+async def test_after_a_loss_nothing_comes_until_a_keyframe(
+    camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "_WEIGHED_S", 0.1)
     camera.read("udp", Quirk.DATAGRAMS_LOST)
     await camera.pictures()
     assert camera.reader is not None
@@ -156,6 +160,10 @@ async def test_after_a_loss_nothing_comes_until_a_keyframe(camera: Camera) -> No
     assert connection is not None
     assert connection.lost > 0
     assert connection.dropped > 0
+    # It is said as long as it lasts.
+    await camera.has(lambda: camera.states[-1].reason_code is ReasonCode.DATAGRAMS_LOST)
+    camera.quirks = ()
+    await camera.has(lambda: camera.states[-1].reason_code is ReasonCode.OK)
 
 
 async def test_who_refuses_tcp_is_read_over_datagrams(camera: Camera) -> None:

@@ -193,6 +193,21 @@ def test_the_camera_is_told_what_came_and_who_hears_it(line: Line) -> None:
     assert b"TEARDOWN" in line.control.recv(4096)
 
 
+def test_a_buffer_that_is_nearly_full_is_read_more_often(line: Line) -> None:
+    ports = line.connection.playing.ports[0]
+    ports.rtp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    crowded = Connection(line.connection.playing, line.taker, silence_s=4.0)
+    readers = crowded.readers
+    for packets in pictures():
+        line.rtp.sendto(packets[0], line.ports[0])
+        readers[ports.rtp.fileno()](line.buffer, 0.0)
+    assert not crowded.crowded
+    for packets in pictures():
+        line.rtp.sendto(packets[0], line.ports[0])
+    readers[ports.rtp.fileno()](line.buffer, 0.0)
+    assert crowded.crowded
+
+
 def test_only_the_cameras_own_farewell_ends_the_stream(line: Line) -> None:
     line.send(*pictures()[0])
     line.report(struct.pack(">BBHI", 0x81, 203, 1, SSRC + 1))
