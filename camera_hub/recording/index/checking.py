@@ -5,30 +5,29 @@ only a repair takes it out, and says so. What is young is left alone: it may be 
 """
 
 import asyncio
-import hashlib
 import os
-import re
-import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from camera_hub.recording.format import (
-    CLOSED_SUFFIX,
-    FormatError,
-    Scan,
-)
 from camera_hub.recording.index import deletions, files, repository
-from camera_hub.recording.index.schemas import PATH, DiskPlace, SegmentIn, SegmentRow
-from camera_hub.recording.scanning import (
-    scan,
+from camera_hub.recording.index.checking_files import (
+    Found,
+    Listing,
+    Reading,
+    folders,
+    hash_of,
+    listed,
+    read_all,
 )
+from camera_hub.recording.index.schemas import DiskPlace, SegmentIn, SegmentRow
 from core.clock import Clock
 from core.database import Database
+from core.logging import get_logger
 
 if TYPE_CHECKING:
     from camera_hub.recording.index.service import Recordings
@@ -38,10 +37,8 @@ YOUNG = timedelta(minutes=5)
 MOST_NAMED = 200
 """Files that a report names; the others are counted."""
 _DAY = timedelta(days=1)
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _BATCH = 500
-_FOLDER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_PATH = re.compile(PATH)
 
 
 @dataclass
@@ -49,7 +46,8 @@ class CheckReport:
     """What a check found. Counts are of files or rows; the lists name at most 200 of each.
 
     `missing`: rows without a file; `unknown`: files without a row; `indexed`: those of them that
-    a repair has put into the index; `broken`: files that cannot be read as recordings;
+    a repair has put into the index; `broken`: files that cannot be read as recordings, and what
+    has a name like one and is a link, a folder or a film of somebody else;
     `changed`: files of another size or hash than the index says; `removed`: rows that a repair
     has taken out; `away`: disks that are not there.
     """
@@ -78,17 +76,10 @@ class CheckReport:
         return not (left or self.changed or self.broken or self.away)
 
 
+_log = get_logger("recordings.check")
+
 Progress = Callable[[int, int, CheckReport], None]
 """Told how many folders are done, of how many, and what was found so far."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A file in a folder of one day."""
-
-    path: str
-    size: int
-    changed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +102,9 @@ class Checker:
         *,
         disks: Mapping[str, DiskPlace],
         recordings: "Recordings",
+        site: str,
     ) -> None:
+        self._site = site
         self._database = database
         self._clock = clock
         self._disks = disks
@@ -138,7 +131,7 @@ class Checker:
         """
         report = CheckReport()
         job = _Job(depth, adopt or repair, repair, report)
-        folders: dict[tuple[str, str], list[str]] = {}
+        places: dict[tuple[str, str], list[str]] = {}
         for name, disk in self._disks.items():
             if not await asyncio.to_thread(files.is_there, disk):
                 async with self._database.read() as session:
@@ -146,28 +139,27 @@ class Checker:
                 if used:
                     report.away.append(name)
                 continue
-            for folder in await asyncio.to_thread(_folders, disk):
-                folders.setdefault(folder, []).append(name)
+            for folder in await asyncio.to_thread(folders, disk):
+                places.setdefault(folder, []).append(name)
         for folder in await self._indexed_folders():
-            folders.setdefault(folder, [])
-        for number, (camera, day) in enumerate(sorted(folders), 1):
-            await self._folder(camera, day, folders[camera, day], job)
+            places.setdefault(folder, [])
+        for number, (camera, day) in enumerate(sorted(places), 1):
+            await self._folder(camera, day, places[camera, day], job)
             if progress is not None:
-                progress(number, len(folders), report)
+                progress(number, len(places), report)
         return report
 
     async def _indexed_folders(self) -> list[tuple[str, str]]:
-        """Return each camera with each day between its first and its last row."""
+        """Return each camera with each day on which a row of it begins."""
         found: list[tuple[str, str]] = []
         async with self._database.read() as session:
             for camera_id in await deletions.cameras_recorded(session):
-                reach = await repository.reach(session, camera_id)
-                if reach is None:
-                    continue
-                day = reach[0].date()
-                while day <= reach[1].date():
-                    found.append((str(camera_id), day.isoformat()))
-                    day += _DAY
+                # From day to day: a clock that was wrong once leaves a hundred years between two.
+                first = await repository.begun_after(session, camera_id, _LONG_AGO)
+                while first is not None:
+                    day = first.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+                    found.append((str(camera_id), day.date().isoformat()))
+                    first = await repository.begun_after(session, camera_id, day + _DAY)
         return found
 
     async def _folder(
@@ -186,23 +178,27 @@ class Checker:
             here = [row for row in rows if row.disk == name]
             if not here and name not in names:
                 continue
-            found = await asyncio.to_thread(_listed, disk, f"{camera}/{day}")
+            found = await asyncio.to_thread(listed, disk, f"{camera}/{day}")
             await self._compare(disk, here, found, job)
 
     async def _compare(
         self,
         disk: DiskPlace,
         rows: Sequence[SegmentRow],
-        found: Mapping[str, _Found],
+        found: Listing,
         job: _Job,
     ) -> None:
         now = self._clock.now()
-        old = {path: one for path, one in found.items() if now - one.changed_at >= YOUNG}
+        # What is of a time to come was made by a clock that was wrong, and is not young.
+        old = {path: one for path, one in found.files.items() if _is_old(now, one.changed_s)}
         job.report.files += len(old)
         job.report.bytes += sum(one.size for one in old.values())
+        strange = [one.path for one in found.strange if _is_old(now, one.changed_s)]
+        job.report.broken += len(strange)
+        _name(job.report.broken_files, disk, strange)
         known = {row.path: row for row in rows}
-        doubtful = [row for row in rows if row.path not in found and not row.deleting]
-        doubtful = [row for row in doubtful if now - row.ends_at >= YOUNG]
+        doubtful = [row for row in rows if row.path not in found.files and not row.deleting]
+        doubtful = [row for row in doubtful if _is_old(now, row.ends_at.timestamp())]
         job.report.rows += len(rows)
         if doubtful:
             await self._missing(disk, doubtful, job)
@@ -242,7 +238,7 @@ class Checker:
                 row.bytes for row in missing
             )
 
-    async def _unknown(self, disk: DiskPlace, found: Sequence[_Found]) -> list[_Found]:
+    async def _unknown(self, disk: DiskPlace, found: Sequence[Found]) -> list[Found]:
         """Return the files that no row names; their rows may begin on another day."""
         known: set[str] = set()
         async with self._database.read() as session:
@@ -254,7 +250,7 @@ class Checker:
     async def _index(
         self,
         disk: DiskPlace,
-        found: Sequence[_Found],
+        found: Sequence[Found],
         job: _Job,
     ) -> None:
         job.report.unknown += len(found)
@@ -263,20 +259,40 @@ class Checker:
             return
         for first in range(0, len(found), _BATCH):
             batch = found[first : first + _BATCH]
-            read, broken = await asyncio.to_thread(_read_all, disk, batch, job.depth == "hash")
-            job.report.broken += len(broken)
-            _name(job.report.broken_files, disk, broken)
+            reading = await asyncio.to_thread(read_all, disk, batch, with_hash=job.depth == "hash")
+            job.report.broken += len(reading.broken)
+            _name(job.report.broken_files, disk, reading.broken)
             async with self._database.transaction() as session:
+                read = await self._ours(session, disk, reading)
                 out = await self._recordings.take(session, "check", read)
             job.report.indexed += len(out.taken)
             refused = {one.id for one in out.refused}
             _name(job.report.broken_files, disk, (one.path for one in read if one.id in refused))
             job.report.broken += len(refused)
 
+    async def _ours(
+        self, session: AsyncSession, disk: DiskPlace, reading: Reading
+    ) -> list[SegmentIn]:
+        """Return what this site wrote, or what is of a camera that it knows."""
+        foreign = [
+            one for one in reading.segments if reading.sites[one.path] not in {self._site, ""}
+        ]
+        known = await repository.known_cameras(session, {one.camera_id for one in foreign})
+        left = {one.path for one in foreign if one.camera_id not in known}
+        if left:
+            _log.warning(
+                "recordings_of_another_site",
+                disk=disk.name,
+                count=len(left),
+                first=min(left),
+                site=reading.sites[min(left)],
+            )
+        return [one for one in reading.segments if one.path not in left]
+
     async def _contents(
         self,
         disk: DiskPlace,
-        there: Sequence[tuple[SegmentRow, _Found]],
+        there: Sequence[tuple[SegmentRow, Found]],
         job: _Job,
     ) -> None:
         changed = [row for row, one in there if row.bytes != one.size]
@@ -284,7 +300,7 @@ class Checker:
             for row, one in there:
                 if row.bytes != one.size:
                     continue
-                digest = await asyncio.to_thread(_hash, disk, row.path)
+                digest = await asyncio.to_thread(hash_of, disk, row.path)
                 if digest is None:
                     continue  # deleted meanwhile
                 job.report.hashed += 1
@@ -304,93 +320,6 @@ def _name(into: list[str], disk: DiskPlace, paths: Iterable[str]) -> None:
         into.append(f"{disk.name}:{path}")
 
 
-def _folders(disk: DiskPlace) -> list[tuple[str, str]]:
-    """Return camera and day of each folder of recordings; nothing else is looked into."""
-    found: list[tuple[str, str]] = []
-    with os.scandir(disk.path) as cameras:
-        for camera in cameras:
-            if not _FOLDER.fullmatch(camera.name) or not camera.is_dir(follow_symlinks=False):
-                continue
-            with os.scandir(camera.path) as days:
-                for day in days:
-                    if _DATE.fullmatch(day.name) and day.is_dir(follow_symlinks=False):
-                        found.append((camera.name, day.name))
-    return found
-
-
-def _listed(disk: DiskPlace, folder: str) -> dict[str, _Found]:
-    """Return the closed files of a folder by their path below the disk's."""
-    found: dict[str, _Found] = {}
-    try:
-        entries = os.scandir(disk.path / folder)
-    except FileNotFoundError:
-        return found
-    with entries:
-        for entry in sorted(entries, key=lambda one: one.name):
-            path = f"{folder}/{entry.name}"
-            if not entry.name.endswith(CLOSED_SUFFIX) or not _PATH.fullmatch(path):
-                continue
-            try:
-                info = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            if stat.S_ISREG(info.st_mode):
-                at = datetime.fromtimestamp(info.st_mtime, UTC)
-                found[path] = _Found(path, info.st_size, at)
-    return found
-
-
-def _read_all(
-    disk: DiskPlace, found: Sequence[_Found], with_hash: bool
-) -> tuple[list[SegmentIn], list[str]]:
-    """Read what files say of themselves; return segments, and the paths of those that are none."""
-    read: list[SegmentIn] = []
-    broken: list[str] = []
-    for one in found:
-        try:
-            digest = _hash(disk, one.path) if with_hash else ""
-            read.append(describe(scan(disk.path / one.path), disk.name, one.path, one.size, digest))
-        except FileNotFoundError:
-            continue
-        except (FormatError, ValidationError, OSError):
-            broken.append(one.path)
-    return read, broken
-
-
-def describe(found: Scan, disk: str, path: str, size: int, sha256: str | None) -> SegmentIn:
-    """Return the row that a file tells of.
-
-    Raises:
-        ValidationError: it tells of none.
-        FormatError: it is not a closed file, or lies in the folder of another camera.
-    """
-    header = found.header
-    if not found.closed:
-        raise FormatError("the file was never closed")
-    return SegmentIn(
-        id=header.segment_id,
-        camera_id=header.camera_id,
-        role=header.role,
-        started_at=header.started_at,
-        ends_at=found.ends_at,
-        bytes=size,
-        sha256=sha256 or "",
-        disk=disk,
-        path=path,
-        sequence=header.sequence,
-        codec=header.codec,
-        width=header.width,
-        height=header.height,
-        cause=header.cause,
-        clock=header.clock,
-        motion=found.motion,
-    )
-
-
-def _hash(disk: DiskPlace, path: str) -> str | None:
-    """Return the SHA-256 of a file, or None if it is gone."""
-    try:
-        with (disk.path / path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        return None
+def _is_old(now: datetime, at_s: float) -> bool:
+    """Say whether what is of `at_s` is long done, and not on its way."""
+    return not -YOUNG.total_seconds() < now.timestamp() - at_s < YOUNG.total_seconds()

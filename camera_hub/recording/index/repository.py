@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from camera_hub.devices.models import Camera
 from camera_hub.recording.index.models import Segment
 from camera_hub.recording.index.schemas import LONGEST, SegmentRow
 
@@ -201,12 +202,18 @@ async def begun_between(
     return [SegmentRow(*row) for row in await session.execute(query.order_by(Segment.started_at))]
 
 
-async def reach(session: AsyncSession, camera_id: UUID) -> tuple[datetime, datetime] | None:
-    """Return when the first and the last recording of a camera begin."""
-    query = select(Segment.started_at).where(Segment.camera_id == camera_id).limit(1)
-    first = await session.scalar(query.order_by(Segment.started_at))
-    last = await session.scalar(query.order_by(Segment.started_at.desc()))
-    return None if first is None or last is None else (first, last)
+async def begun_after(session: AsyncSession, camera_id: UUID, at: datetime) -> datetime | None:
+    """Return when the first recording of a camera that begins at `at` or later does."""
+    query = select(Segment.started_at).where(
+        Segment.camera_id == camera_id, Segment.started_at >= at
+    )
+    return await session.scalar(query.order_by(Segment.started_at).limit(1))
+
+
+async def known_cameras(session: AsyncSession, camera_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of the cameras that the database knows, removed ones too."""
+    query = select(Camera.id).where(Camera.id.in_(camera_ids))
+    return set(await session.scalars(query)) if camera_ids else set()
 
 
 async def bytes_between(

@@ -68,7 +68,9 @@ class Recordings:
         self.locks = Locks(clock, ledger, law)
         self.sweeper = Sweeper(database, clock, disks=self.disks, law=law, ledger=ledger)
         self.storage = Storage(clock, self.disks, law, self.locks)
-        self.checker = Checker(database, clock, disks=self.disks, recordings=self)
+        self.checker = Checker(
+            database, clock, disks=self.disks, recordings=self, site=settings.site.name
+        )
 
     async def take(
         self, session: AsyncSession, worker: str, found: Sequence[SegmentIn | BadSegment]
