@@ -76,7 +76,7 @@ async def enter(page: Page, username: str, password: str) -> None:
 
 async def prove(page: Page, password: str) -> None:
     """Enter the present password where a dialog asks for it."""
-    dialog = page.get_by_role("dialog").filter(has=page.locator("#proof-form"))
+    dialog = page.get_by_role("dialog").filter(has=page.locator("input[autocomplete=current-password]"))
     await dialog.locator("input[type=password]").fill(password)
     await dialog.locator("button[type=submit]").click()
 
@@ -115,7 +115,7 @@ async def test_a_given_password_is_changed_then_an_app_and_a_passkey_sign_in(pag
     await page.goto("/account")
     await page.get_by_role("button", name="Set up an authenticator app").click()
     await prove(page, NEW)
-    dialog = page.get_by_role("dialog").filter(has=page.locator("#totp-form"))
+    dialog = page.get_by_role("dialog").filter(has=page.get_by_role("img"))
     picture = dialog.get_by_role("img", name="QR code for the authenticator app")
     await expect(picture).to_be_visible()
     assert await picture.evaluate("img => img.naturalWidth > 0"), "the policy lets it be shown"
