@@ -7,7 +7,6 @@ long. Where and with what it was made, comments, and whatever else the file held
 from __future__ import annotations
 
 import hashlib
-import struct
 import threading
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from core.errors import HubError, InvalidInputError
+from core.pictures import DAMAGED
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 60_000_000
@@ -90,7 +90,7 @@ def make_drawing(content: bytes) -> Drawing:
                 return _encoded(plain)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels() from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, MemoryError) as error:
+    except (*DAMAGED, MemoryError) as error:
         raise InvalidInputError(
             "The file is no picture, or it is damaged.", remedy=_ACCEPTED, code="plan-not-a-picture"
         ) from error

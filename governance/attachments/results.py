@@ -5,12 +5,12 @@ else the file held, is gone.
 """
 
 import hashlib
-import struct
 from io import BytesIO
 
 from PIL import Image, ImageOps
 
 from core.errors import HubError
+from core.pictures import DAMAGED
 from governance.attachments.clean import TooManyScansError, is_clean
 from governance.attachments.store import InvalidPictureError, Picture, decoding
 
@@ -54,7 +54,7 @@ def check_result(content: bytes) -> Picture:
             "The picture is coded in far more scans than is reasonable.",
             remedy="Save it as a baseline JPEG.",
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+    except DAMAGED as error:
         raise InvalidPictureError(
             "The file is no picture, or it is damaged.", remedy=_ACCEPTED
         ) from error

@@ -6,7 +6,6 @@ there and names it.
 
 import errno
 import hashlib
-import struct
 import threading
 from dataclasses import dataclass
 from io import BytesIO
@@ -17,6 +16,7 @@ from PIL import Image, ImageOps
 from core.durable import replace_file, sync_folder
 from core.errors import HubError, InvalidInputError, UnavailableError
 from core.metrics import counter
+from core.pictures import DAMAGED
 from governance.attachments.clean import TooManyScansError, is_clean
 
 MAX_PIXELS = 36_000_000
@@ -88,7 +88,7 @@ def check_picture(content: bytes, media_type: str) -> Picture:
             "The picture is coded in far more scans than is reasonable.",
             remedy="Save it as a baseline JPEG.",
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+    except DAMAGED as error:
         raise InvalidPictureError(
             "The picture is damaged or is no JPEG or PNG.", remedy=_ACCEPTED
         ) from error

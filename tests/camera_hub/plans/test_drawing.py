@@ -11,6 +11,12 @@ from PIL.PngImagePlugin import PngInfo
 from camera_hub.plans.drawing import LONG_SIDE, MAX_BYTES, make_drawing
 from core.errors import HubError
 
+WITHOUT_PALETTE = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000280000001e01030000006413ce9e00000003504c4764006a0007a69b"
+    "fe0000000c49444154789c6360187a000000b400018f528fe00000000049454e44ae426082"
+)
+"""A PNG with a palette, but that a bit is flipped in the palette's name; found by fuzzing."""
+
 
 def picture(width: int, height: int, kind: str = "PNG", mode: str = "RGB", **more: object) -> bytes:
     out = BytesIO()
@@ -45,6 +51,7 @@ def claiming(width: int, height: int) -> bytes:
         (b"GIF89a" + b"\0" * 50, "plan-not-a-picture"),
         (picture(50, 50)[:60], "plan-not-a-picture"),
         (picture(9, 9, "JPEG") + b"\xff\xda" * 300, "plan-not-a-picture"),
+        (WITHOUT_PALETTE, "plan-not-a-picture"),
         (claiming(10_000, 6_001), "plan-too-many-pixels"),
         (claiming(60_000, 60_000), "plan-too-many-pixels"),
         (b"\0" * (MAX_BYTES + 1), "plan-too-large"),
