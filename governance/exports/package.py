@@ -119,6 +119,24 @@ def _check(found: _Found, believed: _Keys) -> dict[str, Any]:
         raise BadExportError(
             f"The signature is not that of this manifest: {MANIFEST} or {SIGNATURE} was changed."
         )
+    try:
+        _check_content(found, names, listed, parts, manifest)
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        raise BadExportError(
+            "The manifest is signed, and says what this version of Camera Hub does not understand.",
+            remedy="Check it with the version that the site has, or a newer one.",
+        ) from error
+    assert isinstance(manifest, dict)
+    return manifest
+
+
+def _check_content(
+    found: _Found,
+    names: set[str],
+    listed: Mapping[str, str],
+    parts: Mapping[str, list[Any]],
+    manifest: Mapping[str, Any],
+) -> None:
     for entry, expected in listed.items():
         if entry not in names:
             raise BadExportError(f"{entry} is missing.")
@@ -133,8 +151,6 @@ def _check(found: _Found, believed: _Keys) -> dict[str, Any]:
         raise BadExportError(f"{min(extra)[:60]!r} does not belong to the export.")
     for clip in manifest.get("recordings", []):
         _check_media(found, clip)
-    assert isinstance(manifest, dict)
-    return manifest
 
 
 def _check_part(found: _Found, name: str, part: Mapping[str, Any]) -> None:
