@@ -12,7 +12,8 @@ from camera_hub.streams.rtsp.messages import Message, ProtocolError
 
 _SESSION = re.compile(r"\s*([^;\s]+)\s*(?:;.*?timeout\s*=\s*(\d{1,6}))?", re.IGNORECASE)
 _CHANNELS = re.compile(r"interleaved\s*=\s*(\d{1,3})(?:\s*-\s*(\d{1,3}))?", re.IGNORECASE)
-_PORTS = re.compile(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?")
+_PORTS = re.compile(r"([0-9]{1,5})(?:\s*-\s*([0-9]{1,5}))?")
+_TTL = re.compile(r"[0-9]{1,3}")
 _SSRC = re.compile(r"[0-9a-fA-F]{1,8}")
 DEFAULT_TIMEOUT_S = 60.0
 
@@ -83,7 +84,7 @@ def agreed(transport: str) -> Agreed:
         # Some cameras name a group's ports as if they were its client's.
         ports=_ports(said.get("port", "")) or _ports(said.get("client_port", "")),
         server_ports=_ports(said.get("server_port", "")),
-        ttl=int(ttl) if ttl.isascii() and ttl.isdigit() and 0 < int(ttl[:4]) < 256 else 0,
+        ttl=int(ttl) if _TTL.fullmatch(ttl) and int(ttl) < 256 else 0,
         ssrc=int(ssrc, 16) if _SSRC.fullmatch(ssrc) else None,
     )
 

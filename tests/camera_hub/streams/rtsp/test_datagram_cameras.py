@@ -1,10 +1,18 @@
 """Cameras of the simulator that send datagrams, and networks that lose and forge them."""
 
 import asyncio
+import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Collection
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from camera_hub.simulator.broadcast import Broadcast
 from camera_hub.simulator.clip import LoopedClip
@@ -68,6 +76,7 @@ class Camera:
             password="p",
             quirks=lambda: self.quirks,
         )  # fmt: skip
+        self.secured_port = 0
         self.sink = Sink()
         self.documents: list[bytes] = []
         self.states: list[StreamStatus] = []
@@ -75,9 +84,10 @@ class Camera:
 
     def read(self, transport: Transport, *quirks: Quirk, beside: bool = False) -> None:
         self.quirks = quirks
-        source = StreamSource(
-            new_id(), "sub", self.server.url("/door"), "viewer", "p", transport, beside, beside
-        )
+        url = self.server.url("/door")
+        if self.secured_port:
+            url = f"rtsps://127.0.0.1:{self.secured_port}/door"
+        source = StreamSource(new_id(), "sub", url, "viewer", "p", transport, beside, beside)
         self.reader = StreamReader(
             source,
             clock=SystemClock(),
@@ -201,3 +211,60 @@ async def test_a_firewall_is_named_with_its_remedy(camera: Camera, transport: Tr
 async def test_a_name_in_gbk_costs_nothing(camera: Camera, transport: Transport) -> None:
     camera.read(transport, Quirk.NAME_IN_GBK)
     await camera.pictures(5)
+
+
+async def test_an_encrypted_stream_is_left_to_the_library_and_says_that_it_has_no_sound(
+    camera: Camera, tmp_path: Path
+) -> None:
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner, outer = await asyncio.open_connection("127.0.0.1", camera.server.port)
+        ways = ((reader, outer), (inner, writer))
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            await asyncio.gather(*(_pass_on(*way) for way in ways))
+        for end in (writer, outer):
+            end.close()
+
+    server = await asyncio.start_server(relay, "127.0.0.1", 0, ssl=_certified(tmp_path))
+    async with server:
+        camera.secured_port = server.sockets[0].getsockname()[1]
+        camera.read("tcp", beside=True)
+        await camera.has(lambda: len(camera.sink.packets) >= 5)
+        assert camera.reader is not None
+        status = camera.reader.status()
+        assert (status.reason_code, status.sound) == (
+            ReasonCode.METADATA_TRANSPORT, SoundState.TRANSPORT,
+        )  # fmt: skip
+        await asyncio.to_thread(camera.reader.stop, 5)
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+def _certified(folder: Path) -> ssl.SSLContext:
+    """Return a server's side of TLS with a certificate of its own making, as cameras have."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "camera")])
+    now = SystemClock().now()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "camera.pem"
+    plain = serialization.NoEncryption()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain
+    )
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context

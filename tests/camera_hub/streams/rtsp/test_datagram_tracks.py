@@ -253,6 +253,25 @@ def test_what_a_camera_agrees_to_is_read(text: str, expected: dict[str, object])
     assert {name: getattr(found, name) for name in expected} == expected
 
 
+@settings(max_examples=examples(60))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["port", "client_port", "server_port", "ttl", "ssrc", "source",
+                             "destination", "multicast", "x"]),
+            st.text(max_size=12) | st.integers(-9, 10**9).map(str),
+        ),
+        max_size=8,
+    )
+)  # fmt: skip
+def test_whatever_a_camera_agrees_to_is_within_bounds(said: list[tuple[str, str]]) -> None:
+    found = agreed("RTP/AVP;" + ";".join(f"{name}={value}" for name, value in said))
+    assert 0 <= found.ttl < 256
+    for ports in (found.ports, found.server_ports):
+        assert ports is None or all(0 < port < 65536 for port in ports)
+    assert found.ssrc is None or found.ssrc < 1 << 32
+
+
 def test_the_group_of_a_description_is_known() -> None:
     described = read_description(
         b"v=0\r\nc=IN IP4 239.9.9.9/12\r\nm=video 5004 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
