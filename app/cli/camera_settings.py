@@ -1,4 +1,4 @@
-"""`camera-hub cameras set | device | encoder | clock | reboot | ptz | health`."""
+"""`camera-hub cameras set | device | encoder | reboot | ptz | health`."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from api.camera_health import CameraHealthOut
     from camera_hub.devices.address import CameraAddress
     from camera_hub.devices.device_schemas import (
-        ClockOut,
         DeviceDetailsOut,
         EncoderSetOut,
         PtzOut,
@@ -24,7 +23,7 @@ _WHO = "command line"
 CameraArgument = Annotated[str, typer.Argument(help="Its id or name.", show_default=False)]
 
 
-async def _camera(hub: Any, name: str) -> "Camera":
+async def camera_named(hub: Any, name: str) -> "Camera":
     """Return the camera with this id or name.
 
     Raises:
@@ -46,7 +45,7 @@ async def _camera(hub: Any, name: str) -> "Camera":
 
 
 async def _device(hub: Any, name: str) -> tuple["Camera", "CameraAddress"]:
-    camera = await _camera(hub, name)
+    camera = await camera_named(hub, name)
     return camera, hub.remote.address_of(camera, hub.devices.password_of(camera))
 
 
@@ -119,7 +118,7 @@ def set_cameras(
 
         async with opened_hub() as hub:
             for one in cameras:
-                camera = await _camera(hub, one)
+                camera = await camera_named(hub, one)
                 if plan:
                     spot["plan_id"] = (await plan_named(hub, plan, camera.area)).id
                 try:
@@ -165,6 +164,7 @@ def _plan(said: str) -> Any:
 
 def device(camera: CameraArgument, json: AsJson = False) -> None:
     """Ask a camera what it is, how its clock runs, and how its encoders are set."""
+    from camera_hub.devices.onvif import off_by
 
     async def work() -> "DeviceDetailsOut":
         async with opened_hub() as hub:
@@ -179,7 +179,8 @@ def device(camera: CameraArgument, json: AsJson = False) -> None:
     d = found.device
     out.print(f"{d.manufacturer} {d.model}, firmware {d.firmware}, serial {d.serial}")
     if found.clock.offset_s is not None:
-        out.print(f"its clock is {found.clock.offset_s:+.1f} s off ({found.clock.mode or '?'})")
+        how = off_by(found.clock.offset_s)
+        out.print(f"its clock is {how} ({found.clock.mode or '?'})", highlight=False)
     rows = [
         (
             one.token,
@@ -233,7 +234,7 @@ def encoder(
             first = error.errors(include_input=False)[0]
             raise InvalidInputError(f"{first['loc'][0]}: {first['msg']}.") from None
         async with opened_hub() as hub:
-            found = await _camera(hub, camera)
+            found = await camera_named(hub, camera)
             done: EncoderSetOut = await set_encoder(hub, None, found, token, body)
             return done
 
@@ -251,27 +252,6 @@ def encoder(
         )
 
 
-def clock(
-    camera: CameraArgument,
-    ntp: Annotated[
-        str | None, typer.Option(help='Follow this time server; "" for those that DHCP names.')
-    ] = None,
-) -> None:
-    """Set a camera's clock to this node's, or let it follow a time server."""
-
-    async def work() -> "ClockOut":
-        from api.camera_devices import set_clock
-        from camera_hub.devices.device_schemas import ClockUpdate
-
-        body = ClockUpdate(mode="manual") if ntp is None else ClockUpdate(mode="ntp", server=ntp)
-        async with opened_hub() as hub:
-            found: ClockOut = await set_clock(hub, None, await _camera(hub, camera), body)
-            return found
-
-    now = run(work)
-    out.print("" if now.offset_s is None else f"its clock is {now.offset_s:+.1f} s off")
-
-
 def reboot(camera: CameraArgument) -> None:
     """Let a camera restart; it is away for a minute or so."""
 
@@ -279,7 +259,7 @@ def reboot(camera: CameraArgument) -> None:
         from api.camera_devices import restart
 
         async with opened_hub() as hub:
-            found = await _camera(hub, camera)
+            found = await camera_named(hub, camera)
             await restart(hub, None, found)
             return found.name
 
@@ -361,7 +341,7 @@ async def _health(name: str, month: str) -> "CameraHealthOut":
     from api.camera_health import health_of
 
     async with opened_hub() as hub:
-        camera = await _camera(hub, name)
+        camera = await camera_named(hub, name)
         async with hub.database.read() as session:
             listed = camera.place_kind != "home"
             return await health_of(hub, session, camera, month, listed=listed)
@@ -396,7 +376,6 @@ def register(app: typer.Typer) -> None:
     app.command("set")(set_cameras)
     app.command("device")(device)
     app.command("encoder")(encoder)
-    app.command("clock")(clock)
     app.command("reboot")(reboot)
     app.command("ptz")(ptz)
     app.command("health")(health)

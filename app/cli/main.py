@@ -16,6 +16,7 @@ from app.cli import (
     alarms,
     apply,
     areas,
+    camera_clocks,
     camera_search,
     camera_settings,
     cameras,
@@ -52,6 +53,7 @@ app.add_typer(areas.app, name="areas")
 app.add_typer(cameras.app, name="cameras")
 camera_search.register(cameras.app)
 camera_settings.register(cameras.app)
+camera_clocks.register(cameras.app)
 app.command("apply")(apply.apply)
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(deliveries.gateways, name="gateways")

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,7 @@ async def hub(folder: Path, *commands: list[str]) -> list[dict[str, object]]:
 async def test_cameras_are_found_imported_set_and_turned(
     tmp_path: Path, device: OnvifDevice
 ) -> None:
+    device.skew = timedelta(hours=-9)
     table = tmp_path / "cameras.csv"
     table.write_text(
         "name;area;address;username;password\n"
@@ -72,12 +74,13 @@ async def test_cameras_are_found_imported_set_and_turned(
         ["cameras", "encoder", "Gate", "encoder_small", "--fit-sub"],
         ["cameras", "device", "Gate", "--json"],
         ["cameras", "ptz", "Gate", "--pan", "0.5", "--tilt", "0", "--seconds", "0.2", "--json"],
-        ["cameras", "clock", "Gate"],
+        ["cameras", "clock", "--all"],
         ["cameras", "list", "--json"],
         ["cameras", "set", "Gate", "--recording", "sometimes"],
         ["cameras", "set", "Nowhere", "--area", "demo/b"],
+        ["cameras", "clock", "Gate", "--all"],
     )
-    assert [d["status"] for d in done] == [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1], done
+    assert [d["status"] for d in done] == [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1], done
     assert "1 invalid, 1 ok" in str(done[0]["out"])
     assert json.loads(str(done[1]["out"])) == [], "a dry run adds nothing"
     imported = json.loads(str(done[2]["out"]))
@@ -91,6 +94,8 @@ async def test_cameras_are_found_imported_set_and_turned(
     }  # fmt: skip
     assert device.ptz.commands[0] == "ContinuousMove"
     assert device.ptz.commands[-1] == "Stop"
+    assert done[8]["out"] == "'Gate': its clock is right\n"
+    assert abs(device.skew) < timedelta(seconds=2)
     (camera,) = json.loads(str(done[9]["out"]))
     assert (camera["recording"]["mode"], camera["recording"]["role"]) == ("event", "sub")
     assert camera["latitude"] == 31.2
