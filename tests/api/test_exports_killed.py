@@ -4,7 +4,6 @@ import asyncio
 import signal
 import subprocess
 import sys
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,11 +15,14 @@ from core.clock import ManualClock
 from core.settings import Settings
 from governance.exports import repository
 from governance.exports.models import ExportRequest
+from tests.api import playbacks_kit
 from tests.api.exports_kit import incident_id, ready, step, wish
+from tests.api.playbacks_kit import MASKS, Past, past
+from tests.api.test_exports_recordings import ask, span
 from tests.governance.support import AREA
 from tests.support.http import Client, SignIn
 
-__all__ = ["incident_id"]
+__all__ = ["incident_id", "past"]
 
 BUILD = """
 import asyncio, sys
@@ -31,14 +33,14 @@ from core.clock import SystemClock
 from core.settings import Settings
 from governance.exports import packing
 
-def linger(file, path):
+def linger(writer, about, sign):
     print("built", flush=True)
     import time
     time.sleep(60)
 
 async def main():
     hub = build_hub(Settings.model_validate_json(sys.stdin.read()), SystemClock())
-    packing.end = linger
+    packing.finish = linger
     await builder(hub).build_next()
 
 asyncio.run(main())
@@ -46,13 +48,15 @@ asyncio.run(main())
 
 
 @pytest.mark.faults
-async def test_a_build_that_was_killed_is_built_again(
-    hub: Hub, settings: Settings, sign_in: SignIn, incident_id: UUID
+async def test_recordings_that_were_being_written_when_the_hub_was_killed_are_made_again(
+    past: Past, settings: Settings, sign_in: SignIn, clock: ManualClock
 ) -> None:
-    """SIGKILL after the claim, before the file: the next process begins from the request."""
-    operator, supervisor = await sign_in("operator", AREA), await sign_in("supervisor", AREA)
-    export = await wish(operator, incident_id)
-    await step(supervisor, export, "approve")
+    """SIGKILL with half a zip and a folder of painted clips on the disk: the next start goes on."""
+    hub, where = past.hub, playbacks_kit.AREA
+    await past.change(masks=MASKS)
+    asker, other = await sign_in("operator", where), await sign_in("supervisor", where)
+    export = (await ask(asker, span(past.camera_id, 0, 6))).json()
+    assert (await step(other, export, "approve", "seen the order")).status_code == 200
     process = subprocess.Popen(
         [sys.executable, "-c", BUILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -64,15 +68,22 @@ async def test_a_build_that_was_killed_is_built_again(
     process.send_signal(signal.SIGKILL)
     await asyncio.to_thread(process.wait)
     process.stdout.close()
+    left = {path.suffix for path in hub.exports.directory.iterdir()}
+    assert left == {".part", ".work"}
     path = f"/api/v1/exports/{export['id']}"
-    assert (await operator.get(path)).json()["state"] == "building"
+    assert (await asker.get(path)).json()["state"] == "building"
     async with hub.database.transaction() as session:  # the killed one had the real clock
-        row = await session.get(ExportRequest, UUID(export["id"]))
-        assert row is not None
-        row.claimed_at = hub.clock.now()
+        (await hub.exports.locked(session, UUID(export["id"]))).claimed_at = hub.clock.now()
     assert not await builder(hub).build_next()  # it may still be at it
-    assert await builder(hub).build_next(stale=timedelta(0))
-    assert (await operator.get(f"{path}/file")).status_code == 200
+    running = asyncio.create_task(builder(hub).run())
+    async with asyncio.timeout(20):
+        while (await asker.get(path)).json()["state"] != "ready":
+            clock.advance(1)
+            await asyncio.sleep(0.02)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [one.name for one in hub.exports.directory.iterdir()] == [f"{export['id']}.zip"]
+    assert (await asker.get(f"{path}/file")).status_code == 200
 
 
 @pytest.mark.faults
