@@ -1,4 +1,4 @@
-"""Reading through the media library: rtsps, datagrams, and what our own client leaves to it.
+"""Reading through the media library: rtsps, and what our own client leaves to it.
 
 The library cannot be interrupted inside a call. So a changed source or a stop does not wait for
 the call: the thread is left behind (it ends by itself within its timeouts).

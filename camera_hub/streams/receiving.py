@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import av.error
 
 from camera_hub.streams.diagnosis import DATAGRAMS_LOST
-from camera_hub.streams.rtsp.connection import Connection, Side
+from camera_hub.streams.rtsp.connection import Connection
 from camera_hub.streams.rtsp.metadata import MetadataSide
 from camera_hub.streams.rtsp.sound import SoundSide
+from camera_hub.streams.rtsp.taking import Side
 from camera_hub.streams.types import ReasonCode, SoundState
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Attempt:
 
 
 class Receiving:
-    """Takes what a connection gives, on the poller's thread (see `connection.Receiver`)."""
+    """Takes what a connection gives, on the poller's thread (see `taking.Receiver`)."""
 
     def __init__(
         self,

@@ -5,26 +5,23 @@ Everything here runs on the poller's thread and never blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Protocol
 
 from camera_hub.streams import diagnosis
 from camera_hub.streams.diagnosis import Failure
 from camera_hub.streams.rtsp.auth import UnknownDigestError, read_challenges
 from camera_hub.streams.rtsp.client import Playing
 from camera_hub.streams.rtsp.datagrams import DatagramTrack
-from camera_hub.streams.rtsp.depacketizer import AccessUnit, depacketizer_for
+from camera_hub.streams.rtsp.depacketizer import depacketizer_for
 from camera_hub.streams.rtsp.messages import Message, ProtocolError, read_message, write_request
 from camera_hub.streams.rtsp.rtp import RtpTrack, SenderReport
+from camera_hub.streams.rtsp.taking import Read, Receiver, Side
 from core.metrics import counter
 
 LOST = counter("stream_packets_lost", "RTP packets that cameras sent and that did not arrive")
 DROPPED = counter("stream_pictures_dropped", "Pictures left out because a part of them was lost")
-
-Read = Callable[[memoryview, float], None]
-"""Reads what is there into a buffer, at a monotonic time."""
 
 _MOST_AT_ONCE = 2 << 20
 _GARBAGE_LIMIT = 1 << 20
@@ -32,34 +29,6 @@ _OUT_LIMIT = 1 << 16
 _UNUSABLE_LIMIT = 200
 _LONGEST_SILENCE_S = 30.0
 _FAREWELL_S = 1.0
-
-
-class Receiver(Protocol):
-    """Who takes the pictures of a connection, on the poller's thread; must not block."""
-
-    def units(self, units: list[AccessUnit], arrived_monotonic: float) -> None:
-        """Take the pictures that arrived together."""
-        ...
-
-    def ended(self, failure: Failure) -> None:
-        """The connection has ended; called once, and not after `Connection.leave`."""
-        ...
-
-
-class Side(Protocol):
-    """A track beside the video, on channels of its own; whatever it sends, the video goes on."""
-
-    channel: int
-    rtcp_channel: int
-    track: RtpTrack
-
-    def payload(self, data: bytes, arrived: float) -> None:
-        """Take the packet that `track` has just read from `data`."""
-        ...
-
-    def hand_on(self, arrived: float) -> None:
-        """Hand on what has become whole; called after each reading, behind the pictures."""
-        ...
 
 
 class Connection:

@@ -83,7 +83,7 @@ def _is_closed(parts: list[bytes]) -> bool:
 
 
 class MetadataSide:
-    """Takes the metadata track of a connection (see `connection.Side`)."""
+    """Takes the metadata track of a connection (see `taking.Side`)."""
 
     def __init__(self, beside: Beside, take: Callable[[bytes, float], None]) -> None:
         """Hand each document, with when it arrived (monotonic), to `take`."""

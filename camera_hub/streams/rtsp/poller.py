@@ -17,7 +17,8 @@ from collections.abc import Callable
 from functools import cache
 
 from camera_hub.streams.diagnosis import Failure
-from camera_hub.streams.rtsp.connection import Connection, Read
+from camera_hub.streams.rtsp.connection import Connection
+from camera_hub.streams.rtsp.taking import Read
 from camera_hub.streams.types import ReasonCode
 from core.clock import Clock, SystemClock
 from core.logging import get_logger

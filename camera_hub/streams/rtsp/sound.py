@@ -1,4 +1,4 @@
-"""The sound of a connection: from RTP to AAC frames that a decoder takes (see `connection.Side`).
+"""The sound of a connection: from RTP to AAC frames that a decoder takes (see `taking.Side`).
 
 What is wrong with it is counted and left out. Nothing here ends a connection, and what a camera
 sends beyond `BYTES_PER_S` or `PACKETS_PER_S` is left out before it costs anything.
