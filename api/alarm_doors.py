@@ -7,9 +7,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from api.alarm_watch import device_watch
-from api.dc09.listener import Listener
 from api.hub import Hub
-from api.mqtt_buttons import Buttons
 from governance.alarms.doors import Door
 
 
@@ -35,8 +33,13 @@ def alarm_loops(hub: Hub) -> dict[str, Callable[[], Awaitable[None]]]:
     """Return what is to run beside the requests, by name."""
     loops: dict[str, Callable[[], Awaitable[None]]] = {"alarm-devices": device_watch(hub).run}
     if hub.settings.mqtt.url:
+        # Each brings a protocol's library, which most sites have no use for.
+        from api.mqtt_buttons import Buttons
+
         loops["mqtt"] = Buttons(hub).run
     if hub.settings.dc09.port:
+        from api.dc09.listener import Listener
+
         loops["dc09"] = Listener(hub).run
     return loops
 

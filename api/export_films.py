@@ -10,17 +10,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from analytics.redaction.cover import CONFIDENCE
-from analytics.redaction.film import LEAST_LOOKS_PER_S, LONGEST_SIDE, FilmRedactor
-from analytics.redaction.planes import mask_film
 from api.export_recordings import masks_of
 from api.hub import Hub
 from camera_hub.devices import homes
 from camera_hub.devices.models import Camera
-from camera_hub.recording.clip_painting import Masking, Painting
+from camera_hub.recording.clip_painting import Masking, PaintFilm, Painting
 from camera_hub.recording.clip_pieces import Source
 from camera_hub.recording.clips import Clip, make_clip
 from camera_hub.recording.index.models import Playback
@@ -32,6 +30,11 @@ from governance.exports.builder import RECORDINGS, Filming, Films
 from governance.exports.credentials import Credentials
 from governance.exports.models import ExportRequest
 from governance.exports.packing import check_room
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+    from analytics.redaction.film import FilmRedactor
 
 _NICE = 10
 _PAINTED_BYTES_S = 250_000
@@ -126,7 +129,18 @@ async def _painting(
     if row.blurred:
         return await hub.redactor.film(camera.masks, stopped)
     masks = read_masks(camera.masks)
-    return Masking(masks, mask_film) if masks else None
+    return Masking(masks, await asyncio.to_thread(_filling)) if masks else None
+
+
+def _filling() -> PaintFilm:
+    # With OpenCV: imported in a thread, by the first copy that needs it.
+    from analytics.redaction.planes import mask_film
+
+    return mask_film
+
+
+def _is_blurred(painting: Painting | None) -> "TypeIs[FilmRedactor]":
+    return painting is not None and not isinstance(painting, Masking)
 
 
 def _needed(row: ExportRequest, camera: Camera, sources: Sequence[Source]) -> int:
@@ -215,7 +229,7 @@ async def _about(
         ],
         "segments": clip.segments,
         "lock_id": noted["lock_id"],
-        **({} if isinstance(painting, FilmRedactor) else {"played_back": _played(camera, seen)}),
+        **({} if _is_blurred(painting) else {"played_back": _played(camera, seen)}),
     }
 
 
@@ -236,8 +250,10 @@ def _played(camera: Camera, seen: Sequence[Playback]) -> list[dict[str, str]]:
 
 def _rendition(camera: Camera, painting: Painting | None) -> dict[str, Any]:
     """Return what the manifest says of how the pictures were made."""
-    if not isinstance(painting, FilmRedactor):
+    if not _is_blurred(painting):
         return {"rendition": "masked" if camera.masks else "raw"}
+    from analytics.redaction.film import LEAST_LOOKS_PER_S, LONGEST_SIDE
+
     return {
         "rendition": "blurred",
         "evidence": False,

@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response, StreamingResponse
 
 from access.policy.types import Actor
-from analytics.redaction.paint import mask
 from api.guards import Watcher
 from api.hub import Hub
 from api.looking import camera_to_look_at, still_looking
@@ -154,6 +153,9 @@ async def painted(hub: Hub, opened: OpenPlayback, segment: SegmentRow, span: Spa
     wanted.set()
 
     def work() -> Media:
+        # With OpenCV: only for cameras that have masks, and in the thread that paints.
+        from analytics.redaction.paint import mask
+
         with SegmentFile(path) as file:
             made = masked_media(file, span, masks, mask, wanted.is_set)
             if made is None:
@@ -225,6 +227,8 @@ def draw(
         NotFoundError: code `no-recording`.
         SegmentUnreadableError: what there is cannot be read.
     """
+    from analytics.redaction.paint import mask
+
     begin, end = span
     failure: HubError = nothing_there()
 

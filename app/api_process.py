@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.app import make_server
 from api.services import Hub, build_hub
+from app.libraries import check_api
 from app.process import Pulse
 from app.schema import bring_up_to_date
 from app.tables import all_tables
@@ -68,6 +69,7 @@ async def _service_token_counts(hub: Hub) -> bool:
 
 async def api_child(settings: Settings, pulse: Pulse, listener_fd: int) -> None:
     """Serve until SIGTERM."""
+    check_api()
     all_tables()
     hub = build_hub(settings, SystemClock())
     await bring_up_to_date(hub.database)

@@ -133,6 +133,19 @@ def _inference(_: Settings) -> Finding:
     return Finding("inference", "ok", f"OpenVINO {openvino.__version__}, {', '.join(devices)}")
 
 
+def _libraries(_: Settings) -> Finding:
+    from app.libraries import missing_packages
+
+    if lacking := missing_packages():
+        return Finding(
+            "libraries",
+            "missing",
+            f"not installed: {', '.join(lacking)}",
+            "Run `make setup`, or install Camera Hub again.",
+        )
+    return Finding("libraries", "ok", "all installed")
+
+
 def _cores(_: Settings) -> Finding:
     cores = len(os.sched_getaffinity(0))
     if cores < 2:
@@ -212,6 +225,7 @@ def _clock(settings: Settings) -> Finding:
 
 CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     _python,
+    _libraries,
     _cores,
     _clock,
     _data_dir,

@@ -9,29 +9,22 @@ import binascii
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import orjson
-import webauthn
-from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
-from webauthn.helpers.exceptions import WebAuthnException
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    AuthenticatorTransport,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
 
 from access.factors.models import Passkey
 from core.errors import ConflictError, UnauthenticatedError
 
-TIMEOUT_MS = 300_000
-_TRANSPORTS = frozenset(item.value for item in AuthenticatorTransport)
+if TYPE_CHECKING:
+    # Imported when somebody first uses a passkey: commands that name accounts never do.
+    from webauthn.helpers.structs import PublicKeyCredentialDescriptor
 
-_MALFORMED = (WebAuthnException, ValueError, LookupError, TypeError, AttributeError, struct.error)
-"""What the library raises of its own, and what a made-up answer makes its parsers raise."""
+TIMEOUT_MS = 300_000
+
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, struct.error)
+"""What a made-up answer makes the library's parsers raise, beside errors of its own."""
 
 Json = dict[str, Any]
 
@@ -61,6 +54,13 @@ def registration_options(
     known: Sequence[Passkey],
 ) -> Json:
     """Return what `navigator.credentials.create` is called with, in JSON."""
+    import webauthn
+    from webauthn.helpers.structs import (
+        AuthenticatorSelectionCriteria,
+        ResidentKeyRequirement,
+        UserVerificationRequirement,
+    )
+
     options = webauthn.generate_registration_options(
         rp_id=party.id,
         rp_name=party.name,
@@ -85,6 +85,9 @@ def sign_in_options(
 
     `alone`: the passkey stands for the password too, so the device must ask for PIN or finger.
     """
+    import webauthn
+    from webauthn.helpers.structs import UserVerificationRequirement
+
     verification = UserVerificationRequirement.PREFERRED
     if alone:
         verification = UserVerificationRequirement.REQUIRED
@@ -114,6 +117,11 @@ def check_registration(party: RelyingParty, credential: Json, nonce: bytes) -> N
     Raises:
         PasskeyRefusedError: malformed, of another origin or site, or for another challenge.
     """
+    import webauthn
+    from webauthn.helpers import bytes_to_base64url
+    from webauthn.helpers.exceptions import WebAuthnException
+    from webauthn.helpers.structs import AuthenticatorTransport
+
     try:
         found = webauthn.verify_registration_response(
             credential=credential,
@@ -121,16 +129,17 @@ def check_registration(party: RelyingParty, credential: Json, nonce: bytes) -> N
             expected_rp_id=party.id,
             expected_origin=party.origin,
         )
-    except _MALFORMED as error:
+    except (WebAuthnException, *_MALFORMED) as error:
         raise _refused(error) from error
     response = credential.get("response")
     claimed = response.get("transports") if isinstance(response, Mapping) else None
     offered = claimed if isinstance(claimed, list) else []
+    transports = frozenset(item.value for item in AuthenticatorTransport)
     return NewCredential(
         credential_id=bytes_to_base64url(found.credential_id),
         public_key=base64.b64encode(found.credential_public_key).decode(),
         sign_count=found.sign_count,
-        transports=sorted({t for t in offered if isinstance(t, str) and t in _TRANSPORTS}),
+        transports=sorted({t for t in offered if isinstance(t, str) and t in transports}),
     )
 
 
@@ -143,6 +152,9 @@ def check_sign_in(
         PasskeyRefusedError: not by this passkey, of another origin or site, for another
             challenge, without the PIN or finger that was asked for, or by a copy of the device.
     """
+    import webauthn
+    from webauthn.helpers.exceptions import WebAuthnException
+
     try:
         found = webauthn.verify_authentication_response(
             credential=credential,
@@ -153,13 +165,15 @@ def check_sign_in(
             credential_current_sign_count=passkey.sign_count,
             require_user_verification=alone,
         )
-    except _MALFORMED as error:
+    except (WebAuthnException, *_MALFORMED) as error:
         raise _refused(error) from error
     return found.new_sign_count
 
 
 def credential_id_of(credential: Json) -> str:
     """Return the id in a browser's answer as it is stored, or "" if there is none."""
+    from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
+
     raw = credential.get("rawId") or credential.get("id")
     if not isinstance(raw, str) or len(raw) > 1400:
         return ""
@@ -171,6 +185,8 @@ def credential_id_of(credential: Json) -> str:
 
 def user_handle_of(credential: Json) -> bytes | None:
     """Return the account's id in a browser's answer, if the device told one."""
+    from webauthn.helpers import base64url_to_bytes
+
     response = credential.get("response")
     handle = response.get("userHandle") if isinstance(response, Mapping) else None
     if not isinstance(handle, str) or not handle:
@@ -194,7 +210,10 @@ def _refused(error: Exception) -> PasskeyRefusedError:
     )
 
 
-def _descriptors(passkeys: Sequence[Passkey]) -> list[PublicKeyCredentialDescriptor]:
+def _descriptors(passkeys: Sequence[Passkey]) -> "list[PublicKeyCredentialDescriptor]":
+    from webauthn.helpers import base64url_to_bytes
+    from webauthn.helpers.structs import AuthenticatorTransport, PublicKeyCredentialDescriptor
+
     return [
         PublicKeyCredentialDescriptor(
             id=base64url_to_bytes(item.credential_id),
@@ -205,6 +224,8 @@ def _descriptors(passkeys: Sequence[Passkey]) -> list[PublicKeyCredentialDescrip
 
 
 def _as_json(options: Any) -> Json:
+    import webauthn
+
     found = orjson.loads(webauthn.options_to_json(options))
     assert isinstance(found, dict)
     return found

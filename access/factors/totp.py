@@ -8,7 +8,6 @@ import io
 from datetime import datetime
 
 import pyotp
-import segno
 
 STEP_S = 30
 DIGITS = 6
@@ -28,6 +27,8 @@ def uri(secret: str, *, username: str, site: str) -> str:
 
 def qr_svg(text: str) -> str:
     """Return `text` as a QR code: an SVG element, black on white, without XML declaration."""
+    import segno
+
     out = io.BytesIO()
     segno.make(text, error="m", micro=False).save(
         out, kind="svg", xmldecl=False, svgns=True, scale=1, border=4, light="#fff", omitsize=True

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from analytics.detectors.local import fail
+from analytics.detectors.failing import fail
 from analytics.detectors.types import (
     DetectionFailedError,
     DetectionLateError,

@@ -6,9 +6,9 @@ from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 
 from analytics.detectors.canvas import Placement, compose, fits_tile
+from analytics.detectors.failing import fail
 from analytics.detectors.types import (
     CanvasRunner,
-    DetectionFailedError,
     DetectionLateError,
     DetectorUnavailableError,
     ModelInfo,
@@ -146,13 +146,3 @@ def _deliver(finished: "Future[Rows]", group: list[_Waiting], placements: list[P
                 entry.future.set_result(placement.back(finished.result()))
             except InvalidStateError:
                 continue
-
-
-def fail(future: "Future[Rows]", error: BaseException) -> None:
-    """End a future with an error, unless somebody ended it before."""
-    if not isinstance(error, DetectionLateError | DetectorUnavailableError | DetectionFailedError):
-        error = DetectionFailedError(f"The detection failed: {error}.")
-    try:
-        future.set_exception(error)
-    except InvalidStateError:
-        return

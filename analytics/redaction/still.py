@@ -3,41 +3,19 @@
 import asyncio
 import threading
 from collections.abc import Iterable
-from concurrent.futures import CancelledError
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from io import BytesIO
 from pathlib import Path
-from typing import Any
-
-import cv2
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from typing import TYPE_CHECKING, Any
 
 from analytics.detectors.client import InferenceClient
-from analytics.detectors.types import (
-    DetectionFailedError,
-    DetectionLateError,
-    DetectorUnavailableError,
-    ModelInfo,
-    Picture,
-    Rows,
-)
-from analytics.redaction.cover import CONFIDENCE, covered_labels
-from analytics.redaction.film import FilmRedactor
-from analytics.redaction.paint import blur_boxes, blur_whole, mask
-from analytics.redaction.tiles import tiles
-from analytics.zones.geometry import Box
-from camera_hub.streams.painting import Polygon, read_masks
+from camera_hub.streams.painting import read_masks
 from core.clock import Clock
-from core.errors import InvalidInputError, UnavailableError
+from core.errors import UnavailableError
 
-_QUALITY = 85
-_MOST_PIXELS = 40_000_000
+if TYPE_CHECKING:
+    # With OpenCV: imported in the threads that paint, and not by whoever paints nothing.
+    from analytics.redaction.film import FilmRedactor
+
 _CONNECT_S = 2.0
-_DEADLINE_MS = 5000
-_GRACE_S = 1.0
-_MARGIN = 0.12
-_LEAST_MARGIN_PX = 6
 
 
 class StillRedactor:
@@ -75,9 +53,9 @@ class StillRedactor:
             InvalidInputError: code `not-a-picture`.
         """
         client = self._connect() if redact else None
-        return await asyncio.to_thread(self._still, jpeg, read_masks(masks), client)
+        return await asyncio.to_thread(self._still, jpeg, masks, client)
 
-    async def film(self, masks: Iterable[Any], stopped: threading.Event) -> FilmRedactor:
+    async def film(self, masks: Iterable[Any], stopped: threading.Event) -> "FilmRedactor":
         """Return what masks and redacts the recordings of one camera.
 
         Args:
@@ -95,12 +73,7 @@ class StillRedactor:
                 "(page System).",
                 code="redaction-away",
             )
-        return FilmRedactor(
-            client,
-            masks=read_masks(masks),
-            people_suffice=self._people_suffice,
-            stopped=stopped,
-        )
+        return await asyncio.to_thread(self._film, client, masks, stopped)
 
     def close(self) -> None:
         """Hang up."""
@@ -113,105 +86,19 @@ class StillRedactor:
             self._client = InferenceClient(self._path, self._clock)
         return self._client
 
-    def _still(
-        self, jpeg: bytes, masks: tuple[Polygon, ...], client: InferenceClient | None
-    ) -> bytes:
-        picture = read_picture(jpeg)
-        if client is not None:
-            try:
-                self._redact(picture, client)
-            except (
-                DetectionLateError,
-                DetectorUnavailableError,
-                DetectionFailedError,
-                FutureTimeoutError,
-                CancelledError,
-            ) as error:
-                raise UnavailableError(
-                    "The people in this picture cannot be covered just now, so it is not shown.",
-                    remedy="Try again in a moment. If that lasts, see whether the detector runs "
-                    "(page System).",
-                    code="redaction-away",
-                ) from error
-        return write_picture(mask(picture, masks))
+    def _still(self, jpeg: bytes, masks: Iterable[Any], client: InferenceClient | None) -> bytes:
+        from analytics.redaction.still_picture import made_safe
 
-    def _redact(self, picture: Picture, client: InferenceClient) -> None:
-        if not client.wait_connected(_CONNECT_S):
-            raise DetectorUnavailableError("The inference process is away.")
-        labels = covered_labels(client.describe(), people_suffice=self._people_suffice)
-        if labels is None:
-            blur_whole(picture)
-            return
-        parts = tiles(picture.shape[1], picture.shape[0])
-        futures = [
-            client.submit(
-                np.ascontiguousarray(picture[y : y + height, x : x + width]),
-                deadline_ms=_DEADLINE_MS,
-            )
-            for x, y, width, height in parts
-        ]
-        boxes: list[Box] = []
-        for (x, y, _, _), future in zip(parts, futures, strict=True):
-            rows = future.result(timeout=_DEADLINE_MS / 1000 + _GRACE_S)
-            boxes += _covers(rows, client.describe(), labels, (x, y), picture)
-        blur_boxes(picture, boxes)
+        return made_safe(jpeg, read_masks(masks), client, people_suffice=self._people_suffice)
 
+    def _film(
+        self, client: InferenceClient, masks: Iterable[Any], stopped: threading.Event
+    ) -> "FilmRedactor":
+        from analytics.redaction.film import FilmRedactor
 
-def _covers(
-    rows: Rows, model: ModelInfo, labels: frozenset[str], origin: tuple[int, int], picture: Picture
-) -> list[Box]:
-    height, width = picture.shape[:2]
-    boxes: list[Box] = []
-    for x1, y1, x2, y2, score, number in rows.tolist():
-        if score < CONFIDENCE or model.label(number) not in labels:
-            continue
-        around = max(_LEAST_MARGIN_PX, max(x2 - x1, y2 - y1) * _MARGIN)
-        boxes.append(
-            (
-                (x1 + origin[0] - around) / width,
-                (y1 + origin[1] - around) / height,
-                (x2 + origin[0] + around) / width,
-                (y2 + origin[1] + around) / height,
-            )
+        return FilmRedactor(
+            client,
+            masks=read_masks(masks),
+            people_suffice=self._people_suffice,
+            stopped=stopped,
         )
-    return boxes
-
-
-def read_picture(data: bytes) -> Picture:
-    """Decode a picture as RGB, its EXIF orientation applied.
-
-    Raises:
-        InvalidInputError: code `not-a-picture`: it is none, or too large.
-    """
-    try:
-        with Image.open(BytesIO(data)) as header:
-            width, height = header.size
-        if width * height > _MOST_PIXELS:
-            raise ValueError
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except (
-        UnidentifiedImageError,
-        Image.DecompressionBombError,
-        OSError,
-        ValueError,
-        cv2.error,
-    ) as error:
-        raise _not_a_picture() from error
-    if decoded is None:
-        raise _not_a_picture()
-    return np.ascontiguousarray(decoded[:, :, ::-1], dtype=np.uint8)
-
-
-def write_picture(picture: Picture) -> bytes:
-    """Return RGB as JPEG without metadata."""
-    bgr = np.ascontiguousarray(picture[:, :, ::-1])
-    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return bytes(jpeg)
-
-
-def _not_a_picture() -> InvalidInputError:
-    return InvalidInputError(
-        "This is not a picture that can be shown.",
-        remedy="Use a JPEG or PNG of at most 40 megapixels.",
-        code="not-a-picture",
-    )

@@ -1,16 +1,21 @@
 """Signals as CloudEvents 1.0 (docs/design/api.md). No track id is ever written into one."""
 
+from __future__ import annotations
+
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from analytics.detectors.types import ModelInfo
 from analytics.rules.types import PERSON_DOWN, CameraRef, Phase, RuleEvent
 from core.clock import Clock
 from core.ids import new_id
 from core.text import cleaned, normalised
+
+if TYPE_CHECKING:
+    # With numpy: the supervisor tells of faults too, and has no use for it.
+    from analytics.detectors.types import ModelInfo
 
 Signal = dict[str, Any]
 """A CloudEvent in structured mode, ready for JSON."""

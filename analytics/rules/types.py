@@ -1,13 +1,17 @@
 """What goes into the rules and what comes out."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from analytics.tracking.types import TrackedObject
-from analytics.zones.schemas import Rule, Zone
+if TYPE_CHECKING:
+    # With shapely, which whoever only writes signals has no use for.
+    from analytics.tracking.types import TrackedObject
+    from analytics.zones.schemas import Rule, Zone
 
 Phase = Literal["started", "continuing", "ended"]
 Certainty = Literal["Observed", "Likely", "Possible", "Unlikely"]

@@ -14,7 +14,6 @@ from uuid import UUID
 
 import orjson
 from py_vapid import Vapid02, VapidException  # type: ignore[import-untyped]
-from pywebpush import WebPusher, WebPushException  # type: ignore[import-untyped]
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
@@ -62,6 +61,9 @@ class WebCarrier:
 
         A repetition has the same topic and tag, so it takes the place of the first.
         """
+        # Imported when the first browser is told: it brings a second HTTP client with it.
+        from pywebpush import WebPusher, WebPushException  # type: ignore[import-untyped]
+
         try:
             endpoint = str(message.subscription["endpoint"])
             body = WebPusher(dict(message.subscription)).encode(orjson.dumps(message.payload))

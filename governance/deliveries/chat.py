@@ -13,15 +13,15 @@ import socket
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
-
-from apprise import Apprise, AppriseAsset, NotifyBase
-from apprise.common import PersistentStoreMode
-from apprise.manager_plugins import NotificationManager
+from typing import TYPE_CHECKING, Any
 
 from core.clock import Clock
 from core.errors import InvalidInputError
 from governance.deliveries.outcome import Outcome, failed, unknown
+
+if TYPE_CHECKING:
+    # Imported when the first gateway of its kind is entered or asked: most sites have none.
+    from apprise import NotifyBase
 
 SCHEMAS: dict[str, frozenset[str]] = {
     "email": frozenset(
@@ -103,6 +103,8 @@ def read_address(channel: str, url: str) -> dict[str, Any]:
 
 
 def _plugin(schema: str) -> Any:
+    from apprise.manager_plugins import NotificationManager
+
     manager = NotificationManager()  # type: ignore[no-untyped-call]
     if schema not in manager:
         raise GatewayAddressError(
@@ -111,12 +113,15 @@ def _plugin(schema: str) -> Any:
     return manager[schema]
 
 
-def _instance(said: Mapping[str, Any], to: str, timeout_s: float) -> NotifyBase:
+def _instance(said: Mapping[str, Any], to: str, timeout_s: float) -> "NotifyBase":
     """Return the service, with `to` as its only target.
 
     Raises:
         GatewayAddressError: the service refuses what the address says, or the target.
     """
+    from apprise import Apprise, AppriseAsset, NotifyBase
+    from apprise.common import PersistentStoreMode
+
     options = {**said, "rto": timeout_s, "cto": timeout_s}
     if to and said["schema"] not in _ROBOTS:
         options["targets"] = [to]
@@ -182,7 +187,7 @@ class AppriseCarrier:
             return unknown("timeout", "the provider did not answer in time")
         return failed("refused", "the provider refused the message or was away")
 
-    def _check_place(self, service: NotifyBase) -> None:
+    def _check_place(self, service: "NotifyBase") -> None:
         """Refuse a mail server inside of the own network, unless that is open.
 
         The other services have fixed hosts on the internet. The name is looked up again by the

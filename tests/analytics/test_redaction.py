@@ -22,7 +22,8 @@ from analytics.redaction.redactor import (
     PATIENCE_S,
     Redactor,
 )
-from analytics.redaction.still import StillRedactor, read_picture, write_picture
+from analytics.redaction.still import StillRedactor
+from analytics.redaction.still_picture import read_picture, write_picture
 from camera_hub.streams.frames import open_file
 from camera_hub.streams.painting import Shot
 from core.clock import ManualClock, SystemClock

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from access.ledger.keys import LedgerKeys
 from analytics.detectors.client import InferenceClient
 from analytics.redaction.cover import PEOPLE
-from analytics.redaction.still import read_picture, write_picture
+from analytics.redaction.still_picture import read_picture, write_picture
 from api.exports import builder
 from api.hub import Hub
 from camera_hub.devices.models import Camera
