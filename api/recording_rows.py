@@ -21,6 +21,8 @@ _JUST_NOW = timedelta(minutes=15)
 _LATE = timedelta(days=1)
 _MOST = 500
 _DISMISSED = ("test", "false_alarm", "rejected")
+_NOTHING_TO_SEE = ("camera_clock", "camera_low_rate", "camera_not_recording")
+"""Faults that no picture shows: forty clocks that are wrong for a day would lock a day of forty."""
 
 
 class IncidentMark(BaseModel):
@@ -84,8 +86,8 @@ async def incidents_of(
 async def to_keep(session: AsyncSession, now: datetime, limit: int) -> list[Kept]:
     """Return incidents of cameras that have no lock yet, or had a signal since it was made.
 
-    Only recent ones: an incident is locked seconds after it opens. Tests and what was dismissed
-    are left out, and what a person has unlocked stays so.
+    Only recent ones: an incident is locked seconds after it opens. Tests, what was dismissed and
+    faults that no picture shows are left out, and what a person has unlocked stays so.
     """
     until = (
         select(func.max(RecordingLock.to_at))
@@ -111,6 +113,7 @@ async def to_keep(session: AsyncSession, now: datetime, limit: int) -> list[Kept
             Incident.opened_at >= now - _RECENT,
             Incident.camera_id.is_not(None),
             Incident.status == "actual",
+            Incident.kind.not_in(_NOTHING_TO_SEE),
             or_(Incident.resolution.is_(None), Incident.resolution.not_in(_DISMISSED)),
             or_(until.is_(None), Incident.last_signal_at >= now - _JUST_NOW),
         )

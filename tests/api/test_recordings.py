@@ -367,6 +367,15 @@ async def test_a_wrong_clock_at_the_start_or_later_ends_no_lock_and_deletes_noth
     assert (of.disk / files[0].path).exists()
 
 
+async def test_a_fault_that_no_picture_shows_locks_nothing(hub: Hub) -> None:
+    watch, of = RecordingWatch(hub), await place(hub)
+    wrong = await of.incident(NOW, kind="camera_clock", type="org.camerahub.camera.clock")
+    covered = await of.incident(NOW, kind="camera_covered", type="org.camerahub.camera.covered")
+    await watch.keep_incidents()
+    assert await locks_of(hub, wrong) == []
+    assert len(await locks_of(hub, covered)) == 1
+
+
 async def test_what_a_person_has_unlocked_is_not_locked_again(
     hub: Hub, sign_in: SignIn, clock: ManualClock
 ) -> None:
