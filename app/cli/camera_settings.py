@@ -74,7 +74,10 @@ def set_cameras(
     analyse: Annotated[bool | None, typer.Option()] = None,
     enabled: Annotated[bool | None, typer.Option()] = None,
     recording: Annotated[
-        str | None, typer.Option(help="off, always or event, and main or sub behind it.")
+        str | None,
+        typer.Option(
+            help="off, always, event or hours ('mon-fri 08:00-18:00'); main or sub after."
+        ),
     ] = None,
     transport: Annotated[str | None, typer.Option(help="tcp, udp or multicast.")] = None,
     analysed_by: Annotated[
