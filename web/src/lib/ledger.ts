@@ -1,5 +1,7 @@
 import { useI18n } from 'vue-i18n'
 import type { LedgerEntry } from '@/api/types'
+import { language } from '@/i18n'
+import { spanText } from './policies'
 import { cameraById } from '@/state/cameras'
 
 /** What the hub writes into its ledger; kinds that this list lacks are shown by their name. */
@@ -128,7 +130,7 @@ export function useLedgerText(): (entry: LedgerEntry) => string {
     if (entry.kind.startsWith('camera.')) return parts.join(' · ')
     if (typeof purpose === 'string' && purpose) parts.push(te(`purpose.of.${purpose}`) ? t(`purpose.of.${purpose}`) : purpose)
     if (typeof reference === 'string' && reference) parts.push(te(`reference.${reference}`) ? t(`reference.${reference}`) : reference)
-    if (typeof seconds === 'number') parts.push(t('ledger.seconds', { n: Math.round(seconds) }))
+    if (typeof seconds === 'number') parts.push(spanText(Math.round(seconds), language.value))
     return parts.join(' · ')
   }
 }
