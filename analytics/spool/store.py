@@ -5,6 +5,7 @@ flushed: at any instant a signal is either wholly there or not there at all.
 """
 
 import bisect
+import errno
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _REJECTED = "rejected"
 _PROBLEM = ".problem"
 # As much as a signal with its picture takes.
 _PROBE_BYTES = 256 * 1024
+_UNREADABLE = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.EISDIR, errno.ELOOP})
 
 log = get_logger("analytics.spool")
 
@@ -104,7 +106,8 @@ class Spool:
     def head(self) -> Waiting | None:
         """Return the oldest signal, moving what waits in memory to the disk if that has room now.
 
-        A file that is no JSON any more (a damaged disk) is put aside as rejected and counted.
+        A file that is no JSON any more, or that the disk does not give (a damaged disk), is put
+        aside as rejected and counted.
         """
         with self._lock:
             self._flush_memory()
@@ -118,6 +121,11 @@ class Spool:
                     self._ids.pop(0)
                 except orjson.JSONDecodeError:
                     self._set_aside(first, {"detail": "The file was damaged on the disk."})
+                except OSError as error:
+                    if error.errno not in _UNREADABLE:
+                        raise
+                    # It will not be read the next time either, and others wait behind it.
+                    self._set_aside(first, {"detail": "The disk does not give the file."})
                 else:
                     return Waiting(first, body)
             if self._memory:

@@ -183,6 +183,21 @@ def test_what_the_hub_will_never_take_is_put_aside_and_counted(
     assert Spool(tmp_path).depth == 0
 
 
+def test_what_cannot_be_read_does_not_block_the_rest(tmp_path: Path) -> None:
+    first, second = a_signal("one"), a_signal("two")
+    assert Spool(tmp_path).put(second)
+    # A bad sector cannot be had here; a folder and a ring of links are unreadable in the same way.
+    (tmp_path / f"{first['id']}.json").mkdir()
+    (tmp_path / "00000000-0000-7000-8000-000000000000.json").symlink_to(
+        "00000000-0000-7000-8000-000000000000.json"
+    )
+    spool = Spool(tmp_path)
+    waiting = spool.head()
+    assert waiting is not None
+    assert waiting.id == second["id"]
+    assert spool.rejected == 2
+
+
 def test_a_damaged_file_does_not_block_the_rest(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     made = [a_signal(str(number)) for number in range(2)]
