@@ -6,6 +6,7 @@ modules that were loaded by the end, and the exit status.
 """
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -27,16 +28,16 @@ def _command(words: list[str]) -> int:
 
 
 def _role(name: str, folder: str) -> int:
-    import app.children  # the entry of all of them
-
-    if name == "media":
-        import app.media_process
-    elif name == "inference":
-        import app.inference_process
-    elif name == "supervisor":
-        import app.serve
-    else:
-        import app.api_process
+    importlib.import_module("app.children")  # the entry of all but the supervisor
+    importlib.import_module(
+        {
+            "supervisor": "app.serve",
+            "api": "app.api_process",
+            "media": "app.media_process",
+            "inference": "app.inference_process",
+        }[name]
+    )
+    if name == "api":
         from api.services import build_hub
         from app.libraries import check_api
         from core.clock import SystemClock

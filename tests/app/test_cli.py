@@ -1,18 +1,27 @@
-"""The console script as a person and a script meet it: a process, its output, its exit status."""
+"""The console script as a person and a script meet it: a process, its output, its exit status.
 
+Where a test needs many commands they run inside of this process, through the same entry.
+"""
+
+import contextlib
+import io
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from app.cli.main import main
 from camera_hub.simulator.footage import packaged
 from tests.support.media_footage import write_mp4
 
 # Each command is a process that starts anew; on a busy machine several of them take their time.
 pytestmark = pytest.mark.timeout(300)
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 SCRIPT = Path(sys.executable).with_name("camera-hub")
 PASSWORD = "sesame-open-77-please"
 
@@ -30,9 +39,27 @@ def hub(folder: Path, *words: str, typed: str = "") -> subprocess.CompletedProce
     )
 
 
-def refused(folder: Path, *words: str, typed: str = "") -> str:
+def inside(folder: Path, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+    """Do the same without a process: what the console script calls, with its words and streams."""
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    command = ["camera-hub", "--data-dir", str(folder / "data"), *words]
+    umask = os.umask(0o077)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", command)
+        patch.setattr(sys, "stdin", io.StringIO(typed))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main()
+            except SystemExit as stop:
+                status = stop.code if isinstance(stop.code, int) else 0
+            finally:
+                os.umask(umask)
+    return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
+
+
+def refused(folder: Path, *words: str, typed: str = "", run: Run = hub) -> str:
     """Run a command that must fail; return the one line that says why."""
-    done = hub(folder, *words, typed=typed)
+    done = run(folder, *words, typed=typed)
     assert done.returncode == 1, done
     assert done.stdout == ""
     assert done.stderr.startswith("camera-hub: ")
@@ -120,21 +147,21 @@ def test_accounts_and_tokens_are_made_without_showing_a_password(tmp_path: Path)
 def test_cameras_are_added_listed_and_removed_without_showing_a_password(tmp_path: Path) -> None:
     """A camera that is away is refused by name, or taken on trust; its password stays inside."""
     address = f"rtsp://viewer:{PASSWORD}@127.0.0.1:9/live"
-    away = refused(tmp_path, "cameras", "add", "Gate", address)
+    away = refused(tmp_path, "cameras", "add", "Gate", address, run=inside)
     assert "127.0.0.1:9" in away
     wrong_place = ("cameras", "add", "Gate", address, "--place", "moon")
-    assert "--place-kind" in refused(tmp_path, *wrong_place)
+    assert "--place-kind" in refused(tmp_path, *wrong_place, run=inside)
     plain = ("cameras", "add", "Gate", "rtsp://127.0.0.1:9/live", "--username", "viewer")
     added = hub(tmp_path, *plain, "--password-stdin", "--no-check", "--json", typed=f"{PASSWORD}\n")
     assert added.returncode == 0, added.stderr
-    listed = hub(tmp_path, "cameras", "list", "--json")
+    listed = inside(tmp_path, "cameras", "list", "--json")
     assert listed.returncode == 0
     (camera,) = json.loads(listed.stdout)
     assert camera == json.loads(added.stdout)
     assert (camera["name"], camera["username"], camera["has_password"]) == ("Gate", "viewer", True)
-    removed = hub(tmp_path, "cameras", "remove", camera["id"])
+    removed = inside(tmp_path, "cameras", "remove", camera["id"])
     assert removed.returncode == 0
-    assert json.loads(hub(tmp_path, "cameras", "list", "--json").stdout) == []
+    assert json.loads(inside(tmp_path, "cameras", "list", "--json").stdout) == []
     seen = "".join(d.stdout + d.stderr for d in (added, listed, removed)) + away
     assert PASSWORD not in seen
     stored = b"".join(p.read_bytes() for p in (tmp_path / "data").rglob("*") if p.is_file())
@@ -142,16 +169,16 @@ def test_cameras_are_added_listed_and_removed_without_showing_a_password(tmp_pat
 
 
 def test_the_device_of_a_home_is_no_camera_of_another_place_here_either(tmp_path: Path) -> None:
-    made = hub(tmp_path, "users", "add", "li.wei", "--password-stdin", typed=f"{PASSWORD}\n")
+    made = inside(tmp_path, "users", "add", "li.wei", "--password-stdin", typed=f"{PASSWORD}\n")
     assert made.returncode == 0, made.stderr
-    flat = hub(tmp_path, "households", "create", "Flat 1204").stdout.split()[-1]
-    assert hub(tmp_path, "households", "add-member", flat, "li.wei").returncode == 0
+    flat = inside(tmp_path, "households", "create", "Flat 1204").stdout.split()[-1]
+    assert inside(tmp_path, "households", "add-member", flat, "li.wei").returncode == 0
     add = ("cameras", "add", "Room", "rtsp://127.0.0.1:9/live", "--no-check")
-    added = hub(tmp_path, *add, "--place", "home", "--household", flat, "--json")
+    added = inside(tmp_path, *add, "--place", "home", "--household", flat, "--json")
     assert added.returncode == 0, added.stderr
-    assert "looks into a home" in refused(tmp_path, *add)
-    assert hub(tmp_path, "cameras", "remove", json.loads(added.stdout)["id"]).returncode == 0
-    assert "looks into a home" in refused(tmp_path, *add)
+    assert "looks into a home" in refused(tmp_path, *add, run=inside)
+    assert inside(tmp_path, "cameras", "remove", json.loads(added.stdout)["id"]).returncode == 0
+    assert "looks into a home" in refused(tmp_path, *add, run=inside)
 
 
 def test_serve_names_the_nearest_setting(tmp_path: Path) -> None:
@@ -167,6 +194,8 @@ def test_what_the_hub_stores_is_for_its_own_account_only(tmp_path: Path) -> None
     (tmp_path / "data").mkdir(mode=0o755)
     typed = f"{PASSWORD}\n{PASSWORD}\n"
     assert hub(tmp_path, "users", "add", "boss", "--password-stdin", typed=typed).returncode == 0
+    camera = ("cameras", "add", "Gate", "rtsp://127.0.0.1:9/", "--username", "viewer", "--no-check")
+    assert hub(tmp_path, *camera, "--password-stdin", typed=typed).returncode == 0
     stored = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
     assert {"camera-hub.db", "secret.key"} <= {path.name for path in stored}
     assert [path.name for path in stored if path.stat().st_mode & 0o077] == []
