@@ -171,6 +171,15 @@ def no_datagrams(place: str, seconds: float) -> Failure:
     )
 
 
+def no_whole_picture(seconds: float) -> Failure:
+    """Return the failure of a camera of which datagrams arrive, and never all of a picture."""
+    return Failure(
+        ReasonCode.DATAGRAMS_LOST,
+        f"Parts of pictures arrive over UDP, but for {seconds:.0f} s not one that is whole. Set "
+        "the camera's transport to TCP, or mend the network to it; trying again.",
+    )
+
+
 def cannot_receive(place: str) -> Failure:
     """Return the failure of this machine to open the ports or join the group of a camera."""
     return Failure(

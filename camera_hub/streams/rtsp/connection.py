@@ -28,6 +28,8 @@ _GARBAGE_LIMIT = 1 << 20
 _OUT_LIMIT = 1 << 16
 _UNUSABLE_LIMIT = 200
 _LONGEST_SILENCE_S = 30.0
+_NO_PICTURE_S = 20.0
+"""So long datagrams may come without one whole picture; keyframes are rarely further apart."""
 _FAREWELL_S = 1.0
 
 
@@ -76,6 +78,7 @@ class Connection:
         self._out = b""
         self._dropped_told = self._garbage = 0
         self._arrived = self._last_video = self._keep_alive_at = 0.0
+        self._last_units = 0.0
         self._video_seen = False
         self._silence_s = silence_s
         self._longest_gap = 0.0
@@ -155,7 +158,7 @@ class Connection:
 
     def begin(self, now: float) -> None:
         """Start the clocks and take what came before the connection was handed over."""
-        self._arrived = self._last_video = now
+        self._arrived = self._last_video = self._last_units = now
         self._keep_alive_at = now + self.playing.keep_alive_s
         data, self._rest = self._rest, b""
         self._take(data)
@@ -183,6 +186,8 @@ class Connection:
         allowed = max(self._silence_s, min(4 * self._longest_gap, _LONGEST_SILENCE_S))
         if now - self._last_video > allowed:
             self.end(self._silent(allowed))
+        elif self._datagrams and now - self._last_units > max(_NO_PICTURE_S, allowed):
+            self.end(diagnosis.no_whole_picture(now - self._last_units))
 
     def _silent(self, seconds: float) -> Failure:
         if self._datagrams and not self._video.begun:
@@ -219,6 +224,7 @@ class Connection:
             self._last_video = self._arrived
         units = self._depacketizer.units
         if units and self._leaving_until is None:
+            self._last_units = self._arrived
             self._depacketizer.units = []
             self._receiver.units(units, self._arrived)
         if self._leaving_until is None:

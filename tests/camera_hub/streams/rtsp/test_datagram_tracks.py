@@ -225,6 +225,16 @@ def test_datagrams_that_never_come_are_a_failure_with_its_remedy(line: Line) -> 
     assert "firewall" in failure.reason
 
 
+def test_a_camera_of_which_no_picture_is_ever_whole_says_so(line: Line) -> None:
+    # Of each keyframe the last packet is lost, and nobody wants what follows it.
+    for number, packets in enumerate(pictures(3)[::2]):
+        line.send(*(packets[:-1] or packets), now=float(number))
+        line.connection.look(float(number))
+    (failure,) = line.taker.failures
+    assert failure.code is ReasonCode.DATAGRAMS_LOST
+    assert "TCP" in failure.reason
+
+
 def test_what_comes_within_the_conversation_is_no_picture(line: Line) -> None:
     data = b"".join(rtp.interleaved(0, packet) for packets in pictures() for packet in packets)
     line.control.sendall(data)
