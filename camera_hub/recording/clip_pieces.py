@@ -32,7 +32,10 @@ def _nothing(_: Sequence[SoundSample]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Neighbouring samples with one description, and the wall clock of each."""
+    """Neighbouring samples with one description, and the wall clock of each.
+
+    `sound`: sample description and rate of what was heard, where it leaves too.
+    """
 
     segment_id: str
     init: bytes
@@ -45,6 +48,7 @@ class Piece:
     read: Callable[[], bytes]
     heard: Sequence[tuple[datetime, SoundSample]] = ()
     read_heard: Callable[[Sequence[SoundSample]], bytes] = _nothing
+    sound: tuple[bytes, int] | None = None
 
 
 def copied(
@@ -87,4 +91,5 @@ def copied(
             if described
             else (),
             read_heard=read_heard,
+            sound=described,
         )

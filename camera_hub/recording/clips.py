@@ -25,7 +25,7 @@ from camera_hub.recording.clip_pieces import Piece, Source, copied
 from camera_hub.recording.clip_sound import SoundPlacing
 from camera_hub.recording.format import TIMESCALE, Part
 from camera_hub.recording.reading import SegmentFile
-from camera_hub.recording.sound import SoundSample, sound_of
+from camera_hub.recording.sound import SoundSample
 
 _GAP = timedelta(seconds=1.5)
 
@@ -145,7 +145,7 @@ def _by_description(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
     """Group neighbours that one sample description fits."""
     run: list[Piece] = []
     for piece in pieces:
-        if run and _description(piece.init) != _description(run[0].init):
+        if run and _description(piece) != _description(run[0]):
             yield run
             run = []
         run.append(piece)
@@ -153,15 +153,15 @@ def _by_description(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
         yield run
 
 
-def _description(init: bytes) -> tuple[bytes, tuple[bytes, int] | None]:
-    return mp4.sample_description(init), sound_of(init)
+def _description(piece: Piece) -> tuple[bytes, tuple[bytes, int] | None]:
+    return mp4.sample_description(piece.init), piece.sound
 
 
 def _write(folder: Path, title: str, run: Sequence[Piece], opened: Opened | None) -> ClipFile:
     """Write one file and its list of frames."""
     first, base = run[0], run[0].times[0]
     chunks, last = [], -1
-    sound = sound_of(first.init)
+    sound = first.sound
     placing = None if sound is None else SoundPlacing(base, sound[1])
     for piece in run:
         frames = []

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from camera_hub.recording.clips import Source, make_clip
+from camera_hub.recording.clip_pieces import Source
+from camera_hub.recording.clips import make_clip
 from camera_hub.recording.format import BOX, HEADER_UUID, INDEX_UUID, FormatError, box
 from camera_hub.recording.index.schemas import SegmentRow
 from camera_hub.recording.playback.filled import filled
@@ -201,3 +202,11 @@ def test_any_number_of_any_box_ends_in_media_or_in_a_clear_error(
     place, size, _ = found[box_number % len(found)]
     struct.pack_into(">I", data, place + 4 * (at % (size // 4)), put)
     use(bytes(data), whole[1], tmp_path_factory.mktemp("one"))
+
+
+def test_a_track_without_its_head_costs_no_traceback(tmp_path: Path) -> None:
+    row = write_segment(tmp_path, new_id(), START, seconds=1, size=(160, 120))
+    data = bytearray((tmp_path / row.path).read_bytes())
+    head = next(at for at, _, kind in boxes(bytes(data)) if kind == b"tkhd")
+    data[head + 4] ^= 1
+    use(bytes(data), SegmentRow(**row.model_dump(), deleting=False), tmp_path)
