@@ -313,14 +313,3 @@ async def incidents(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, 
         return {}
     found = await session.scalars(select(Incident).where(Incident.id.in_(ids)))
     return {row.id: row for row in found}
-
-
-async def tests_to_close(session: AsyncSession, before: datetime) -> Sequence[UUID]:
-    """Return test alarms opened before `before` that nobody closed."""
-    query = select(Incident.id).where(
-        Incident.is_open,
-        Incident.status == "test",
-        Incident.kind.in_(ALARMS),
-        Incident.opened_at < before,
-    )
-    return (await session.scalars(query.limit(100))).all()

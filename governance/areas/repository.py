@@ -43,12 +43,6 @@ async def open_areas(session: AsyncSession, areas: Sequence[str] = ("",)) -> lis
     return sorted(await session.scalars(query), key=lambda row: row.path.split("/"))
 
 
-async def open_at(session: AsyncSession, paths: Collection[str]) -> list[Area]:
-    """Return those of exactly these areas that are not closed, by path."""
-    query = select(Area).where(Area.closed_at.is_(None), Area.path.in_(paths))
-    return list(await session.scalars(query.order_by(Area.path)))
-
-
 async def add(session: AsyncSession, row: Area | Department) -> None:
     """Write a new row."""
     session.add(row)

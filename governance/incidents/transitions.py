@@ -266,11 +266,6 @@ def find(incident: Incident, step: Step) -> Transition:
     return transition
 
 
-def is_possible(incident: Incident, step: Step) -> bool:
-    """Say whether `find` would return an arrow."""
-    return _leads_on(incident, step, State(incident.state))
-
-
 def _leads_on(incident: Incident, step: Step, state: State) -> bool:
     transition = _BY_STEP.get((step, state))
     return transition is not None and not any(guard(incident) for guard in transition.guards)

@@ -12,18 +12,14 @@ import websockets
 from sqlalchemy import update
 
 from api.hub import Hub
-from camera_hub.devices.heartbeat_schemas import (
-    HeartbeatIn,
-)
 from camera_hub.devices.models import Camera
 from camera_hub.live.runtime import MediaRuntime
-from camera_hub.live.worker_server import MediaServer
 from camera_hub.streams.types import AssignedCamera, SoundState, StreamSource
 from core.clock import SystemClock
 from core.ids import new_id
 from core.settings import MediaSettings
 from tests.support.http import Client, LiveServer, SignIn
-from tests.support.live import AREA, WAIT_S, WHY, Scene, closed
+from tests.support.live import AREA, WAIT_S, WHY, Scene, closed, on_air
 from tests.support.media import wait_until
 from tests.support.media_footage import make_units
 from tests.support.odd_camera import OddCamera, Oddities
@@ -54,24 +50,9 @@ def reading() -> Iterator[tuple[UUID, MediaRuntime]]:
 async def scene(
     reading: tuple[UUID, MediaRuntime], hub: Hub, server: LiveServer, tmp_path: Path
 ) -> AsyncIterator[Scene]:
-    camera_id, runtime = reading
-    camera = Camera(
-        id=camera_id, name="Gate", area=AREA, place_kind="public_space", source_kind="rtsp",
-        address="rtsp://camera/", username="", password_sealed="", enabled=True, analyse=False,
-        sound=True, sound_reason="Calls for help at the gate", version=1,
-        created_at=hub.clock.now(),
-    )  # fmt: skip
-    async with hub.database.transaction() as session:
-        session.add(camera)
-    media = MediaServer(runtime, tmp_path / "media-0.sock")
-    await media.start()
-    status = runtime.statuses()[camera_id].to_json()
-    beat = {"pid": 1, "address": media.address, "revision": None, "spool_depth": 0,
-            "cameras": [{"camera_id": str(camera_id), **status}]}  # fmt: skip
-    hub.devices.board.take("media-0", HeartbeatIn.model_validate(beat))
-    yield Scene(hub, server, camera_id)
-    await hub.live.close()
-    await media.close()
+    said = "Calls for help at the gate"
+    async with on_air(reading, hub, server, tmp_path, sound=True, sound_reason=said) as scene:
+        yield scene
 
 
 def open_view(scene: Scene, client: Client, query: str) -> Any:

@@ -6,7 +6,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,7 @@ from sqlalchemy import select
 
 from access.views.models import ViewRecord
 from api.hub import Hub
-from camera_hub.devices.heartbeat_schemas import (
-    HeartbeatIn,
-)
+from camera_hub.devices.heartbeat_schemas import HeartbeatIn
 from camera_hub.devices.models import Camera
 from camera_hub.live.runtime import MediaRuntime
 from camera_hub.live.worker_server import MediaServer
@@ -79,19 +77,20 @@ def reading(camera_server: RtspServer) -> Iterator[tuple[UUID, MediaRuntime]]:
     runtime.stop()
 
 
-@pytest.fixture
-async def scene(
-    reading: tuple[UUID, MediaRuntime], hub: Hub, server: LiveServer, tmp_path: Path
+@asynccontextmanager
+async def on_air(
+    reading: tuple[UUID, MediaRuntime], hub: Hub, server: LiveServer, folder: Path, **facts: Any
 ) -> AsyncIterator[Scene]:
+    """Give the hub the camera that a worker reads, with what `facts` say of it besides."""
     camera_id, runtime = reading
     camera = Camera(
         id=camera_id, name="Gate", area=AREA, place_kind="public_space", source_kind="rtsp",
         address="rtsp://camera/", username="", password_sealed="", enabled=True, analyse=False,
-        version=1, created_at=hub.clock.now(),
+        version=1, created_at=hub.clock.now(), **facts,
     )  # fmt: skip
     async with hub.database.transaction() as session:
         session.add(camera)
-    media = MediaServer(runtime, tmp_path / "media-0.sock")
+    media = MediaServer(runtime, folder / "media-0.sock")
     await media.start()
     status = runtime.statuses()[camera_id].to_json()
     beat = {"pid": 1, "address": media.address, "revision": None, "spool_depth": 0,
@@ -100,6 +99,14 @@ async def scene(
     yield Scene(hub, server, camera_id)
     await hub.live.close()
     await media.close()
+
+
+@pytest.fixture
+async def scene(
+    reading: tuple[UUID, MediaRuntime], hub: Hub, server: LiveServer, tmp_path: Path
+) -> AsyncIterator[Scene]:
+    async with on_air(reading, hub, server, tmp_path) as scene:
+        yield scene
 
 
 async def receive_media(socket: Any, count: int = 1) -> list[bytes]:
