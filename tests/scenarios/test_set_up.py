@@ -92,7 +92,7 @@ async def test_areas_and_a_department_are_made_and_what_is_in_use_stays(
 
     await page.get_by_role("button", name="Close", exact=True).click()
     await dialog.get_by_role("button", name="Close the area").click()
-    await expect(dialog.get_by_role("alert")).to_contain_text("1 departments")
+    await expect(dialog.get_by_role("alert")).to_contain_text("1 department Roads")
     await expect(dialog.get_by_role("alert")).to_contain_text("Roads and lights")
     assert await axe_violations(page) == []
     await dialog.get_by_role("button", name="Cancel").click()
