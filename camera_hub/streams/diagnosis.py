@@ -161,8 +161,18 @@ def transport_refused(place: str, transport: Transport) -> Failure:
     )
 
 
-def no_datagrams(place: str, seconds: float) -> Failure:
-    """Return the failure of a camera whose datagrams do not arrive though it says it sends them."""
+def no_datagrams(place: str, seconds: float, others: str = "") -> Failure:
+    """Return the failure of a camera whose datagrams do not arrive though it says it sends them.
+
+    `others` is the address from which some did come, which nobody has said to be the camera's.
+    """
+    if others:
+        return Failure(
+            ReasonCode.NO_DATAGRAMS,
+            f"The camera at {place} says that it sends its pictures over UDP, but they come from "
+            f"{others}, and anybody could send those. Give the camera that address, or set its "
+            "transport to TCP; trying again.",
+        )
     return Failure(
         ReasonCode.NO_DATAGRAMS,
         f"The camera at {place} says that it sends its pictures over UDP, but not one arrived "

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _WEIGHED_S = 10.0
 _MANY = 0.05
-"""The share of pictures left out in `_WEIGHED_S` from which it is said."""
+"""The share of pictures left out, or of datagrams lost, in `_WEIGHED_S` from which it is said."""
 
 OnMetadata = Callable[[bytes, float, datetime], None]
 """Takes an XML document and when it arrived: monotonic seconds, and aware in UTC."""
@@ -64,7 +64,7 @@ class Receiving:
         """`note` is said of the stream where there is nothing else to say."""
         self._note = playing.no_metadata or note
         self._weigh_at: float | None = None
-        self._handed_on = self._left_out = 0
+        self._handed_on = self._left_out = self._lost = self._came = 0
         self._playing = playing
         self._attempt = attempt
         self._feed = feed
@@ -120,10 +120,13 @@ class Receiving:
         if now < self._weigh_at or self._connection is None:
             return
         left_out = self._connection.dropped - self._left_out
-        losing = left_out > _MANY * (left_out + self._handed_on)
+        # A picture of one datagram is lost with it, and nobody knows that there was one.
+        lost, came = self._connection.lost - self._lost, self._connection.came - self._came
+        losing = left_out > _MANY * (left_out + self._handed_on) or lost > _MANY * (lost + came)
         self._health.note(DATAGRAMS_LOST if losing else self._note)
         self._weigh_at = now + _WEIGHED_S
         self._handed_on, self._left_out = 0, self._connection.dropped
+        self._lost, self._came = self._connection.lost, self._connection.came
 
     def metadata(self, document: bytes, arrived_monotonic: float) -> None:
         """Take what the camera says it sees."""

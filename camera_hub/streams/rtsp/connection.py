@@ -62,9 +62,7 @@ class Connection:
         self._receiver = receiver
         track = playing.track
         assert track.codec is not None
-        self._depacketizer = depacketizer_for(
-            track.codec, track.parameter_sets, whole_only=bool(playing.ports)
-        )
+        self._depacketizer = depacketizer_for(track.codec, track.parameter_sets)
         self._video = RtpTrack(track.payload_type)
         # With datagrams nothing comes within the connection.
         within = not playing.ports
@@ -122,6 +120,12 @@ class Connection:
     def lost(self) -> int:
         """RTP packets of the video that did not come."""
         return self._video.lost
+
+    @property
+    def came(self) -> int:
+        """Datagrams of the video that came in time; none within a connection."""
+        video = self.playing.channel
+        return sum(one.delivered for one in self._datagrams if one.ports.channel == video)
 
     @property
     def dropped(self) -> int:
@@ -191,7 +195,8 @@ class Connection:
 
     def _silent(self, seconds: float) -> Failure:
         if self._datagrams and not self._video.begun:
-            return diagnosis.no_datagrams(self.playing.place, seconds)
+            others = next((one.stranger for one in self._datagrams if one.stranger), "")
+            return diagnosis.no_datagrams(self.playing.place, seconds, others)
         return diagnosis.silent(seconds)
 
     def leave(self, now: float) -> None:

@@ -63,12 +63,19 @@ class DatagramTrack:
         self._own_ssrc = int.from_bytes(os.urandom(4), "big")
         self.crowded = False
         """Whether the kernel's buffer was seen so full that a longer pause may overflow it."""
+        self.stranger = ""
+        """The address that last sent what was left out, which nobody has said to be the camera's."""
         room = ports.rtp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         self._crowd = max(8, room // (4 * _ROOM_OF_ONE))
         self._report_at = 0.0
         self._told = self._delivered = self._lost = 0
         self._last_report: tuple[int, float] | None = None
         self._early: tuple[bytes, float] | None = None
+
+    @property
+    def delivered(self) -> int:
+        """Packets that came in time."""
+        return self._order.delivered
 
     def read(self, buffer: memoryview, now: float) -> None:
         """Read the packets that are there."""
@@ -87,6 +94,7 @@ class DatagramTrack:
                 continue
             if sender[0] not in senders:
                 foreign += 1
+                self.stranger = str(sender[0])
                 continue
             if not self._connected:
                 self._connect(sender)
