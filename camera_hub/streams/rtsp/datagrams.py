@@ -64,7 +64,7 @@ class DatagramTrack:
         self.crowded = False
         """Whether the kernel's buffer was seen so full that a longer pause may overflow it."""
         self.stranger = ""
-        """The address that last sent what was left out, which nobody has said to be the camera's."""
+        """Who last sent what was left out: an address that nobody has said to be the camera's."""
         room = ports.rtp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         self._crowd = max(8, room // (4 * _ROOM_OF_ONE))
         self._report_at = 0.0
