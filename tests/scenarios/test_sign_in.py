@@ -76,7 +76,9 @@ async def enter(page: Page, username: str, password: str) -> None:
 
 async def prove(page: Page, password: str) -> None:
     """Enter the present password where a dialog asks for it."""
-    dialog = page.get_by_role("dialog").filter(has=page.locator("input[autocomplete=current-password]"))
+    dialog = page.get_by_role("dialog").filter(
+        has=page.locator("input[autocomplete=current-password]")
+    )
     await dialog.locator("input[type=password]").fill(password)
     await dialog.locator("button[type=submit]").click()
 
