@@ -16,6 +16,7 @@ from api.hub import Hub, HubDep
 from camera_hub.devices import homes
 from camera_hub.devices.models import Camera
 from camera_hub.streams.types import StreamState
+from governance.areas import repository as areas
 
 router = APIRouter(tags=["home"])
 
@@ -41,9 +42,13 @@ class HomeHouseholdOut(BaseModel):
 
 
 class HomeOut(BaseModel):
-    """The own homes, and the cameras of others that are shared with oneself."""
+    """The own homes, and the cameras of others that are shared with oneself.
+
+    `area_names` is what people call the areas of the homes, and those above them, by path.
+    """
 
     households: list[HomeHouseholdOut]
+    area_names: dict[str, str]
     shared_with_me: list[CameraBrief]
 
 
@@ -54,6 +59,7 @@ async def read_home(hub: HubDep, actor: Annotated[Actor, permit("home.read")]) -
         rows = await hub.households.page(session, areas=(), own=actor.households, limit=100)
         described = await hub.households.describe(session, rows, {})
         own = await homes.of_households(session, actor.households)
+        area_names = await areas.names(session, {row.area for row in described})
         shares = await hub.consent.of_actor(session, actor)
         shared = await homes.by_ids(session, {row.camera_id for row in shares})
         consents = [
@@ -78,6 +84,7 @@ async def read_home(hub: HubDep, actor: Annotated[Actor, permit("home.read")]) -
             )
             for row in described
         ],
+        area_names=area_names,
         shared_with_me=_briefs(hub, [c for c in shared if c.id in visible], taken),
     )
 

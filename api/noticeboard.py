@@ -21,6 +21,7 @@ from access.views.models import ViewRecord
 from api.months import Month
 from camera_hub.devices import repository
 from camera_hub.devices.models import Camera
+from governance.areas import repository as areas
 
 if TYPE_CHECKING:
     from api.hub import Hub
@@ -73,7 +74,10 @@ class PublicMonth(BaseModel):
 
 
 class TransparencyOut(BaseModel):
-    """The page for everybody. `homes` are cameras; null: those of fewer than three households."""
+    """The page for everybody. `homes` are cameras; null: those of fewer than three households.
+
+    `area_names` is what people call the areas that it names, and those above them, by path.
+    """
 
     site: str
     jurisdiction: str
@@ -85,6 +89,7 @@ class TransparencyOut(BaseModel):
     cameras: list[PublicCamera]
     homes: int | None
     homes_by_area: list[HomesOut]
+    area_names: dict[str, str]
     months: list[PublicMonth]
 
 
@@ -114,12 +119,17 @@ async def count_for_everybody(hub: "Hub") -> TransparencyOut:
         months = [
             await _count_month(session, hub, this.plus(-back)) for back in reversed(range(MONTHS))
         ]
-    # A home camera from before there were households counts as a household of its own.
-    homes = [
-        (camera.area, camera.household_id or camera.id)
-        for camera in cameras
-        if camera.place_kind == "home"
-    ]
+        # A home camera from before there were households counts as a household of its own.
+        homes = [
+            (camera.area, camera.household_id or camera.id)
+            for camera in cameras
+            if camera.place_kind == "home"
+        ]
+        shown = [_public(hub, camera) for camera in cameras if camera.place_kind != "home"]
+        by_area = count_homes(homes)
+        area_names = await areas.names(
+            session, {one.area for one in shown} | {one.area for one in by_area}
+        )
     return TransparencyOut(
         site=site.name,
         jurisdiction=hub.law.name,
@@ -128,9 +138,10 @@ async def count_for_everybody(hub: "Hub") -> TransparencyOut:
         owner=site.owner,
         contact=site.contact,
         counted_at=hub.clock.now(),
-        cameras=[_public(hub, camera) for camera in cameras if camera.place_kind != "home"],
+        cameras=shown,
         homes=_few([household for _, household in homes]),
-        homes_by_area=count_homes(homes),
+        homes_by_area=by_area,
+        area_names=area_names,
         months=months,
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from access.jurisdictions.schemas import Language
+from access.policy.areas import ancestors
 from api.noticeboard import FEWEST, TransparencyOut
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&])")
@@ -96,7 +97,7 @@ def camera_rows(page: TransparencyOut, language: Language) -> Rows:
     return [
         (
             camera.name,
-            camera.area or page.site,
+            _area(page, camera.area),
             " / ".join(
                 filter(
                     None,
@@ -137,7 +138,14 @@ def month_rows(page: TransparencyOut, language: Language) -> Rows:
 def home_rows(page: TransparencyOut, language: Language) -> Rows:
     """Return one row of texts for each area whose home cameras are counted."""
     words = WORDS[language]
-    return [(homes.area or page.site, few(homes.cameras, words)) for homes in page.homes_by_area]
+    return [(_area(page, homes.area), few(homes.cameras, words)) for homes in page.homes_by_area]
+
+
+def _area(page: TransparencyOut, path: str) -> str:
+    """Return an area as people call it, the widest first; parts without a name as they are."""
+    parts = [above for above in reversed(ancestors(path)) if above]
+    called = [page.area_names.get(one, one.rpartition("/")[2]) for one in parts]
+    return " › ".join(called) or page.site
 
 
 def few(count: int | None, words: Words) -> str:

@@ -23,6 +23,13 @@ async def spoken(session: AsyncSession, path: str) -> str:
     return path.rpartition("/")[2] if drawn is None else drawn.name
 
 
+async def names(session: AsyncSession, paths: Collection[str]) -> dict[str, str]:
+    """Return what people call these areas and those above them; none that the tree lacks."""
+    wanted = {above for path in paths for above in ancestors(path) if above}
+    found = select(Area.path, Area.name).where(Area.path.in_(wanted)).order_by(Area.path)
+    return {path: name for path, name in await session.execute(found)}
+
+
 async def is_open(session: AsyncSession, path: str) -> bool:
     """Say whether this area is in the tree."""
     found = select(Area.path).where(Area.path == path, Area.closed_at.is_(None))

@@ -15,8 +15,8 @@ from access.jurisdictions.changes import note_changes
 from access.ledger.models import LedgerEntry
 from access.policy.types import Actor
 from api.hub import Hub
-from api.noticeboard import FEWEST, count_for_everybody, count_homes
-from api.noticeboard_text import as_html, as_markdown
+from api.noticeboard import FEWEST, TransparencyOut, count_for_everybody, count_homes
+from api.noticeboard_text import as_html, as_markdown, camera_rows
 from app.schema import MIGRATIONS
 from camera_hub.devices.models import Camera
 from core.clock import ManualClock
@@ -70,6 +70,13 @@ async def test_everybody_reads_which_cameras_there_are_and_how_often_they_were_l
 ) -> None:
     somebody = await sign_in("supervisor")
     family = new_id()
+    async with hub.database.transaction() as session:
+        for path, called in (
+            ("demo", "示范县"),
+            ("demo/jade", "Jade Garden"),
+            ("demo/hill", "Hill"),
+        ):
+            await hub.governance.areas.add(session, None, path=path, name=called, level=None)
     gate = await put(
         hub, NASTY, "demo/jade", "public_space", place_type="street", purpose="Safety",
         owner="Town", retention_hours=720, masks=[{"name": "window", "polygon": []}],
@@ -96,6 +103,10 @@ async def test_everybody_reads_which_cameras_there_are_and_how_often_they_were_l
     )  # fmt: skip
     assert (second["owner"], second["retention_hours"]) == ("Jade Garden", None)
     assert (page["homes"], page["homes_by_area"]) == (None, [{"area": "", "cameras": None}])
+    assert page["area_names"] == {"demo": "示范县", "demo/jade": "Jade Garden"}
+    assert [row[1] for row in camera_rows(TransparencyOut(**page), "en")] == [
+        "示范县 › Jade Garden", "示范县 › Jade Garden › b1"
+    ]  # fmt: skip
     assert [m["month"] for m in page["months"]][::12] == ["2025-11", "2026-11"]
     october, november = page["months"][-2:]
     assert (october["viewings"], october["by_purpose"]) == (2, {"case": 1, "none": 1})

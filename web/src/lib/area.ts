@@ -9,13 +9,15 @@ export function learnAreas(areas: readonly { path: string; name: string }[]): vo
   names.value = new Map(areas.map(({ path, name }) => [path, name]))
 }
 
-/** The path as people read it: "Riverside › Jade Garden"; of areas without a known name the slug in words. */
-export function areaText(area: string, last = 2): string {
+/** The path as people read it: "Riverside › Jade Garden"; of areas without a known name the slug in words.
+ * `own` are the names that came with what is shown, for whoever may not read the tree. */
+export function areaText(area: string, last = 2, own: Readonly<Record<string, string>> = {}): string {
   const parts = area.split('/').filter(Boolean)
   return parts
     .map((part, index) => {
       const words = part.replaceAll('-', ' ')
-      return names.value.get(parts.slice(0, index + 1).join('/')) ?? words.charAt(0).toUpperCase() + words.slice(1)
+      const path = parts.slice(0, index + 1).join('/')
+      return names.value.get(path) ?? own[path] ?? words.charAt(0).toUpperCase() + words.slice(1)
     })
     .slice(-last)
     .join(' › ')
