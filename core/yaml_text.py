@@ -24,8 +24,11 @@ def read_yaml(text: str) -> Any:
     Raises:
         yaml.YAMLError: it cannot be read; `problem` and `problem_mark` say what and where.
     """
+    # A SafeLoader: nothing but plain values comes of it.
+    loader = _Loader(text)
     try:
-        # Made of a SafeLoader: nothing but plain values comes of it.
-        return yaml.load(text, Loader=_Loader)  # noqa: S506
+        return loader.get_single_data()
     except RecursionError:
         raise yaml.MarkedYAMLError(problem="nested too deeply") from None
+    finally:
+        loader.dispose()
