@@ -1,5 +1,10 @@
 """Shared fixtures. Each support module starts the real thing it stands for."""
 
+from collections.abc import Iterator
+
+import pytest
+
+from app.cli.context import state
 from core.logging import configure_logging
 
 pytest_plugins = [
@@ -16,3 +21,13 @@ pytest_plugins = [
 # Without this structlog would draw rich tracebacks with local variables: slow, and they may hold
 # passwords.
 configure_logging("error")
+
+
+@pytest.fixture(autouse=True)
+def no_options_of_before() -> Iterator[None]:
+    """A command that ran inside of a test leaves its `--data-dir` and its log to no other test."""
+    before = state.config, state.data_dir
+    yield
+    if before != (state.config, state.data_dir):
+        state.config, state.data_dir = before
+        configure_logging("error")

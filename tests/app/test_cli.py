@@ -14,10 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.context import state
 from app.cli.main import main
 from camera_hub.simulator.footage import packaged
-from core.logging import configure_logging
 from tests.support.media_footage import write_mp4
 
 # Each command is a process that starts anew; on a busy machine several of them take their time.
@@ -49,9 +47,6 @@ def inside(folder: Path, *words: str, typed: str = "") -> subprocess.CompletedPr
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", command)
         patch.setattr(sys, "stdin", io.StringIO(typed))
-        # What this command is told is not for the tests that follow in this process.
-        patch.setattr(state, "config", None)
-        patch.setattr(state, "data_dir", None)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 main()
@@ -59,7 +54,6 @@ def inside(folder: Path, *words: str, typed: str = "") -> subprocess.CompletedPr
                 status = stop.code if isinstance(stop.code, int) else 0
             finally:
                 os.umask(umask)
-                configure_logging("error")
     return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
 
 
