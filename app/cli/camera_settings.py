@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.cameras import AsJson
+from app.cli.cameras import AsJson, PasswordFromStdin, ask_password
 from app.cli.context import err, opened_hub, out, print_json, print_table, run
 from app.cli.plans import plan_named
 from core.errors import ForbiddenError, InvalidInputError, NotFoundError
@@ -59,6 +59,12 @@ def _roles(camera: "Camera") -> dict[str, list[Any]]:
 def set_cameras(
     cameras: Annotated[list[str], typer.Argument(help="Ids or names.", show_default=False)],
     name: Annotated[str | None, typer.Option(help="Of one camera.")] = None,
+    address: Annotated[str | None, typer.Option(help="Of one camera that has moved.")] = None,
+    username: Annotated[str | None, typer.Option(help='Its account; "": none.')] = None,
+    password_stdin: PasswordFromStdin = False,
+    check: Annotated[
+        bool, typer.Option(help="Try a new address or account before it is kept.")
+    ] = True,
     area: Annotated[str | None, typer.Option()] = None,
     place_type: Annotated[str | None, typer.Option()] = None,
     purpose: Annotated[str | None, typer.Option()] = None,
@@ -98,18 +104,23 @@ def set_cameras(
     named: dict[str, Any] = {
         key: value
         for key, value in {
-            "name": name, "area": area, "place_type": place_type, "purpose": purpose,
-            "owner": owner, "contact": contact, "retention_hours": retention_hours,
-            "retention_reason": retention_reason, "signage": signage, "analyse": analyse,
-            "sound": sound, "sound_reason": sound_reason,
-            "enabled": enabled, "transport": transport, "analysed_by": analysed_by,
-            "latitude": latitude,
-            "longitude": longitude, "heading": heading,
+            "name": name, "address": address, "username": username, "area": area,
+            "place_type": place_type, "purpose": purpose, "owner": owner, "contact": contact,
+            "retention_hours": retention_hours, "retention_reason": retention_reason,
+            "signage": signage, "sound": sound, "sound_reason": sound_reason,
+            "analyse": analyse, "enabled": enabled, "transport": transport,
+            "analysed_by": analysed_by, "latitude": latitude, "longitude": longitude,
+            "heading": heading,
         }.items()
         if value is not None
     }  # fmt: skip
     if recording is not None:
         named["recording"] = _plan(recording)
+    password = ask_password(username or "", password_stdin)
+    if password or password_stdin:
+        named["password"] = password
+    if address is not None and len(cameras) > 1:
+        raise InvalidInputError("One address is of one camera.", remedy="Name one camera.")
     if not named and plan is None:
         raise InvalidInputError("Nothing is named that should change.", remedy="See --help.")
 
@@ -125,7 +136,9 @@ def set_cameras(
                 if plan:
                     spot["plan_id"] = (await plan_named(hub, plan, camera.area)).id
                 try:
-                    body = CameraUpdate.model_validate({"version": camera.version, **named, **spot})
+                    body = CameraUpdate.model_validate(
+                        {"version": camera.version, "probe": check, **named, **spot}
+                    )
                 except ValidationError as error:
                     first = error.errors(include_input=False)[0]
                     where = first["loc"][0] if first["loc"] else "at"

@@ -79,8 +79,14 @@ async def test_cameras_are_found_imported_set_and_turned(
         ["cameras", "set", "Gate", "--recording", "sometimes"],
         ["cameras", "set", "Nowhere", "--area", "demo/b"],
         ["cameras", "clock", "Gate", "--all"],
+        ["cameras", "set", "Gate", "--address", "127.0.0.1:9"],
+        ["cameras", "set", "Gate", "Moon", "--address", "127.0.0.1:9", "--no-check"],
+        ["cameras", "set", "Gate", "--username", "someone"],
     )
-    assert [d["status"] for d in done] == [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1], done
+    assert [d["status"] for d in done] == [1, 0, 1, *[0] * 7, *[1] * 6], done
+    whys = ("Enter the password together with", "One address is of one camera", "password")
+    for refused, why in zip(done[13:], whys, strict=True):
+        assert why in str(refused["err"])
     assert "1 invalid, 1 ok" in str(done[0]["out"])
     assert json.loads(str(done[1]["out"])) == [], "a dry run adds nothing"
     imported = json.loads(str(done[2]["out"]))

@@ -159,6 +159,12 @@ def test_cameras_are_added_listed_and_removed_without_showing_a_password(tmp_pat
     (camera,) = json.loads(listed.stdout)
     assert camera == json.loads(added.stdout)
     assert (camera["name"], camera["username"], camera["has_password"]) == ("Gate", "viewer", True)
+    moved = ("cameras", "set", "Gate", "--address", "rtsp://127.0.0.1:7/live", "--username", "new")
+    typed = f"{PASSWORD}\n"
+    done = inside(tmp_path, *moved, "--password-stdin", "--no-check", typed=typed)
+    assert done.returncode == 0, done.stderr
+    (camera,) = json.loads(inside(tmp_path, "cameras", "list", "--json").stdout)
+    assert (camera["address"], camera["username"]) == ("rtsp://127.0.0.1:7/live", "new")
     removed = inside(tmp_path, "cameras", "remove", camera["id"])
     assert removed.returncode == 0
     assert json.loads(inside(tmp_path, "cameras", "list", "--json").stdout) == []
