@@ -1,8 +1,8 @@
 """What reading cameras costs: our own RTSP client and the media library, on the same streams.
 
 Debian's gst-rtsp-server serves the streams in a process of its own; each reader is a process of
-its own too, of which the CPU time is counted. `python -m bench.lib_reader [CAMERAS]` prints one
-line of JSON: per cent of a core for each camera.
+its own too, of which the CPU time is counted; both over TCP and over UDP. `python -m
+bench.lib_reader [CAMERAS]` prints one line of JSON: per cent of a core for each camera.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import av
 import numpy as np
@@ -25,7 +24,7 @@ import psutil
 
 from camera_hub.live.channel import LiveChannel
 from camera_hub.streams.reader import StreamReader
-from camera_hub.streams.types import StreamSource, StreamState
+from camera_hub.streams.types import StreamSource, StreamState, Transport
 from core.clock import SystemClock
 from core.ids import new_id
 
@@ -33,7 +32,7 @@ WIDTH, HEIGHT, FPS = 640, 360, 25
 KBPS = 700
 GOP = 50
 WARM_UP_S, MEASURED_S = 4.0, 20.0
-KINDS = ("own", "own_with_live_channel", "library")
+KINDS = ("own", "own_with_live_channel", "own_udp", "library", "library_udp")
 _SERVER = Path(__file__).parents[1] / "tests" / "support" / "media_rtsp_server.py"
 
 
@@ -92,14 +91,16 @@ def served(cameras: int) -> Iterator[list[str]]:
 class LibraryReader(StreamReader):
     """A reader that goes through the media library whatever the stream."""
 
-    def _library_transport(self, source: StreamSource) -> Literal["tcp"]:  # noqa: ARG002 - overrides
-        return "tcp"
+    def _library_transport(self, source: StreamSource) -> Transport:
+        return source.transport
 
 
 def read(kind: str, urls: list[str]) -> dict[str, float]:
     """Read all streams for a while in this process; return what it cost and what came."""
-    make = LibraryReader if kind == "library" else StreamReader
-    readers = [make(StreamSource(new_id(), "sub", url), clock=SystemClock()) for url in urls]
+    make = LibraryReader if kind.startswith("library") else StreamReader
+    transport: Transport = "udp" if kind.endswith("udp") else "tcp"
+    sources = [StreamSource(new_id(), "sub", url, transport=transport) for url in urls]
+    readers = [make(source, clock=SystemClock()) for source in sources]
     for reader in readers:
         if kind == "own_with_live_channel":
             reader.add_sink(LiveChannel())
@@ -136,6 +137,17 @@ def measure(cameras: int = 20) -> dict[str, dict[str, float]]:
             )
             found[kind] = json.loads(child.stdout.splitlines()[-1])
     return found
+
+
+def figures(cameras: int = 20) -> dict[str, float]:
+    """Return what reading costs over each way, and how many times the library's is ours."""
+    each = {kind: found["core_pct_per_camera"] for kind, found in measure(cameras).items()}
+    return {
+        "read_tcp_per_camera_core_pct": each["own"],
+        "read_udp_per_camera_core_pct": each["own_udp"],
+        "ratio_to_library_tcp": round(each["own"] / each["library"], 3),
+        "ratio_to_library_udp": round(each["own_udp"] / each["library_udp"], 3),
+    }
 
 
 if __name__ == "__main__":

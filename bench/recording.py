@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from app.supervisor import CHILD_ENVIRONMENT
+from bench import lib_reader as reading
 from bench import lib_recording_index as index
+from bench import lib_telling as telling
 from bench.lib_reader import served
 from bench.lib_recording_peers import ffmpeg, motion
 from bench.lib_recording_seek import seek
@@ -91,6 +93,10 @@ def costs(long: bool) -> dict[str, Any]:
 def run(long: bool = False) -> dict[str, Any]:
     """Return all figures of recording; `long` records for twenty minutes."""
     figures = costs(long)
+    say("reading over TCP and over UDP, ours and the media library")
+    figures |= reading.figures()
+    say("cameras that see for themselves, and cameras whose pictures are looked at")
+    figures |= telling.figures()
     say("the index")
     figures |= index.figures(long)
     say("from a press to the first picture")
