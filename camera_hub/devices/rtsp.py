@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -27,6 +28,7 @@ from camera_hub.devices.types import ProbeResult, Profile
 from camera_hub.streams.address import endpoint, with_credentials
 from camera_hub.streams.diagnosis import (
     NOT_VIDEO,
+    CameraBusyFailure,
     Failure,
     StreamFailure,
     explain,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 _OPTIONS = {"rtsp_transport": "tcp", "allowed_media_types": "video"}
 _TOKEN = "stream"  # noqa: S105 - the one profile's name
 _LONGEST_LOOK_S = 4.0
+_BUSY_PAUSE_S = 0.3
 _NOBODY = UUID(int=0)
 _ERRORS: dict[ReasonCode, type[CameraError]] = {
     ReasonCode.REFUSED: CameraUnreachableError,
@@ -139,10 +142,13 @@ def _looked(
 def _seen(source: StreamSource, clock: Clock, seconds: float) -> Seen | None:
     """Look in the usual way, and where the camera refuses that in the others.
 
+    One that is busy is asked again: it may be ending the conversation before.
+
     Raises:
         StreamFailure, LeaveToLibraryError: as `look`.
     """
     ways, longest_s = Ways("tcp"), min(seconds, _LONGEST_LOOK_S)
+    busy_until = clock.monotonic() + seconds / 4
     while True:
         try:
             return look(
@@ -152,6 +158,10 @@ def _seen(source: StreamSource, clock: Clock, seconds: float) -> Seen | None:
             failure = ways.refused("{}:{}".format(*endpoint(source.url)))
             if failure is not None:
                 raise StreamFailure(failure) from None
+        except CameraBusyFailure:
+            if clock.monotonic() >= busy_until:
+                raise
+            time.sleep(_BUSY_PAUSE_S)
         except StreamFailure as error:
             if error.failure.code is not ReasonCode.NO_DATAGRAMS or ways.current == "multicast":
                 raise

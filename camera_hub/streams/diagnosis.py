@@ -44,6 +44,19 @@ class StreamFailure(Exception):  # noqa: N818 - carries a Failure, which is the 
         self.failure = failure
 
 
+class CameraBusyFailure(StreamFailure):
+    """The camera has no room for one more viewer just now (RTSP 503)."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            Failure(
+                ReasonCode.ERROR,
+                f"The camera at {place} says that it is busy (503). It may serve only a few "
+                "viewers at once: close others that read it, or restart it if this lasts.",
+            )
+        )
+
+
 CLOSED = Failure(
     ReasonCode.CLOSED_BY_CAMERA,
     "The camera closed the connection. It may be restarting, or too many viewers are connected "

@@ -326,6 +326,8 @@ class RtspClient:
             raise StreamFailure(diagnosis.wrong_credentials(self._source))
         if status == 404:
             raise StreamFailure(diagnosis.no_such_stream(self._place))
+        if status == 503:
+            raise diagnosis.CameraBusyFailure(self._place)
         raise StreamFailure(diagnosis.answered_with(self._place, str(status)))
 
     def _ask(self, method: str, uri: str, *headers: tuple[str, str]) -> Message:

@@ -12,6 +12,7 @@ from camera_hub.devices.errors import (
     CameraTimeoutError,
     CameraUnauthorisedError,
     CameraUnreachableError,
+    MalformedAnswerError,
     NotACameraError,
     NoVideoProfileError,
 )
@@ -183,6 +184,25 @@ async def test_a_camera_behind_a_firewall_for_datagrams_is_named_so() -> None:
     finally:
         camera.close()
     assert "firewall" in raised.value.remedy
+
+
+async def test_a_camera_that_is_busy_is_asked_again_for_a_while() -> None:
+    def answer(camera: OddCamera, method: str) -> None:
+        asked = sum(m == "DESCRIBE" for m, _, _ in camera.requests)
+        busy = method == "DESCRIBE" and asked <= free_at
+        camera.odd.answers = (
+            {"DESCRIBE": "RTSP/1.0 503 Busy\r\nCSeq: {cseq}\r\n\r\n"} if busy else {}
+        )
+
+    free_at = 2
+    camera = OddCamera(make_units(), Oddities(before=answer))
+    try:
+        assert (await probe(camera.url)).profiles[0].width == 320
+        free_at = 1000
+        with pytest.raises(MalformedAnswerError, match=r"busy \(503\)"):
+            await probe(camera.url, timeout_s=2.0)
+    finally:
+        camera.close()
 
 
 async def test_a_camera_that_only_sends_datagrams_is_probed(rtsp_server: RtspServer) -> None:
